@@ -1,0 +1,1 @@
+"""Adversarial eyeglasses (Sharif et al. 2016) and their benign controls."""

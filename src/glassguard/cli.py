@@ -1,0 +1,114 @@
+"""``glassguard <stage> --config FILE --...``: runs one stage by hand or from a rule.
+
+The options of a stage are the parameters of its ``run`` function: a ``Path`` is required, a
+``Path | None`` may be left out, a ``list[Path]`` takes several, an ``int`` or ``str`` is itself.
+"""
+
+import argparse
+import importlib
+import inspect
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel
+
+from glassguard.configuration.slices import read_slice
+from glassguard.errors import InputError
+
+STAGES = (
+    "data",
+    "pool",
+    "pretrain",
+    "import_backbone",
+    "recognizer",
+    "attack_shard",
+    "attack",
+    "controls",
+    "influence",
+    "detection",
+    "saliency_maps",
+    "grid_shard",
+    "grid",
+    "evaluation",
+    "figures",
+    "report",
+    "track",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one stage.
+
+    Returns:
+        0 when the stage finished, 2 for bad input (one line on standard error, no traceback
+        unless ``--traceback`` is given).
+    """
+    parser = argparse.ArgumentParser(prog="glassguard", description=__doc__.splitlines()[0])
+    parser.add_argument("--traceback", action="store_true", help="show where bad input was found")
+    parser.add_argument("stage", choices=STAGES, metavar="stage", help=", ".join(STAGES))
+    parser.add_argument("options", nargs=argparse.REMAINDER, help="see glassguard <stage> --help")
+    chosen = parser.parse_args(arguments)
+    stage = importlib.import_module(f"glassguard.stages.{chosen.stage}")
+    options = vars(_stage_parser(chosen.stage, stage).parse_args(chosen.options))
+    try:
+        _run(chosen.stage, stage, options)
+    except InputError as error:
+        if chosen.traceback:
+            traceback.print_exc()
+        print(f"glassguard {chosen.stage}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(name: str, stage: ModuleType, options: dict[str, Any]) -> None:
+    record_path: Path | None = options.pop("record")
+    config_path: Path = options.pop("config")
+    config = read_slice(config_path, _config_model(stage.run))
+    for value in options.values():
+        for path in value if isinstance(value, list) else [value]:
+            if isinstance(path, Path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+    started = time.time()
+    metrics = stage.run(config, **options)
+    if record_path is not None:
+        record = {
+            "stage": name,
+            "started": started,
+            "ended": time.time(),
+            "params": config.model_dump(mode="json"),
+            "metrics": metrics,
+        }
+        record_path.parent.mkdir(parents=True, exist_ok=True)
+        record_path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
+
+
+def _config_model(run: Callable[..., Any]) -> type[BaseModel]:
+    return get_type_hints(run)["config"]
+
+
+def _stage_parser(name: str, stage: ModuleType) -> argparse.ArgumentParser:
+    summary = (stage.__doc__ or "").strip().splitlines()[0]
+    parser = argparse.ArgumentParser(prog=f"glassguard {name}", description=summary)
+    parser.add_argument("--config", type=Path, required=True, help="the stage's slice of the configuration (YAML)")
+    parser.add_argument("--record", type=Path, help="where to write the record for tracking (JSON)")
+    hints = get_type_hints(stage.run)
+    for parameter in list(inspect.signature(stage.run).parameters.values())[1:]:
+        hint = hints[parameter.name]
+        option = "--" + parameter.name.replace("_", "-")
+        if get_origin(hint) is list:
+            parser.add_argument(option, type=get_args(hint)[0], nargs="+", required=True)
+        elif type(None) in get_args(hint):
+            parser.add_argument(option, type=get_args(hint)[0])
+        else:
+            parser.add_argument(option, type=hint, required=True)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

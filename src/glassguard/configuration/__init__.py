@@ -1,0 +1,1 @@
+"""The typed configuration of a study and the slices of it that stages read."""

@@ -1,0 +1,174 @@
+"""The part of the configuration that each stage reads.
+
+A stage is re-run when its slice changes and only then, so a slice holds what the stage reads and
+nothing else.
+"""
+
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from glassguard.configuration.schema import (
+    Backbone,
+    Controls,
+    Detector,
+    EmbeddedData,
+    FolderData,
+    GlassesAttack,
+    Influence,
+    Recognizer,
+    Saliency,
+    Seed,
+    Strict,
+    Study,
+    Tracking,
+)
+from glassguard.errors import InputError
+
+
+class DataSlice(Strict):
+    """Read by ``data``."""
+
+    seed: Seed
+    data: EmbeddedData | FolderData
+
+
+class PoolSlice(Strict):
+    """Read by ``pool``."""
+
+    seed: Seed
+    data: EmbeddedData | FolderData
+    backbone: Backbone
+
+
+class BackboneSlice(Strict):
+    """Read by ``pretrain`` and ``import_backbone``."""
+
+    seed: Seed
+    backbone: Backbone
+
+
+class RecognizerSlice(Strict):
+    """Read by ``recognizer``."""
+
+    seed: Seed
+    recognizer: Recognizer
+
+
+class AttackSlice(Strict):
+    """Read by ``attack_shard`` and ``attack``."""
+
+    seed: Seed
+    name: str
+    attack: GlassesAttack
+
+
+class ControlsSlice(Strict):
+    """Read by ``controls``."""
+
+    seed: Seed
+    controls: Controls
+
+
+class InfluenceSlice(Strict):
+    """Read by ``influence``."""
+
+    influence: Influence
+
+
+class DetectionSlice(Strict):
+    """Read by ``detection``."""
+
+    seed: Seed
+    detector: Detector
+
+
+class SaliencyMapsSlice(Strict):
+    """Read by ``saliency_maps``: nothing of the grid, so a changed grid computes no map again."""
+
+    channel_reduction: str
+    batch_size: int
+    threads: int
+
+
+class SaliencySlice(Strict):
+    """Read by ``grid_shard``, ``grid`` and ``evaluation``."""
+
+    seed: Seed
+    saliency: Saliency
+
+
+class ReportSlice(Strict):
+    """Read by ``figures`` and ``report``: everything, since the report prints it."""
+
+    study: Study
+
+
+class TrackSlice(Strict):
+    """Read by ``track``."""
+
+    experiment: str
+    tracking: Tracking
+
+
+Slice = TypeVar("Slice", bound=BaseModel)
+
+
+def read_slice(path: Path, model: type[Slice]) -> Slice:
+    """Read and validate a slice.
+
+    Args:
+        path: YAML file that the ``config`` rule wrote.
+        model: the model of the slice.
+
+    Raises:
+        InputError: the file is missing, is no YAML, or does not fit the model.
+    """
+    try:
+        values = yaml.safe_load(path.read_text())
+        return model.model_validate(values)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {str(error).splitlines()[0]}") from None
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error)}") from None
+
+
+def explain(error: ValidationError) -> str:
+    """One line that names each offending key and what is allowed."""
+    parts = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"]) or "configuration"
+        if problem["type"] == "extra_forbidden":
+            parts.append(f"{key}: unknown key")
+        else:
+            given = "" if problem["type"] in ("missing", "value_error") else f" (given: {problem['input']!r})"
+            parts.append(f"{key}: {problem['msg']}{given}")
+    return "; ".join(parts)
+
+
+def slices(study: Study) -> dict[str, dict]:
+    """The plain, ordered slice of every stage, by the name of its file in ``config/``."""
+    plain = study.model_dump(mode="json")
+    seed = plain["seed"]
+    saliency = plain["saliency"]
+    return {
+        "data": {"seed": seed, "data": plain["data"]},
+        "pool": {"seed": seed, "data": plain["data"], "backbone": plain["backbone"]},
+        "backbone": {"seed": seed, "backbone": plain["backbone"]},
+        "recognizer": {"seed": seed, "recognizer": plain["recognizer"]},
+        **{
+            f"attack_{name}": {"seed": seed, "name": name, "attack": attack}
+            for name, attack in plain["attacks"].items()
+        },
+        "controls": {"seed": seed, "controls": plain["controls"]},
+        "influence": {"influence": plain["influence"]},
+        "detection": {"seed": seed, "detector": plain["detector"]},
+        "saliency_maps": {key: saliency[key] for key in ("channel_reduction", "batch_size", "threads")},
+        "saliency": {"seed": seed, "saliency": saliency},
+        "report": {"study": plain},
+        "track": {"experiment": plain["experiment"], "tracking": plain["tracking"]},
+    }

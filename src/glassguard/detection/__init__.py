@@ -1,0 +1,1 @@
+"""Detection of impersonation from influence profiles (Dong, Fredrikson, Leino 2019)."""

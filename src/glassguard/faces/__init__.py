@@ -1,0 +1,1 @@
+"""From pictures of people to aligned faces with eye positions."""

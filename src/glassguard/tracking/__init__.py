@@ -1,0 +1,1 @@
+"""Records of stages (outbox) and their upsert into MLflow."""
