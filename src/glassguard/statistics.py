@@ -1,0 +1,78 @@
+"""Intervals for rates and for areas under curves (PROTOCOL section 7)."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import binomtest, rankdata
+
+LEVEL = 0.95
+
+
+def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a rate (Wilson 1927).
+
+    Args:
+        successes: how often it happened, 0 to ``n``.
+        n: how often it was tried.
+
+    Returns:
+        Lower and upper bound in [0, 1]; two NaN where nothing was tried.
+
+    Raises:
+        ValueError: ``successes`` is not between 0 and ``n``.
+    """
+    if n == 0 and successes == 0:
+        return math.nan, math.nan
+    interval = binomtest(int(successes), int(n)).proportion_ci(LEVEL, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def area_under_curve(negatives: ArrayLike, positives: ArrayLike) -> float:
+    """Area under the receiver operating characteristic: Mann and Whitney's statistic.
+
+    Args:
+        negatives: scores of the negatives.
+        positives: scores of the positives, expected to be the larger ones.
+
+    Returns:
+        Share of pairs in which the positive scores higher, ties counted half, in [0, 1]; NaN
+        where either side is empty.
+    """
+    negative, positive = np.asarray(negatives, dtype=float), np.asarray(positives, dtype=float)
+    if not len(negative) or not len(positive):
+        return math.nan
+    ranks = rankdata(np.concatenate([negative, positive]))[len(negative) :].sum()
+    smallest = len(positive) * (len(positive) + 1) / 2
+    return float((ranks - smallest) / (len(negative) * len(positive)))
+
+
+def bootstrap_auc_interval(
+    negatives: ArrayLike, positives: ArrayLike, *, resamples: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap 95 % interval of the area under the curve.
+
+    Negatives and positives are resampled separately, so that every resample has both.
+
+    Args:
+        negatives: scores of the negatives.
+        positives: scores of the positives.
+        resamples: number of resamples.
+        seed: seed of the resampling.
+
+    Returns:
+        Lower and upper bound in [0, 1]; two NaN where either side is empty.
+    """
+    negative, positive = np.asarray(negatives, dtype=float), np.asarray(positives, dtype=float)
+    if not len(negative) or not len(positive):
+        return math.nan, math.nan
+    generator = np.random.default_rng(seed)
+    areas = [
+        area_under_curve(
+            generator.choice(negative, len(negative)), generator.choice(positive, len(positive))
+        )
+        for _ in range(resamples)
+    ]
+    tail = 100 * (1 - LEVEL) / 2
+    low, high = np.percentile(areas, [tail, 100 - tail])
+    return float(low), float(high)

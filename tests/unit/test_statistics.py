@@ -1,0 +1,52 @@
+"""Intervals against published values and against simulation."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from glassguard.statistics import area_under_curve, bootstrap_auc_interval, wilson_interval
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [
+        # statsmodels.stats.proportion.proportion_confint(..., method="wilson")
+        (15, 148, 0.062386, 0.160485),
+        (0, 20, 0.0, 0.161125),
+        (10, 10, 0.722467, 1.0),
+        (81, 263, 0.255290, 0.366208),  # Newcombe 1998, table I
+    ],
+)
+def test_wilson_known_values(successes: int, n: int, low: float, high: float) -> None:
+    assert wilson_interval(successes, n) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_wilson_of_nothing_is_not_a_number() -> None:
+    assert all(math.isnan(bound) for bound in wilson_interval(0, 0))
+
+
+def test_wilson_refuses_more_successes_than_trials() -> None:
+    with pytest.raises(ValueError):
+        wilson_interval(3, 2)
+
+
+def test_area_agrees_with_scikit_learn_under_ties() -> None:
+    generator = np.random.default_rng(0)
+    negatives, positives = generator.integers(0, 6, 50), generator.integers(2, 9, 40)
+    truth = np.r_[np.zeros(50), np.ones(40)]
+    expected = roc_auc_score(truth, np.r_[negatives, positives])
+    assert area_under_curve(negatives, positives) == pytest.approx(expected, abs=1e-12)
+    assert math.isnan(area_under_curve([], [1.0]))
+
+
+def test_bootstrap_interval_holds_the_area_and_repeats() -> None:
+    generator = np.random.default_rng(1)
+    negatives, positives = generator.normal(0, 1, 200), generator.normal(1, 1, 200)
+    low, high = bootstrap_auc_interval(negatives, positives, resamples=400, seed=3)
+    assert low < area_under_curve(negatives, positives) < high
+    # Hanley and McNeil's standard error at area 0.76 and 200 against 200 is 0.024.
+    assert 0.06 < high - low < 0.13
+    assert (low, high) == bootstrap_auc_interval(negatives, positives, resamples=400, seed=3)
+    assert all(math.isnan(bound) for bound in bootstrap_auc_interval([], positives))
