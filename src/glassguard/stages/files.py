@@ -1,0 +1,123 @@
+"""Readers and writers of the few file formats that stages pass on to each other."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from glassguard.errors import InputError
+from glassguard.faces import manifest as manifest_columns
+
+TEXT_COLUMNS = {
+    "image_id": str,
+    "example_id": str,
+    "identity": str,
+    "split": str,
+    "source": str,
+    "sha256": str,
+    "aligned_by": str,
+    "attacker": str,
+    "target": str,
+    "goal": str,
+    "prediction": str,
+    "initial_prediction": str,
+    "reason": str,
+}
+
+
+def read_images(path: Path) -> np.ndarray:
+    """Open pictures without loading them.
+
+    Args:
+        path: ``.npy`` file of uint8 RGB pictures, N×H×W×3.
+
+    Returns:
+        Read-only memory map, uint8 N×H×W×3; only the rows that are indexed are read.
+
+    Raises:
+        InputError: the file is missing, is no ``.npy`` file or holds something else.
+    """
+    try:
+        images = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(f"{path}: not a .npy file of pictures: {_first_line(error)}") from None
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
+        raise InputError(f"{path}: must hold one uint8 array of shape N×H×W×3")
+    if images.shape[3] != 3:
+        raise InputError(f"{path}: must be RGB, N×H×W×3, and has shape {images.shape}")
+    return images
+
+
+def read_manifest(path: Path) -> pd.DataFrame:
+    """Read the table beside aligned faces (columns: :mod:`glassguard.faces.manifest`).
+
+    Raises:
+        InputError: the file is missing, is no CSV or lacks a column.
+    """
+    frame = _read_csv(path)
+    _require(frame, manifest_columns.COLUMNS, path)
+    return frame
+
+
+def read_examples(path: Path) -> pd.DataFrame:
+    """Read a table of adversarial or control pictures (``examples.csv``).
+
+    Raises:
+        InputError: the file is missing, is no CSV or lacks ``example_id``, ``image_id`` or
+            ``split``.
+    """
+    frame = _read_csv(path)
+    _require(frame, ("example_id", "image_id", "split"), path)
+    return frame
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: the file is missing or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not JSON: {_first_line(error)}") from None
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table: six significant digits and ``\\n`` on every system, so bytes can be compared."""
+    frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n", encoding="utf-8")
+
+
+def write_json(value: Any, path: Path) -> None:
+    """Write JSON; NaN and infinity are refused (``ValueError``), since JSON has neither."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    # People may be called "NA", "null" or "007": in columns of text nothing is guessed.
+    try:
+        header = pd.read_csv(path, nrows=0)
+        text = {name: kind for name, kind in TEXT_COLUMNS.items() if name in header.columns}
+        missing = {name: ["", "nan", "NaN"] for name in header.columns if name not in text}
+        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=missing)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not a table in CSV: {_first_line(error)}") from None
+
+
+def _require(frame: pd.DataFrame, columns: tuple[str, ...], path: Path) -> None:
+    lacking = [name for name in columns if name not in frame.columns]
+    if lacking:
+        raise InputError(f"{path}: lacks the column(s) {', '.join(lacking)}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
