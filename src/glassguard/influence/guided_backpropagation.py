@@ -1,0 +1,65 @@
+"""Guided backpropagation (Springenberg et al. 2015), as the saliency mask of Hayes 2018 uses it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from glassguard.influence.internal import logits_of, refuse_inplace_activations
+
+
+@contextmanager
+def guided_activations(network: nn.Module) -> Iterator[None]:
+    """While open, every ReLU of ``network`` passes only positive gradients backward.
+
+    The forward pass is untouched. A ReLU's own backward pass already drops the gradient where its
+    input was negative; the other half of the guided rule, dropping negative gradients, is put on
+    the gradient that arrives at its output, and is gone again when the context is left.
+
+    Args:
+        network: the network whose ``nn.ReLU`` modules are guided.
+
+    Raises:
+        ValueError: a ReLU works in place, which would hide the gradient at its input.
+    """
+    refuse_inplace_activations(network)
+
+    def guide(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if output.requires_grad:
+            output.register_hook(lambda gradient: gradient.clamp_min(0.0))
+
+    handles = [
+        module.register_forward_hook(guide)
+        for module in network.modules()
+        if isinstance(module, nn.ReLU)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def guided_backpropagation(
+    network: nn.Module, pixels: Tensor, classes: Tensor | None = None
+) -> Tensor:
+    """Guided gradient of one logit per picture with respect to its pixels.
+
+    Args:
+        network: maps N x 3 x H x W pixels to N x C logits; in evaluation mode, with every ReLU a
+            module of its own.
+        pixels: N x 3 x H x W float32 in [0, 1].
+        classes: N int64, the class whose logit is explained; the predicted one when None.
+
+    Returns:
+        N x 3 x H x W float32, logits per unit of pixel value; signs kept.
+
+    Raises:
+        ValueError: a ReLU works in place, or ``classes`` has another length than ``pixels``.
+    """
+    leaf = pixels.detach().requires_grad_(True)
+    with torch.enable_grad(), guided_activations(network):
+        logits = network(leaf)
+        (gradient,) = torch.autograd.grad(logits_of(logits, classes).sum(), leaf)
+    return gradient

@@ -1,0 +1,75 @@
+"""Influence profiles of many pictures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from glassguard.influence.internal import Quantity, Reduction, influence_profiles
+from glassguard.progress import track
+from glassguard.recognizer.network import to_pixels
+
+
+@dataclass(frozen=True)
+class ImageProfiles:
+    """Profiles of a set of pictures; row = picture.
+
+    Attributes:
+        profiles: per slice N x filters float32.
+        prediction: N int64, index of the predicted class.
+        confidence: N float32 in [0, 1], softmax of the predicted class.
+    """
+
+    profiles: dict[str, NDArray[np.float32]]
+    prediction: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+
+
+def profiles_of_images(
+    network: nn.Module,
+    slices: Mapping[str, nn.Module],
+    images: NDArray[np.uint8],
+    *,
+    quantity: Quantity = "logit",
+    reduction: Reduction = "max",
+    batch_size: int = 32,
+) -> ImageProfiles:
+    """Profiles of every picture at every slice, in batches.
+
+    Args:
+        network: recognizer in evaluation mode.
+        slices: the module whose output each slice is, in forward order.
+        images: N x H x W x 3 uint8 RGB; may be memory-mapped, and is read a batch at a time. N may
+            be 0: then the profiles have no rows.
+        quantity: see :func:`glassguard.influence.internal.influence_profiles`.
+        reduction: see there.
+        batch_size: pictures per pass.
+
+    Raises:
+        ValueError: as :func:`glassguard.influence.internal.influence_profiles`.
+    """
+    parts: dict[str, list[torch.Tensor]] = {name: [] for name in slices}
+    logits = []
+    # One blank picture stands in for none, so that an empty set has profiles of the right width.
+    rows = images if len(images) else np.zeros((1, *images.shape[1:]), dtype=np.uint8)
+    starts = range(0, len(rows), batch_size)
+    for start in track(starts, description="influence, batches"):
+        # A copy: a memory-mapped file is read-only and torch needs memory of its own.
+        pixels = to_pixels(torch.from_numpy(np.array(rows[start : start + batch_size])))
+        batch = influence_profiles(network, slices, pixels, quantity=quantity, reduction=reduction)
+        logits.append(batch.logits)
+        for name, profile in batch.profiles.items():
+            parts[name].append(profile)
+    confidence, prediction = torch.cat(logits).softmax(dim=1).max(dim=1)
+    kept = slice(0, len(images))
+    return ImageProfiles(
+        {
+            name: torch.cat(part).numpy().astype(np.float32, copy=False)[kept]
+            for name, part in parts.items()
+        },
+        prediction.numpy()[kept],
+        confidence.numpy()[kept],
+    )
