@@ -3,13 +3,60 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 from tqdm import tqdm
 
 Item = TypeVar("Item")
 
 SECONDS_BETWEEN_LOG_LINES = 10.0
+
+
+class Progress:
+    """Counts finished items and shows the count while used as a context manager.
+
+    Args:
+        description: what is being done, shown before the counts.
+        total: number of items, where it is known.
+    """
+
+    def __init__(self, *, description: str, total: int | None = None) -> None:
+        self.description = description
+        self.total = total
+        self.done = 0
+        self._bar: tqdm | None = None
+
+    def __enter__(self) -> Self:
+        self._started = self._last_line = time.monotonic()
+        if sys.stderr.isatty():
+            self._bar = tqdm(desc=self.description, total=self.total, leave=False)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        else:
+            self._line("done" if error is None else "when it stopped")
+
+    def advance(self, count: int = 1) -> None:
+        """Tell that ``count`` more items are finished."""
+        self.done += count
+        if self._bar is not None:
+            self._bar.update(count)
+        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LOG_LINES:
+            self._line("so far")
+
+    def _line(self, state: str) -> None:
+        self._last_line = time.monotonic()
+        of_total = f" of {self.total}" if self.total is not None else ""
+        seconds = self._last_line - self._started
+        print(f"{self.description}: {self.done}{of_total} {state}, {seconds:.1f} s", file=sys.stderr)
 
 
 def track(items: Iterable[Item], *, description: str, total: int | None = None) -> Iterator[Item]:
@@ -23,20 +70,9 @@ def track(items: Iterable[Item], *, description: str, total: int | None = None) 
     Yields:
         The items, unchanged and in order.
     """
-    if sys.stderr.isatty():
-        yield from tqdm(items, desc=description, total=total, leave=False)
-        return
     if total is None and hasattr(items, "__len__"):
         total = len(items)
-    started = last_line = time.monotonic()
-    done = 0
-    for item in items:
-        yield item
-        done += 1
-        now = time.monotonic()
-        if now - last_line >= SECONDS_BETWEEN_LOG_LINES:
-            last_line = now
-            of_total = f" of {total}" if total is not None else ""
-            print(f"{description}: {done}{of_total} after {now - started:.0f} s", file=sys.stderr)
-    elapsed = time.monotonic() - started
-    print(f"{description}: {done} done in {elapsed:.1f} s", file=sys.stderr)
+    with Progress(description=description, total=total) as progress:
+        for item in items:
+            yield item
+            progress.advance()

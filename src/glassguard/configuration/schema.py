@@ -74,7 +74,7 @@ class Occlusion(Strict):
 class PretrainingStep(Strict):
     """One part of pretraining at one picture size."""
 
-    image_size: int = Field(ge=32, le=512, multiple_of=32)
+    image_size: int = Field(ge=32, le=512, multiple_of=16)
     epochs: int = Field(ge=1, le=1000)
 
 
@@ -150,6 +150,8 @@ class Controls(Strict):
 
     images: int = Field(450, ge=1, description="test pictures that are given frames, at most")
     validation_images: int = Field(390, ge=1, description="validation pictures that are given frames, at most")
+    colour: Colour = Field((1.0, 1.0, 0.0), description="R, G, B of plain frames: the attack's initial colour")
+    threads: Threads = 1
 
 
 class Influence(Strict):

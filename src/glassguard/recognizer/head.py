@@ -1,0 +1,212 @@
+"""Training of the dense layers on features that are computed once.
+
+Both studies freeze the convolutions. A frozen convolution gives the same features in each of the
+45 epochs, so they are computed once for every picture and every augmented copy of it.
+"""
+
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytorch_lightning as lightning
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from glassguard.configuration.schema import Recognizer
+from glassguard.progress import track
+from glassguard.recognizer.augmentation import occlude
+from glassguard.recognizer.network import FaceRecognizer, to_pixels
+
+BATCH = 64
+
+
+@torch.inference_mode()
+def features_of(network: FaceRecognizer, batches: Iterator[Tensor]) -> Tensor:
+    """Flattened output of the convolutions.
+
+    Args:
+        network: the recognizer.
+        batches: batches of N x 3 x H x W float32 pixels in [0, 1].
+
+    Returns:
+        N x features float32.
+    """
+    network.eval()
+    return torch.cat(
+        [network.flatten(network.features(network.normalisation(pixels))) for pixels in batches]
+    )
+
+
+def training_copies(
+    images: NDArray[np.uint8], settings: Recognizer, *, seed: int
+) -> Iterator[Tensor]:
+    """Batches of all pictures, then of their mirrored and of their occluded copies.
+
+    Args:
+        images: N x H x W x 3 uint8.
+        settings: the ``recognizer`` section of the configuration.
+        seed: seed of the occlusions.
+
+    Yields:
+        Batches of pixels, float32 in [0, 1]; in all N times :func:`copies_of_each` pictures, copy
+        after copy, each in the order of ``images``.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for copy in range(copies_of_each(settings)):
+        occluded = copy >= 1 + settings.flipped_copies
+        flipped = settings.flipped_copies and copy % 2 == 1
+        for start in range(0, len(images), BATCH):
+            pixels = to_pixels(torch.from_numpy(images[start : start + BATCH]))
+            if flipped:
+                pixels = pixels.flip(-1)
+            if occluded:
+                pixels = occlude(pixels, **settings.occlusion.model_dump(), generator=generator)
+            yield pixels.contiguous(memory_format=torch.channels_last)
+
+
+def copies_of_each(settings: Recognizer) -> int:
+    """How many versions of every training picture the dense layers see."""
+    return 1 + settings.flipped_copies + settings.occluded_copies
+
+
+class DenseTraining(lightning.LightningModule):
+    """The three dense layers under cross-entropy.
+
+    Args:
+        classifier: fc6 to fc8.
+        settings: the ``recognizer`` section of the configuration.
+    """
+
+    def __init__(self, classifier: nn.Module, settings: Recognizer) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.settings = settings
+        self.history: list[dict[str, float]] = []
+        self._sums: dict[str, Tensor] = {}
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        """Cross-entropy of one batch of features and labels."""
+        return self._loss("train", *batch)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+        """The same, without dropout."""
+        self._loss("val", *batch)
+
+    def _loss(self, split: str, features: Tensor, labels: Tensor) -> Tensor:
+        logits = self.classifier(features)
+        losses = F.cross_entropy(logits, labels, reduction="none")
+        correct = (logits.argmax(1) == labels).float()
+        sums = torch.stack([losses.sum(), correct.sum(), torch.tensor(float(len(labels)))]).detach()
+        self._sums[split] = self._sums.get(split, torch.zeros(3)) + sums
+        return losses.mean()
+
+    def on_train_epoch_end(self) -> None:
+        """Keep the epoch's means."""
+        row: dict[str, float] = {"epoch": self.current_epoch + 1}
+        for split, (loss, correct, count) in self._sums.items():
+            row[f"{split}_loss"] = float(loss / count)
+            row[f"{split}_accuracy"] = float(correct / count)
+        self._sums.clear()
+        self.history.append(row)
+
+    def on_validation_epoch_start(self) -> None:
+        """Lightning's sanity check must not count."""
+        self._sums.pop("val", None)
+
+    def configure_optimizers(self) -> dict:
+        """AdamW, falling to zero along a cosine over the epochs."""
+        optimizer = torch.optim.AdamW(
+            self.classifier.parameters(),
+            lr=self.settings.learning_rate,
+            weight_decay=self.settings.weight_decay,
+        )
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.settings.epochs)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+def train_dense_layers(
+    network: FaceRecognizer,
+    *,
+    train_images: NDArray[np.uint8],
+    train_labels: NDArray[np.int64],
+    validation_images: NDArray[np.uint8],
+    validation_labels: NDArray[np.int64],
+    settings: Recognizer,
+    seed: int,
+) -> list[dict[str, float]]:
+    """Train fc6 to fc8 of a recognizer in place (Study S: 45 epochs on frozen convolutions).
+
+    Args:
+        network: recognizer with its convolutions loaded.
+        train_images: N x H x W x 3 uint8.
+        train_labels: N class indices.
+        validation_images: M x H x W x 3 uint8, for the history only: nothing is stopped by it.
+        validation_labels: M class indices.
+        settings: the ``recognizer`` section of the configuration.
+        seed: seed of everything random.
+
+    Returns:
+        One row per epoch: epoch, train_loss, train_accuracy (with dropout, on all copies),
+        val_loss, val_accuracy.
+    """
+    lightning.seed_everything(seed, verbose=False)
+    network.freeze_convolutions()
+    batches = -(-len(train_images) // BATCH) * copies_of_each(settings)
+    features = features_of(
+        network,
+        track(
+            training_copies(train_images, settings, seed=seed),
+            description="features of training copies, batches",
+            total=batches,
+        ),
+    )
+    labels = torch.from_numpy(train_labels).repeat(copies_of_each(settings))
+    plain = settings.model_copy(update={"flipped_copies": False, "occluded_copies": 0})
+    validation = TensorDataset(
+        features_of(network, training_copies(validation_images, plain, seed=seed)),
+        torch.from_numpy(validation_labels),
+    )
+    model = DenseTraining(network.classifier, settings)
+    trainer = lightning.Trainer(
+        accelerator="cpu",
+        max_epochs=settings.epochs,
+        deterministic=True,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=sys.stderr.isatty(),
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(
+        model,
+        DataLoader(
+            TensorDataset(features, labels),
+            batch_size=settings.batch_size,
+            shuffle=True,
+            generator=torch.Generator().manual_seed(seed),
+        ),
+        DataLoader(validation, batch_size=1024),
+    )
+    network.requires_grad_(False).eval()
+    return model.history
+
+
+@torch.inference_mode()
+def probabilities_of(network: FaceRecognizer, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Softmax confidences.
+
+    Args:
+        network: recognizer in evaluation mode.
+        images: N x H x W x 3 uint8.
+
+    Returns:
+        N x identities float32, rows sum to one.
+    """
+    rows = [
+        network(to_pixels(torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH])))).softmax(1).numpy()
+        for start in range(0, len(images), BATCH)
+    ]
+    return np.concatenate(rows)

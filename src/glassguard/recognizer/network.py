@@ -1,0 +1,188 @@
+"""VGG-16 as a face recognizer, with its preprocessing inside (Simonyan and Zisserman 2015).
+
+Pixels enter in [0, 1]; the subtraction of the means happens in the network, so that every attack
+and every gradient lives in pixel space and no caller can feed wrongly normalised data. Every
+activation is a module of its own (``nn.ReLU(inplace=False)``): in-place rectification would turn
+the gradient at a convolution's output into the gradient behind the ReLU, and a functional one
+would turn guided backpropagation into the plain gradient.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+CONVOLUTIONS_PER_BLOCK = (2, 2, 3, 3, 3)
+FILTERS_PER_BLOCK = (64, 128, 256, 512, 512)
+DOWNSAMPLING = 2 ** len(CONVOLUTIONS_PER_BLOCK)
+
+CONVOLUTIONS: tuple[str, ...] = tuple(
+    f"conv{block}_{index}"
+    for block, count in enumerate(CONVOLUTIONS_PER_BLOCK, start=1)
+    for index in range(1, count + 1)
+)
+DENSE: tuple[str, ...] = ("fc6", "fc7")
+SLICES: tuple[str, ...] = CONVOLUTIONS + DENSE
+
+
+def paper_index(slice_name: str) -> int:
+    """Index of a slice in the Keras numbering of VGG-16 that Study I uses.
+
+    Input is 0 and every convolution, pooling, flattening and dense layer counts one, so that
+    "layer 8, vector size 256" is ``conv3_2``.
+
+    Args:
+        slice_name: one of :data:`SLICES`.
+
+    Raises:
+        ValueError: there is no such slice.
+    """
+    if slice_name in DENSE:
+        flatten = sum(CONVOLUTIONS_PER_BLOCK) + len(CONVOLUTIONS_PER_BLOCK) + 1
+        return flatten + 1 + DENSE.index(slice_name)
+    if slice_name not in CONVOLUTIONS:
+        raise ValueError(f"no slice {slice_name!r}; there are {', '.join(SLICES)}")
+    pools_before = int(slice_name[4]) - 1
+    return CONVOLUTIONS.index(slice_name) + 1 + pools_before
+
+
+def filters(width: float) -> tuple[int, ...]:
+    """Filters of the five blocks of a VGG-16 of relative ``width`` (1 is the published network)."""
+    return tuple(max(1, round(count * width)) for count in FILTERS_PER_BLOCK)
+
+
+class Normalisation(nn.Module):
+    """Pixels in [0, 1] to the numbers that the convolutions were trained on.
+
+    Args:
+        mean: R, G, B means on the 0-255 scale, subtracted.
+        scale: divisor after the subtraction, on the 0-255 scale.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: Sequence[float], scale: float) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """N x 3 x H x W float in [0, 1], RGB, to the same shape."""
+        return (pixels * 255.0 - self.mean) / self.scale
+
+
+def convolutional_layers(width: float, *, batch_normalisation: bool = False) -> OrderedDict[str, nn.Module]:
+    """The thirteen convolutions with their activations and pools, by name.
+
+    Args:
+        width: share of the published number of filters in every layer.
+        batch_normalisation: put a batch normalisation behind every convolution, as pretraining
+            does; :func:`glassguard.recognizer.folding.fold_batch_normalisation` takes it out again.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    channels = 3
+    for block, (count, outputs) in enumerate(
+        zip(CONVOLUTIONS_PER_BLOCK, filters(width), strict=True), start=1
+    ):
+        for index in range(1, count + 1):
+            name = f"{block}_{index}"
+            layers[f"conv{name}"] = nn.Conv2d(
+                channels, outputs, kernel_size=3, padding=1, bias=not batch_normalisation
+            )
+            if batch_normalisation:
+                layers[f"norm{name}"] = nn.BatchNorm2d(outputs)
+            layers[f"relu{name}"] = nn.ReLU(inplace=False)
+            channels = outputs
+        layers[f"pool{block}"] = nn.MaxPool2d(2)
+    return layers
+
+
+class FaceRecognizer(nn.Module):
+    """VGG-16: frozen convolutions and three trained dense layers.
+
+    Args:
+        identities: number of people, i.e. of logits.
+        image_size: side of the square input in pixels, a multiple of 32.
+        width: share of VGG-16's filters in every convolution.
+        hidden: neurons in fc6 and fc7.
+        mean: R, G, B means on the 0-255 scale.
+        scale: divisor after subtraction of the mean.
+        dropout: share of dropped neurons behind fc6 and fc7 while training.
+
+    Raises:
+        ValueError: ``image_size`` is no multiple of 32.
+    """
+
+    def __init__(
+        self,
+        *,
+        identities: int,
+        image_size: int,
+        width: float,
+        hidden: int,
+        mean: Sequence[float],
+        scale: float,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if image_size % DOWNSAMPLING:
+            raise ValueError(f"image_size must be a multiple of {DOWNSAMPLING}: {image_size}")
+        self.image_size = image_size
+        self.width = width
+        self.normalisation = Normalisation(mean, scale)
+        self.features = nn.Sequential(convolutional_layers(width))
+        self.flatten = nn.Flatten()
+        side = image_size // DOWNSAMPLING
+        self.classifier = nn.Sequential(
+            OrderedDict(
+                fc6=nn.Linear(filters(width)[-1] * side * side, hidden),
+                relu6=nn.ReLU(inplace=False),
+                dropout6=nn.Dropout(dropout),
+                fc7=nn.Linear(hidden, hidden),
+                relu7=nn.ReLU(inplace=False),
+                dropout7=nn.Dropout(dropout),
+                fc8=nn.Linear(hidden, identities),
+            )
+        )
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits of a batch.
+
+        Args:
+            pixels: N x 3 x H x W float32 in [0, 1], RGB.
+
+        Returns:
+            N x identities float32 logits.
+        """
+        return self.classifier(self.flatten(self.features(self.normalisation(pixels))))
+
+    def slice_modules(self, position: str = "post_relu") -> OrderedDict[str, nn.Module]:
+        """The module whose output is each slice of :data:`SLICES`.
+
+        Args:
+            position: ``post_relu`` for the activation's output, ``pre_relu`` for its input.
+        """
+        modules: OrderedDict[str, nn.Module] = OrderedDict()
+        for name in CONVOLUTIONS:
+            layer = name if position == "pre_relu" else "relu" + name.removeprefix("conv")
+            modules[name] = getattr(self.features, layer)
+        for name in DENSE:
+            layer = name if position == "pre_relu" else "relu" + name.removeprefix("fc")
+            modules[name] = getattr(self.classifier, layer)
+        return modules
+
+    def freeze_convolutions(self) -> None:
+        """Exclude the convolutions from training, as both studies do."""
+        self.features.requires_grad_(False)
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """N x H x W x 3 uint8 pictures to N x 3 x H x W float32 in [0, 1], channels last in memory."""
+    return images.permute(0, 3, 1, 2).to(torch.float32).div_(255.0).contiguous(memory_format=torch.channels_last)
+
+
+def to_images(pixels: Tensor) -> Tensor:
+    """N x 3 x H x W float in [0, 1] to N x H x W x 3 uint8, rounded to the nearest level."""
+    return pixels.mul(255.0).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()

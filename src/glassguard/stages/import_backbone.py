@@ -1,0 +1,29 @@
+"""Take the convolutions from a weight file in place of pretraining."""
+
+import hashlib
+from pathlib import Path
+
+from glassguard.configuration.slices import BackboneSlice
+from glassguard.recognizer.weights import check_convolutions, read_tensors, write_backbone
+from glassguard.stages.files import write_json
+
+
+def run(
+    config: BackboneSlice, *, weights: Path, backbone: Path, metrics: Path
+) -> dict[str, float | int | str]:
+    """Check the thirteen convolutions by name and shape and write them as a backbone."""
+    settings = config.backbone
+    tensors, _ = read_tensors(weights)
+    write_backbone(
+        backbone,
+        check_convolutions(tensors, width=settings.width, path=weights),
+        width=settings.width,
+        mean=settings.mean,
+        scale=settings.scale,
+    )
+    described: dict[str, float | int | str] = {
+        "backbone": f"read from {weights.name}",
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+    }
+    write_json(described, metrics)
+    return described

@@ -1,0 +1,93 @@
+"""Train the dense layers of the recognizer on frozen convolutions."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from glassguard.configuration.slices import RecognizerSlice
+from glassguard.errors import InputError
+from glassguard.recognizer.head import probabilities_of, train_dense_layers
+from glassguard.recognizer.network import FaceRecognizer
+from glassguard.recognizer.weights import check_convolutions, read_tensors, write_recognizer
+from glassguard.stages.files import read_images, read_json, read_manifest, write_csv, write_json
+
+
+def run(
+    config: RecognizerSlice,
+    *,
+    images: Path,
+    manifest: Path,
+    backbone: Path,
+    backbone_metrics: Path,
+    recognizer: Path,
+    metrics: Path,
+    predictions: Path,
+    history: Path,
+) -> dict[str, float | int | str]:
+    """Train on split ``train``; accuracy is reported on every split, nothing is chosen on any."""
+    settings = config.recognizer
+    torch.set_num_threads(settings.threads)
+    rows = read_manifest(manifest)
+    pictures = read_images(images)
+    identities, labels = np.unique(rows["identity"].to_numpy(dtype=str), return_inverse=True)
+    tensors, metadata = read_tensors(backbone)
+    try:
+        width, mean, scale = (json.loads(metadata[key]) for key in ("width", "mean", "scale"))
+    except KeyError as error:
+        raise InputError(f"{backbone}: no backbone that glassguard wrote: lacks {error}") from None
+    torch.manual_seed(config.seed)
+    network = FaceRecognizer(
+        identities=len(identities),
+        image_size=pictures.shape[1],
+        width=width,
+        hidden=settings.hidden,
+        mean=mean,
+        scale=scale,
+        dropout=settings.dropout,
+    ).to(memory_format=torch.channels_last)
+    convolutions = check_convolutions(tensors, width=width, path=backbone)
+    network.features.load_state_dict(convolutions)
+    split = {name: np.flatnonzero(rows["split"] == name) for name in ("train", "val", "test")}
+    epochs = train_dense_layers(
+        network,
+        train_images=np.ascontiguousarray(pictures[split["train"]]),
+        train_labels=labels[split["train"]].astype(np.int64),
+        validation_images=np.ascontiguousarray(pictures[split["val"]]),
+        validation_labels=labels[split["val"]].astype(np.int64),
+        settings=settings,
+        seed=config.seed,
+    )
+    write_recognizer(recognizer, network, identities.tolist())
+    write_csv(pd.DataFrame(epochs), history)
+
+    probabilities = probabilities_of(network, pictures)
+    predicted = probabilities.argmax(1)
+    write_csv(
+        pd.DataFrame(
+            {
+                "image_id": rows["image_id"],
+                "identity": rows["identity"],
+                "split": rows["split"],
+                "prediction": identities[predicted],
+                "confidence": probabilities.max(1),
+                "confidence_true": probabilities[np.arange(len(labels)), labels],
+            }
+        ),
+        predictions,
+    )
+    correct = predicted == labels
+    trained = sum(p.numel() for p in network.classifier.parameters())
+    described = {
+        **{f"{name}_accuracy": float(correct[indices].mean()) for name, indices in split.items()},
+        **{f"{name}_images": len(indices) for name, indices in split.items()},
+        "identities": len(identities),
+        "epochs": settings.epochs,
+        "backbone": read_json(backbone_metrics)["backbone"],
+        "parameters_trained": trained,
+        "parameters_frozen": sum(p.numel() for p in network.parameters()) - trained,
+    }
+    write_json(described, metrics)
+    return described

@@ -1,0 +1,238 @@
+"""The network, its folding, its weights and its training."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from glassguard.configuration.schema import Backbone, Occlusion, Pretraining, Recognizer
+from glassguard.errors import InputError
+from glassguard.recognizer.augmentation import mirror, occlude
+from glassguard.recognizer.folding import fold_batch_normalisation
+from glassguard.recognizer.head import probabilities_of, train_dense_layers
+from glassguard.recognizer.network import (
+    CONVOLUTIONS,
+    SLICES,
+    FaceRecognizer,
+    Normalisation,
+    convolutional_layers,
+    paper_index,
+    to_images,
+    to_pixels,
+)
+from glassguard.recognizer.pretraining import pretrain
+from glassguard.recognizer.weights import (
+    check_convolutions,
+    read_recognizer,
+    read_tensors,
+    write_backbone,
+    write_recognizer,
+)
+
+
+def small_network(seed: int = 0, identities: int = 4) -> FaceRecognizer:
+    torch.manual_seed(seed)
+    return FaceRecognizer(
+        identities=identities,
+        image_size=32,
+        width=1 / 16,
+        hidden=12,
+        mean=(127.5, 127.5, 127.5),
+        scale=127.5,
+    ).eval()
+
+
+def test_layer_eight_of_the_source_is_conv3_2_with_256_filters():
+    assert paper_index("conv3_2") == 8
+    assert convolutional_layers(1.0)["conv3_2"].out_channels == 256
+    assert [paper_index(name) for name in ("conv1_1", "conv5_3", "fc6", "fc7")] == [1, 17, 20, 21]
+    with pytest.raises(ValueError, match="conv9_9"):
+        paper_index("conv9_9")
+
+
+def test_full_width_has_the_parameters_of_vgg16():
+    count = sum(p.numel() for p in nn.Sequential(convolutional_layers(1.0)).parameters())
+    assert count == 14_714_688
+
+
+def test_vgg_face_means_are_subtracted_in_rgb_order():
+    red = torch.zeros(1, 3, 1, 1)
+    red[:, 0] = 1.0
+    normalised = Normalisation((129.1863, 104.7624, 93.5940), 1.0)(red).flatten()
+    assert normalised.tolist() == pytest.approx([255 - 129.1863, -104.7624, -93.5940], abs=1e-4)
+
+
+def test_every_activation_is_a_module_of_its_own():
+    network = small_network()
+    activations = [m for m in network.modules() if isinstance(m, nn.ReLU)]
+    assert len(activations) == len(SLICES) == 15
+    assert not any(activation.inplace for activation in activations)
+    assert len(set(map(id, network.slice_modules().values()))) == 15
+
+
+def test_slices_before_and_behind_the_activation_differ_by_rectification():
+    network = small_network()
+    seen = {}
+    hooks = [
+        module.register_forward_hook(
+            lambda _m, _i, output, key=(position, name): seen.__setitem__(key, output)
+        )
+        for position in ("pre_relu", "post_relu")
+        for name, module in network.slice_modules(position).items()
+    ]
+    network(torch.rand(2, 3, 32, 32))
+    for hook in hooks:
+        hook.remove()
+    for name in SLICES:
+        assert torch.equal(seen["pre_relu", name].relu(), seen["post_relu", name])
+
+
+def test_pixels_and_images_are_inverse():
+    images = torch.randint(0, 256, (3, 8, 8, 3), dtype=torch.uint8)
+    pixels = to_pixels(images)
+    assert pixels.shape == (3, 3, 8, 8) and pixels.max() <= 1
+    assert torch.equal(to_images(pixels), images)
+
+
+def test_folded_convolutions_compute_the_same():
+    torch.manual_seed(1)
+    trained = nn.Sequential(convolutional_layers(1 / 16, batch_normalisation=True))
+    for module in trained:
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias)
+    with pytest.raises(ValueError, match="evaluation"):
+        fold_batch_normalisation(trained.train())
+    trained.eval()
+    plain = nn.Sequential(convolutional_layers(1 / 16))
+    plain.load_state_dict(fold_batch_normalisation(trained))
+    pixels = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(plain(pixels), trained(pixels), rtol=1e-4, atol=1e-5)
+
+
+def test_weights_survive_the_file(tmp_path):
+    network = small_network()
+    write_recognizer(tmp_path / "r.safetensors", network, ["a", "b", "c", "d"])
+    read, identities = read_recognizer(tmp_path / "r.safetensors")
+    pixels = torch.rand(2, 3, 32, 32)
+    assert identities == ["a", "b", "c", "d"]
+    torch.testing.assert_close(read(pixels), network(pixels))
+    assert not any(p.requires_grad for p in read.parameters())
+
+
+def test_bad_weight_files_are_refused_by_name(tmp_path):
+    path = tmp_path / "w.safetensors"
+    with pytest.raises(InputError, match="no such file"):
+        read_tensors(path)
+    path.write_bytes(b"\x80\x04pickle")
+    with pytest.raises(InputError, match="not a readable safetensors"):
+        read_tensors(path)
+    tensors = {
+        f"{name}.{part}": tensor
+        for name in CONVOLUTIONS
+        for part, tensor in convolutional_layers(1 / 16)[name].state_dict().items()
+    }
+    write_backbone(path, tensors, width=1 / 16, mean=(0, 0, 0), scale=1)
+    written = path.read_bytes()
+    path.write_bytes(written[: len(written) // 2])
+    with pytest.raises(InputError, match="not a readable safetensors"):
+        read_tensors(path)
+    with pytest.raises(InputError, match=r"conv1_1.weight has shape .* backbone.width=0.125"):
+        check_convolutions(tensors, width=1 / 8, path=path)
+    del tensors["conv4_2.bias"]
+    with pytest.raises(InputError, match="conv4_2.bias is missing"):
+        check_convolutions(tensors, width=1 / 16, path=path)
+    with pytest.raises(InputError, match="not a recognizer"):
+        path.write_bytes(written)
+        read_recognizer(path)
+
+
+def test_occlusion_covers_one_rectangle_of_the_asked_size():
+    pixels = torch.full((200, 3, 40, 40), 0.25)
+    pixels[:, :, 0, 0] = 0.9
+    covered = occlude(
+        pixels, probability=1.0, smallest=0.2, largest=0.5, generator=torch.Generator().manual_seed(0)
+    )
+    changed = (covered != pixels).any(1)
+    area = changed.flatten(1).float().mean(1)
+    assert area.max() <= 0.5**2 + 0.06
+    assert (area > 0.02).float().mean() > 0.95
+    none = occlude(
+        pixels, probability=0.0, smallest=0.2, largest=0.5, generator=torch.Generator().manual_seed(0)
+    )
+    assert torch.equal(none, pixels)
+
+
+def test_mirror_flips_about_half():
+    pixels = torch.arange(8.0).view(1, 1, 1, 8).expand(400, 1, 1, 8)
+    flipped = mirror(pixels, torch.Generator().manual_seed(0))[:, 0, 0, 0] == 7
+    assert 0.4 < flipped.float().mean() < 0.6
+
+
+def striped_people(people: int, images: int, size: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    """People who differ by the direction and width of stripes."""
+    generator = np.random.default_rng(0)
+    rows, columns = np.mgrid[:size, :size]
+    pictures, labels = [], []
+    for person in range(people):
+        angle = np.pi / 2 * person / (people - 1)
+        for _ in range(images):
+            phase = generator.uniform(0, 2 * np.pi)
+            wave = np.sin((rows * np.sin(angle) + columns * np.cos(angle)) * 0.9 + phase)
+            picture = 127 + 80 * wave[..., None] + generator.normal(0, 20, (size, size, 3))
+            pictures.append(np.clip(picture, 0, 255))
+            labels.append(person)
+    return np.array(pictures, dtype=np.uint8), np.array(labels, dtype=np.int64)
+
+
+def test_pretraining_and_dense_training_learn_and_repeat():
+    images, labels = striped_people(4, 24)
+    settings = Backbone(
+        width=1 / 16,
+        pretraining=Pretraining(
+            steps=({"image_size": 32, "epochs": 10},), batch_size=16, learning_rate=0.1, threads=1
+        ),
+    )
+
+    def whole() -> tuple[list, np.ndarray]:
+        tensors, measured = pretrain(
+            images[::2],
+            labels[::2],
+            validation_images=images[1::2],
+            validation_labels=labels[1::2],
+            settings=settings,
+            seed=3,
+        )
+        assert measured["pool_val_accuracy"] > 0.6
+        network = small_network()
+        network.features.load_state_dict(tensors)
+        before = network.features.conv1_1.weight.clone()
+        history = train_dense_layers(
+            network,
+            train_images=images[::2],
+            train_labels=labels[::2],
+            validation_images=images[1::2],
+            validation_labels=labels[1::2],
+            settings=Recognizer(
+                hidden=12,
+                epochs=12,
+                batch_size=16,
+                learning_rate=1e-2,
+                dropout=0.0,
+                occluded_copies=1,
+                occlusion=Occlusion(probability=0.5),
+            ),
+            seed=3,
+        )
+        assert torch.equal(before, network.features.conv1_1.weight), "convolutions must stay frozen"
+        return history, probabilities_of(network, images)
+
+    history, probabilities = whole()
+    assert [row["epoch"] for row in history] == list(range(1, 13))
+    assert history[-1]["train_accuracy"] > 0.8 > history[0]["train_accuracy"]
+    assert (probabilities.argmax(1) == labels)[1::2].mean() > 0.8
+    again, probabilities_again = whole()
+    assert again == history
+    assert np.array_equal(probabilities, probabilities_again)
