@@ -188,11 +188,11 @@ def striped_people(people: int, images: int, size: int = 32) -> tuple[np.ndarray
 
 
 def test_pretraining_and_dense_training_learn_and_repeat():
-    images, labels = striped_people(4, 24)
+    images, labels = striped_people(4, 48)
     settings = Backbone(
         width=1 / 16,
         pretraining=Pretraining(
-            steps=({"image_size": 32, "epochs": 10},), batch_size=16, learning_rate=0.1, threads=1
+            steps=({"image_size": 32, "epochs": 25},), batch_size=12, learning_rate=0.1, threads=1
         ),
     )
 
@@ -217,7 +217,7 @@ def test_pretraining_and_dense_training_learn_and_repeat():
             validation_labels=labels[1::2],
             settings=Recognizer(
                 hidden=12,
-                epochs=12,
+                epochs=20,
                 batch_size=16,
                 learning_rate=1e-2,
                 dropout=0.0,
@@ -230,7 +230,7 @@ def test_pretraining_and_dense_training_learn_and_repeat():
         return history, probabilities_of(network, images)
 
     history, probabilities = whole()
-    assert [row["epoch"] for row in history] == list(range(1, 13))
+    assert [row["epoch"] for row in history] == list(range(1, 21))
     assert history[-1]["train_accuracy"] > 0.8 > history[0]["train_accuracy"]
     assert (probabilities.argmax(1) == labels)[1::2].mean() > 0.8
     again, probabilities_again = whole()

@@ -4,7 +4,6 @@ Both studies freeze the convolutions. A frozen convolution gives the same featur
 45 epochs, so they are computed once for every picture and every augmented copy of it.
 """
 
-import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,6 +18,7 @@ from glassguard.configuration.schema import Recognizer
 from glassguard.progress import track
 from glassguard.recognizer.augmentation import occlude
 from glassguard.recognizer.network import FaceRecognizer, to_pixels
+from glassguard.recognizer.trainer import deterministic_trainer
 
 BATCH = 64
 
@@ -112,10 +112,6 @@ class DenseTraining(lightning.LightningModule):
         self._sums.clear()
         self.history.append(row)
 
-    def on_validation_epoch_start(self) -> None:
-        """Lightning's sanity check must not count."""
-        self._sums.pop("val", None)
-
     def configure_optimizers(self) -> dict:
         """AdamW, falling to zero along a cosine over the epochs."""
         optimizer = torch.optim.AdamW(
@@ -170,16 +166,7 @@ def train_dense_layers(
         torch.from_numpy(validation_labels),
     )
     model = DenseTraining(network.classifier, settings)
-    trainer = lightning.Trainer(
-        accelerator="cpu",
-        max_epochs=settings.epochs,
-        deterministic=True,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=sys.stderr.isatty(),
-        num_sanity_val_steps=0,
-    )
+    trainer = deterministic_trainer(epochs=settings.epochs)
     trainer.fit(
         model,
         DataLoader(

@@ -21,6 +21,7 @@ from glassguard.recognizer.network import (
     filters,
     to_pixels,
 )
+from glassguard.recognizer.trainer import deterministic_trainer
 
 EMBEDDING_DIMENSIONS = 256
 WARM_UP = 0.1
@@ -159,15 +160,8 @@ def pretrain(
     model = BackbonePretraining(
         settings, identities=identities, image_size=images.shape[1], seed=seed
     )
-    trainer = lightning.Trainer(
-        accelerator="cpu",
-        max_epochs=len(model._sizes),
-        precision="bf16-mixed" if settings.pretraining.precision == "bfloat16" else "32-true",
-        deterministic=True,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=sys.stderr.isatty(),
+    trainer = deterministic_trainer(
+        epochs=len(model._sizes), precision=settings.pretraining.precision
     )
     trainer.fit(model, _batches(images, labels, settings.pretraining.batch_size, seed))
     model.eval()
