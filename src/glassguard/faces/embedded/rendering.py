@@ -1,0 +1,178 @@
+"""One picture of a drawn person: geometry, paint, light and camera put together."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from glassguard.faces.embedded import features, palette
+from glassguard.faces.embedded.circumstances import Camera, Light, draw_circumstances
+from glassguard.faces.embedded.geometry import View, look_at
+from glassguard.faces.embedded.identity import Identity
+from glassguard.faces.embedded.palette import Field
+
+_NOMINAL = 96
+
+
+def _background(generator: np.random.Generator, size: int) -> Field:
+    """Blurred patches of colour, as of a room out of focus: H x W x 3 light."""
+    patches = generator.random((4, 4, 3), dtype=np.float32)
+    base = generator.random(3, dtype=np.float32)
+    patches = np.float32(0.65) * base + np.float32(0.35) * patches
+    room = cv2.resize(patches, (size, size), interpolation=cv2.INTER_CUBIC)
+    grey = room.mean(axis=2, keepdims=True)
+    return np.square(np.clip(grey + np.float32(0.55) * (room - grey), 0.02, 1.0))
+
+
+def _direction(light: Light) -> NDArray[np.float64]:
+    """Unit vector towards the lamp: right, down, towards the camera."""
+    level = np.cos(light.elevation)
+    return np.array(
+        [
+            np.sin(light.azimuth) * level,
+            -np.sin(light.elevation),
+            np.cos(light.azimuth) * level,
+        ]
+    )
+
+
+def _cast_shadow(view: View, direction: NDArray[np.float64]) -> Field:
+    """Share of the lamp that relief between a point and the lamp leaves, H x W."""
+    shape = view.depth.shape
+    lit = np.ones(shape, dtype=np.float32)
+    for distance in (0.10, 0.22):
+        step = direction[:2] * (distance / view.pixel)
+        shift = np.array([[1.0, 0.0, step[0]], [0.0, 1.0, step[1]]])
+        towards = cv2.warpAffine(
+            view.depth,
+            shift,
+            (shape[1], shape[0]),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        above = towards - view.depth - np.float32(direction[2] * distance)
+        lit = np.minimum(lit, 1 - np.clip(above * np.float32(14.0), 0.0, 0.75))
+    return cv2.GaussianBlur(lit, (0, 0), 0.035 / view.pixel)
+
+
+def _illuminate(
+    albedo: Field, view: View, light: Light, gloss: Field, head: Field
+) -> Field:
+    """Light that reaches the camera.
+
+    Args:
+        albedo: H x W x 3 light returned under white light.
+        gloss: H x W strength of highlights.
+        head: H x W cover of the modelled head; the rest is lit evenly.
+    """
+    direction = _direction(light)
+    right, down, towards = view.normals
+    facing = (
+        right * np.float32(direction[0])
+        + down * np.float32(direction[1])
+        + towards * np.float32(direction[2])
+    )
+    lamp = np.clip((facing + np.float32(0.18)) * np.float32(1.0 / 1.18), 0.0, 1.0)
+    lamp *= _cast_shadow(view, direction)
+    lamp = np.float32(0.55) + head * (lamp - np.float32(0.55))
+
+    # Hollows see less of the room.
+    hollow = view.depth - cv2.GaussianBlur(view.depth, (0, 0), 0.13 / view.pixel)
+    room = 1 + head * np.clip(hollow * np.float32(4.5), -0.55, 0.25)
+    room = room * (np.float32(0.9) - np.float32(0.14) * down * head)
+
+    warm = np.array([1 + light.warmth, 1.0, 1 - light.warmth], dtype=np.float32)
+    arriving = (
+        np.float32(light.ambient) * room[..., None]
+        + np.float32(light.key) * lamp[..., None] * warm
+    )
+    halfway = direction + np.array([0.0, 0.0, 1.0])
+    halfway /= np.linalg.norm(halfway)
+    mirror = (
+        right * np.float32(halfway[0])
+        + down * np.float32(halfway[1])
+        + towards * np.float32(halfway[2])
+    )
+    mirror = np.maximum(mirror, 0.0)
+    for _ in range(4):
+        mirror = mirror * mirror
+    highlight = mirror * gloss * lamp * np.float32(0.8 * light.key)
+    return albedo * arriving + highlight[..., None] * warm
+
+
+def _photograph(
+    scene: Field, light: Light, camera: Camera, generator: np.random.Generator
+) -> NDArray[np.uint8]:
+    """The picture that the camera stores of a scene: H x W x 3 uint8 RGB."""
+    size = scene.shape[0]
+    grey = scene.mean(axis=2, keepdims=True)
+    scene = grey + np.float32(light.saturation) * (scene - grey)
+    gain = np.exp(light.exposure) * np.array(
+        [
+            1 + light.balance + 0.5 * light.tint,
+            1 - 0.5 * light.tint,
+            1 - light.balance + 0.5 * light.tint,
+        ]
+    )
+    exposed = np.maximum(scene * gain.astype(np.float32), 0.0)
+    # A shoulder keeps bright skin from clipping flat.
+    exposed = exposed * (1 + np.float32(0.18) * exposed) / (1 + np.float32(0.55) * exposed)
+    shown = np.sqrt(exposed)
+    shown = cv2.GaussianBlur(shown, (0, 0), camera.blur * size / _NOMINAL)
+    noise = generator.standard_normal(shown.shape, dtype=np.float32)
+    shown = shown + np.float32(camera.noise) * noise
+    stored = np.clip(shown * np.float32(255.0) + np.float32(0.5), 0, 255).astype(np.uint8)
+    _, encoded = cv2.imencode(
+        ".jpg",
+        cv2.cvtColor(stored, cv2.COLOR_RGB2BGR),
+        [cv2.IMWRITE_JPEG_QUALITY, int(camera.quality)],
+    )
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def render_face(
+    identity: Identity, generator: np.random.Generator, *, size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """One picture of a person, under circumstances drawn from ``generator``.
+
+    The head is aligned as a face detector's crop would be: the eyes lie near (0.316, 0.434) and
+    (0.683, 0.432) sides of the picture, with some error of shift, scale and roll.
+
+    Args:
+        identity: whom to draw.
+        generator: source of pose, light, expression, make-up, background and camera.
+        size: side of the picture in pixels.
+
+    Returns:
+        size x size x 3 uint8 RGB picture, and 2 x 2 float32 eye positions: the eye at the left of
+        the picture first, x before y, in pixels.
+    """
+    drawn = draw_circumstances(generator)
+    styling, expression = drawn.styling, drawn.expression
+    view = look_at(identity, expression, drawn.pose, size)
+
+    background = _background(generator, size)
+    cloth = palette.light(0.15 + 0.7 * generator.random(3))
+    grain = features.strands(identity, styling, view, generator)
+
+    albedo = background / np.float32(light_of_room(drawn.light))
+    features.paint_back_hair(albedo, identity, styling, view, grain)
+    features.paint_neck(albedo, identity, styling, view, cloth)
+    head = features.paint_skin(albedo, identity, expression, styling, view)
+    eyes = features.paint_eyes(albedo, identity, expression, styling, view)
+    features.paint_nose(albedo, identity, styling, view)
+    lips = features.paint_mouth(albedo, identity, expression, styling, view)
+    features.paint_beard(albedo, identity, styling, view, lips, grain)
+    features.paint_brows(albedo, identity, expression, styling, view)
+    hair = features.paint_front_hair(albedo, identity, styling, view, grain)
+
+    gloss = np.float32(identity.skin.shine) * head * (1 - hair)
+    gloss = gloss + np.float32(0.30) * eyes + np.float32(0.08) * lips
+    gloss = gloss + np.float32(0.10) * hair * grain
+    scene = _illuminate(albedo, view, drawn.light, gloss, np.maximum(head, hair))
+    return _photograph(scene, drawn.light, drawn.camera, generator), view.eyes
+
+
+def light_of_room(light: Light) -> float:
+    """Light on what lies behind the head, by which a background given as seen is divided."""
+    return 0.9 * light.ambient + 0.55 * light.key
