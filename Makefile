@@ -1,0 +1,106 @@
+# Everything from a fresh checkout. Nothing has to be activated: each target makes the environment
+# that it needs in $(VENV), once, and again when the dependencies change.
+
+PYTHON ?= python3
+VENV ?= .venv
+CORES ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+EXPERIMENT ?= embedded
+PORT ?= 5000
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+VENV_DIRECTORY := $(abspath $(VENV))
+IN_VENV := PATH="$(VENV_DIRECTORY)/bin:$$PATH"
+# Snakemake runs its jobs in shells that must find the environment's own commands.
+SNAKEMAKE := $(IN_VENV) snakemake
+SNAKEFILES := Snakefile workflow
+DEPENDENCIES := pyproject.toml requirements/constraints.txt
+
+# An isolated account may have no home that can be written to; libraries keep caches there.
+ifneq ($(shell test -n "$$HOME" && test -d "$$HOME" && test -w "$$HOME" && echo yes),yes)
+export HOME := $(VENV_DIRECTORY)/home
+endif
+
+# TORCH=cpu takes the build of PyTorch without CUDA (200 MB instead of several GB on Linux).
+TORCH ?=
+ifeq ($(TORCH),cpu)
+PIP_INDEX := --extra-index-url https://download.pytorch.org/whl/cpu
+else ifneq ($(TORCH),)
+$(error TORCH=$(TORCH) is unknown: leave it out, or say TORCH=cpu)
+endif
+# Modules are compiled when they are first imported; most of what is installed never is.
+INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check --no-compile --quiet \
+	$(PIP_INDEX) --constraint requirements/constraints.txt
+
+.PHONY: help
+help: ## say what can be made
+	@awk '/^[a-z]+:.*## / {sub(/:.*## /, "\t"); split($$0, part, "\t"); \
+		printf "make %-12s %s\n", part[1], part[2]}' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "settings: CORES=N EXPERIMENT=NAME TORCH=cpu PYTHON=python3.12 VENV=DIRECTORY PORT=N"
+
+.PHONY: reproduce
+reproduce: $(VENV)/.installed ## set up, then run the study: results/EXPERIMENT/report.html
+	$(SNAKEMAKE) --cores $(CORES) --config experiment=$(EXPERIMENT)
+
+.PHONY: test
+test: $(VENV)/.installed-test ## set up, then run the tests
+	$(IN_VENV) pytest
+
+.PHONY: lint
+lint: $(VENV)/.installed-dev ## check style, types and workflow
+	$(IN_VENV) ruff check .
+	$(IN_VENV) ruff format --check .
+	$(IN_VENV) mypy
+	$(IN_VENV) python requirements/lock.py
+	$(IN_VENV) snakefmt --check $(SNAKEFILES)
+	$(SNAKEMAKE) --lint
+
+.PHONY: format
+format: $(VENV)/.installed-dev ## rewrite what can be mended by machine
+	$(IN_VENV) ruff check --fix .
+	$(IN_VENV) ruff format .
+	$(IN_VENV) snakefmt $(SNAKEFILES)
+
+.PHONY: mlflow
+mlflow: $(VENV)/.installed ## open the tracked runs on http://127.0.0.1:PORT
+	@test -f results/mlflow/mlflow.db || { echo "make mlflow: no tracked run yet: make reproduce first" >&2; exit 1; }
+	$(IN_VENV) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true \
+		mlflow server --workers 1 --backend-store-uri sqlite:///results/mlflow/mlflow.db \
+		--host 127.0.0.1 --port $(PORT)
+
+.PHONY: lock
+lock: $(VENV)/.installed-dev ## resolve what changed in pyproject.toml (UPGRADE=1: everything)
+	$(IN_VENV) python requirements/lock.py $(if $(UPGRADE),--upgrade,--fix)
+
+.PHONY: clean
+clean: ## remove the environment and all caches, keep the results
+	rm -rf $(VENV) .snakemake .pytest_cache .mypy_cache .ruff_cache build dist src/*.egg-info
+	find src tests workflow requirements benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "glassguard needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not there): say PYTHON=python3.12, for example" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) lacks the venv module: install it (Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@echo "creating $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@mkdir -p $(VENV)/home
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.created $(DEPENDENCIES)
+	@echo "installing the pinned dependencies into $(VENV) (once, a few minutes)"
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.created $(DEPENDENCIES)
+	@echo "installing the pinned dependencies and the tests' into $(VENV) (once, a few minutes)"
+	@$(INSTALL) --editable '.[test]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-dev: $(VENV)/.created $(DEPENDENCIES)
+	@echo "installing the pinned dependencies and the developers' into $(VENV) (once, a few minutes)"
+	@$(INSTALL) --editable '.[dev,slurm,test]'
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-test
