@@ -1,0 +1,159 @@
+"""What a mask does to attacks and to clean pictures (blog 2019; PROTOCOL 5, test-split table)."""
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from torch import nn
+
+from glassguard.saliency.classification import probabilities
+from glassguard.saliency.fill import Fill, filled
+from glassguard.saliency.grid import NO_TARGET
+from glassguard.statistics import wilson_interval
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predicted classes, N int64, and the confidence in them, N float32 in [0, 1]."""
+
+    classes: np.ndarray
+    confidences: np.ndarray
+
+    def accepted(self, threshold: float | None) -> np.ndarray:
+        """N bool: the system answers, because its confidence is at least the threshold."""
+        return self.confidences >= (0.0 if threshold is None else threshold)
+
+
+def classify(network: nn.Module, images: np.ndarray, *, batch_size: int) -> Predictions:
+    """Predictions of N x H x W x 3 uint8 pictures as they are."""
+    rows = list(probabilities(network, images, batch_size=batch_size))
+    return Predictions(
+        classes=np.array([row.argmax() for row in rows], dtype=np.int64),
+        confidences=np.array([row.max() for row in rows], dtype=np.float32),
+    )
+
+
+def classify_masked(
+    network: nn.Module,
+    images: np.ndarray,
+    masks: np.ndarray,
+    fill: Fill,
+    unmasked: Predictions,
+    *,
+    batch_size: int,
+) -> Predictions:
+    """Predictions of masked pictures.
+
+    Args:
+        network: maps pixels in [0, 1] to logits, in evaluation mode.
+        images: N x H x W x 3 uint8 RGB; only rows that are needed are read.
+        masks: N x H x W bool.
+        fill: what replaces the masked pixels.
+        unmasked: predictions of the pictures as they are, taken over where a mask is empty.
+        batch_size: pictures per forward pass.
+    """
+    classes, confidences = unmasked.classes.copy(), unmasked.confidences.copy()
+    rows = np.flatnonzero(masks.any(axis=(1, 2)))
+    pictures = (filled(images[row], masks[row], fill) for row in rows)
+    stream = probabilities(network, pictures, batch_size=batch_size)
+    for row, probability in zip(rows, stream, strict=True):
+        classes[row], confidences[row] = probability.argmax(), probability.max()
+    return Predictions(classes, confidences)
+
+
+def adversarial_success(
+    predictions: Predictions, real: np.ndarray, target: np.ndarray, threshold: float | None = None
+) -> np.ndarray:
+    """N bool: accepted as the target; without one (dodging), as anybody but the real person."""
+    as_target = np.where(
+        target == NO_TARGET, predictions.classes != real, predictions.classes == target
+    )
+    return as_target & predictions.accepted(threshold)
+
+
+def correct(
+    predictions: Predictions, real: np.ndarray, threshold: float | None = None
+) -> np.ndarray:
+    """N bool: accepted as the person in the picture."""
+    return (predictions.classes == real) & predictions.accepted(threshold)
+
+
+def defence_success(
+    before: Predictions,
+    after: Predictions,
+    real: np.ndarray,
+    target: np.ndarray,
+    threshold: float | None = None,
+) -> np.ndarray:
+    """N bool: the target before, whatever the confidence, and accepted as the real person after.
+
+    The rate is over all attacks, as in Study S, where it stays below the share of attacked
+    pictures that are classified right after the defence.
+    """
+    return adversarial_success(before, real, target) & correct(after, real, threshold)
+
+
+def rate(name: str, hits: np.ndarray) -> dict[str, float]:
+    """Columns of a rate: the rate, ``_n``, and ``_low`` and ``_high`` of its Wilson interval.
+
+    NaN where nothing was tried.
+    """
+    low, high = wilson_interval(int(hits.sum()), len(hits))
+    share = float(hits.mean()) if len(hits) else math.nan
+    return {name: share, f"{name}_n": len(hits), f"{name}_low": low, f"{name}_high": high}
+
+
+def mean(name: str, values: np.ndarray) -> dict[str, float]:
+    """Columns of a mean of values in [0, 1] with its normal 95 % interval, clipped to [0, 1].
+
+    These are no counts, so Wilson's interval does not apply to them.
+    """
+    n = len(values)
+    average = float(values.mean()) if n else math.nan
+    margin = 1.959964 * float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+    low, high = max(average - margin, 0.0), min(average + margin, 1.0)
+    if math.isnan(margin):
+        low = high = math.nan
+    return {name: average, f"{name}_n": n, f"{name}_low": low, f"{name}_high": high}
+
+
+def overlap(masks: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How well masks cover the true frames.
+
+    Args:
+        masks: N x H x W bool.
+        frames: N x H x W bool, True on the attack's pixels.
+
+    Returns:
+        Intersection over union and recall (share of the frame that is masked), N float64 in
+        [0, 1] each; 1 where there was nothing to cover and, for the former, nothing covered.
+    """
+    both = (masks & frames).sum(axis=(1, 2))
+    either = (masks | frames).sum(axis=(1, 2))
+    frame = frames.sum(axis=(1, 2))
+    return (
+        np.where(either > 0, both / np.maximum(either, 1), 1.0),
+        np.where(frame > 0, both / np.maximum(frame, 1), 1.0),
+    )
+
+
+def misplaced(mask: np.ndarray, *, seed: int, name: str) -> np.ndarray:
+    """The control of a mask of the same area somewhere else.
+
+    The mask is shifted by a random distance in both directions and re-enters at the opposite
+    border, so that area and texture stay and only the place is wrong.
+
+    Args:
+        mask: H x W bool.
+        seed: seed of the study.
+        name: the picture's name; with the seed it alone decides the shift.
+
+    Returns:
+        H x W bool with as many True pixels.
+    """
+    height, width = mask.shape
+    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    # 0 would leave the mask where it is.
+    shift = 1 + int.from_bytes(digest[:8], "big") % (height * width - 1)
+    return np.roll(mask, divmod(shift, width), axis=(0, 1))

@@ -1,0 +1,250 @@
+"""Search of the mask's parameters with a network pass for distinct masks only (PROTOCOL 5).
+
+A mask depends on the picture and (μ, n, φ) alone and few of a picture's masks differ, so
+
+* a map is thresholded once per μ, closed and labelled once per (μ, n); every φ then follows from
+  the areas of the components;
+* equal masks of a picture are filled and classified once, whichever parameters they came from;
+* an empty mask is the picture itself: one pass for all fills.
+
+The numbers are those of the naive loop over everything.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, product
+
+import numpy as np
+from torch import nn
+
+from glassguard.saliency.classification import probabilities
+from glassguard.saliency.fill import Fill, filled
+from glassguard.saliency.mask import (
+    ThresholdKind,
+    closed,
+    components,
+    exceeding,
+    kept_components,
+    threshold_levels,
+)
+
+NO_TARGET = -1
+# Confidences are added up as multiples of 2^-40: integers add to the same sum in any order, so
+# means do not depend on how the pictures were dealt to shards. 2^23 pictures fit into 63 bits.
+FIXED_POINT = 2.0**40
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One point of the grid: threshold μ and how it is read, n, φ in pixels, and the fill."""
+
+    mu: float
+    mu_as: ThresholdKind
+    n: int
+    phi: int
+    fill: Fill
+
+
+@dataclass(frozen=True)
+class DistinctMask:
+    """A mask of one picture and the combinations that lead to it.
+
+    Attributes:
+        mask: H x W bool.
+        combinations: positions in the list of combinations, by fill.
+    """
+
+    mask: np.ndarray
+    combinations: dict[Fill, list[int]]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search measured.
+
+    Attributes:
+        confidences: pictures x combinations x 2 float32 in [0, 1]: confidence of the real and of
+            the target class after masking. Where a picture has no target
+            (:data:`NO_TARGET`: dodging, or nobody attacked) the second is 1 - the first, the
+            confidence of anybody else.
+        network_passes: pictures that the network classified.
+        network_passes_naive: pictures that a loop over all combinations would have classified.
+    """
+
+    confidences: np.ndarray
+    network_passes: int
+    network_passes_naive: int
+
+
+def combinations(
+    *,
+    mu: Sequence[float],
+    mu_as: Sequence[ThresholdKind],
+    n: Sequence[int],
+    phi: Sequence[int],
+    fill: Sequence[Fill],
+    extra: Sequence[Combination] = (),
+) -> list[Combination]:
+    """Every combination of the values once, then those of ``extra`` that are not among them."""
+    points = [
+        Combination(mu=one_mu, mu_as=kind, n=one_n, phi=one_phi, fill=one_fill)
+        for kind, one_mu, one_n, one_phi, one_fill in product(mu_as, mu, n, phi, fill)
+    ]
+    return list(dict.fromkeys([*points, *extra]))
+
+
+class MaskPlan:
+    """The combinations in the order in which their masks are cheapest to make.
+
+    Args:
+        points: the combinations, each once.
+        kernel: side of the square structuring element, odd.
+    """
+
+    def __init__(self, points: Sequence[Combination], *, kernel: int = 3) -> None:
+        self.kernel = kernel
+        # mu_as -> mu -> n -> phi -> fill -> position among the points
+        self._tree: dict[ThresholdKind, dict[float, dict[int, dict[int, dict[Fill, int]]]]] = {}
+        for position, point in enumerate(points):
+            by_mu = self._tree.setdefault(point.mu_as, {})
+            by_phi = by_mu.setdefault(point.mu, {}).setdefault(point.n, {})
+            by_phi.setdefault(point.phi, {})[point.fill] = position
+
+    def distinct_masks(self, saliency: np.ndarray) -> list[DistinctMask]:
+        """The different masks that the combinations make of one saliency map.
+
+        Args:
+            saliency: H x W float32 in [0, 1].
+
+        Returns:
+            Masks in the order in which they were first met; every position among the points
+            stands in exactly one of them.
+        """
+        found: dict[bytes, DistinctMask] = {}
+        for mu_as, by_mu in self._tree.items():
+            levels = threshold_levels(saliency, tuple(by_mu), mu_as)
+            for level, by_n in zip(levels, by_mu.values(), strict=True):
+                above = exceeding(saliency, level)
+                for n, by_phi in by_n.items():
+                    labels, areas = components(closed(above, n, kernel=self.kernel))
+                    self._masks_of_components(labels, areas, by_phi, found)
+        return list(found.values())
+
+    @staticmethod
+    def _masks_of_components(
+        labels: np.ndarray,
+        areas: np.ndarray,
+        by_phi: dict[int, dict[Fill, int]],
+        found: dict[bytes, DistinctMask],
+    ) -> None:
+        # Two φ that keep as many components keep the same ones.
+        by_count: dict[int, DistinctMask] = {}
+        for phi, by_fill in by_phi.items():
+            kept = kept_components(areas, phi)
+            count = int(kept.sum())
+            if count not in by_count:
+                mask = kept[labels]
+                by_count[count] = found.setdefault(
+                    np.packbits(mask).tobytes(), DistinctMask(mask, {})
+                )
+            for fill, position in by_fill.items():
+                by_count[count].combinations.setdefault(fill, []).append(position)
+
+
+def search(
+    network: nn.Module,
+    pictures: Iterable[tuple[np.ndarray, np.ndarray]],
+    classes: np.ndarray,
+    points: Sequence[Combination],
+    *,
+    kernel: int = 3,
+    batch_size: int = 64,
+) -> SearchResult:
+    """Mask every picture in every way and classify it again.
+
+    Pictures are taken one at a time and batches are filled across them, so memory does not grow
+    with their number except for the result.
+
+    Args:
+        network: maps pixels in [0, 1] to logits, in evaluation mode.
+        pictures: image, H x W x 3 uint8 RGB, and its saliency map, H x W float32 in [0, 1].
+        classes: pictures x 2 int64: real and target class, :data:`NO_TARGET` for none.
+        points: the combinations, each once.
+        kernel: side of the square structuring element, odd.
+        batch_size: pictures per forward pass.
+
+    Returns:
+        Confidences in the order of ``pictures`` and ``points``, and how many passes they took.
+    """
+    plan = MaskPlan(points, kernel=kernel)
+    confidences = np.empty((len(classes), len(points), 2), dtype=np.float32)
+    waiting: deque[tuple[int, list[int]]] = deque()
+
+    def masked_pictures() -> Iterator[np.ndarray]:
+        for picture, (image, saliency) in enumerate(pictures):
+            for distinct in plan.distinct_masks(saliency):
+                if not distinct.mask.any():
+                    waiting.append(
+                        (picture, list(chain.from_iterable(distinct.combinations.values())))
+                    )
+                    yield image
+                    continue
+                for fill, positions in distinct.combinations.items():
+                    waiting.append((picture, positions))
+                    yield filled(image, distinct.mask, fill)
+
+    passes = 0
+    for probability in probabilities(network, masked_pictures(), batch_size=batch_size):
+        picture, positions = waiting.popleft()
+        real, target = classes[picture]
+        of_real = probability[real]
+        of_target = 1 - of_real if target == NO_TARGET else probability[target]
+        confidences[picture, positions] = of_real, of_target
+        passes += 1
+    return SearchResult(
+        confidences=confidences,
+        network_passes=passes,
+        network_passes_naive=len(classes) * len(points),
+    )
+
+
+def exact_sum(confidences: np.ndarray) -> np.ndarray:
+    """Sum over pictures that is the same in any order and any grouping.
+
+    Args:
+        confidences: pictures x ... float in [0, 1].
+
+    Returns:
+        ... int64, in units of 2^-40 (:data:`FIXED_POINT`).
+    """
+    return np.rint(confidences.astype(np.float64) * FIXED_POINT).astype(np.int64).sum(axis=0)
+
+
+def exact_mean(sums: np.ndarray, count: int) -> np.ndarray:
+    """Mean of ``count`` pictures from sums of :func:`exact_sum`, float64."""
+    return sums / FIXED_POINT / count
+
+
+def goodness(
+    clean_real: np.ndarray, adversarial_real: np.ndarray, adversarial_target: np.ndarray
+) -> np.ndarray:
+    """Study S's score: ⅓ · (AC(clean, real) + AC(adv, real) + 1 − AC(adv, target)), in [0, 1]."""
+    return (clean_real + adversarial_real + 1 - adversarial_target) / 3
+
+
+def spread(count: int, most: int | None, seed: int) -> np.ndarray:
+    """Evenly spaced positions with a random start.
+
+    Args:
+        count: number of things to choose from.
+        most: how many are wanted; all when None or more than there are.
+        seed: seed of the start.
+
+    Returns:
+        Increasing int64 positions in [0, count).
+    """
+    if most is None or most >= count:
+        return np.arange(count)
+    start = np.random.default_rng(seed).integers(count)
+    return np.sort((start + np.arange(most) * count // most) % count)

@@ -1,0 +1,76 @@
+"""Which pixels a prediction hangs on (Hayes 2018, section 3; blog 2019, step 1; PROTOCOL 5.1)."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from glassguard.influence.guided_backpropagation import guided_activations
+
+ChannelReduction = Literal["max_abs", "mean_abs", "max", "sum_abs"]
+
+
+def saliency_maps(
+    network: nn.Module, pixels: Tensor, *, channel_reduction: ChannelReduction = "max_abs"
+) -> tuple[Tensor, Tensor]:
+    """Saliency maps of the predicted classes' logits, and the predictions.
+
+    Guided backpropagation (Springenberg et al. 2015) down to the pixels; prediction and gradient
+    share one forward pass.
+
+    Args:
+        network: maps N x 3 x H x W pixels to N x C logits, in evaluation mode.
+        pixels: N x 3 x H x W float32 in [0, 1].
+        channel_reduction: see :func:`reduce_channels`.
+
+    Returns:
+        Maps, N x H x W float32 in [0, 1]; predicted classes, N int64.
+    """
+    leaf = pixels.detach().requires_grad_(True)
+    with torch.enable_grad(), guided_activations(network):
+        logits = network(leaf)
+        (gradient,) = torch.autograd.grad(logits.amax(dim=1).sum(), leaf)
+    return scale(reduce_channels(gradient, channel_reduction)), logits.detach().argmax(dim=1)
+
+
+def reduce_channels(gradient: Tensor, channel_reduction: ChannelReduction) -> Tensor:
+    """One number per pixel.
+
+    Args:
+        gradient: N x 3 x H x W, any sign.
+        channel_reduction: ``max_abs`` largest magnitude of the three channels, ``mean_abs`` mean
+            magnitude, ``sum_abs`` summed magnitude (the same map as ``mean_abs`` once scaled),
+            ``max`` largest signed value.
+
+    Returns:
+        N x H x W.
+
+    Raises:
+        ValueError: there is no such reduction.
+    """
+    if channel_reduction == "max_abs":
+        return gradient.abs().amax(dim=1)
+    if channel_reduction == "mean_abs":
+        return gradient.abs().mean(dim=1)
+    if channel_reduction == "sum_abs":
+        return gradient.abs().sum(dim=1)
+    if channel_reduction == "max":
+        return gradient.amax(dim=1)
+    raise ValueError(f"no channel reduction {channel_reduction!r}")
+
+
+def scale(maps: Tensor) -> Tensor:
+    """Shift and stretch every map so that its least pixel is 0 and its greatest 1.
+
+    A map without any contrast says nothing about where to mask and becomes all zero.
+
+    Args:
+        maps: N x H x W.
+
+    Returns:
+        N x H x W float32 in [0, 1].
+    """
+    least = maps.amin(dim=(1, 2), keepdim=True)
+    contrast = maps.amax(dim=(1, 2), keepdim=True) - least
+    flat = contrast <= 0
+    return torch.where(flat, 0.0, (maps - least) / contrast.masked_fill(flat, 1.0)).float()

@@ -1,0 +1,121 @@
+"""Put the shards of the mask grid together and choose the best combinations."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from glassguard.configuration.slices import SaliencySlice
+from glassguard.errors import InputError
+from glassguard.saliency.grid import exact_mean, exact_sum, goodness, spread
+from glassguard.stages.files import read_examples, write_csv, write_json
+from glassguard.stages.saliency_inputs import grid_points, source_combination
+
+PARAMETERS = ("mu", "mu_as", "n", "phi", "fill")
+CONFIDENCES = {
+    "ac_clean_real": "clean_confidence_real",
+    "ac_adv_real": "adversarial_confidence_real",
+    "ac_adv_target": "adversarial_confidence_target",
+}
+
+
+def run(
+    config: SaliencySlice, *, shards: list[Path], examples: Path, grid: Path, best: Path
+) -> dict[str, float | int | str]:
+    """Mean confidences of every combination, and the best one for each objective.
+
+    Objectives of ``best.json``: ``clean`` (highest AC(clean, real)), ``adversarial_correct``
+    (highest AC(adv, real)), ``adversarial_success`` (lowest AC(adv, target)) and ``goodness``;
+    of equals the first row of ``grid.csv`` wins. Beside them ``by_fill`` (best goodness of each
+    fill) and ``source_setting``.
+    """
+    settings = config.saliency
+    points = grid_points(settings)
+    table = pd.DataFrame([asdict(point) for point in points])[list(PARAMETERS)]
+    sums = {name: np.zeros(len(points), dtype=np.int64) for name in CONFIDENCES}
+    adversarial_ids: list[str] = []
+    clean_ids: list[str] = []
+    passes = passes_naive = 0
+    for path in shards:
+        shard = _read_shard(path)
+        for name in PARAMETERS:
+            if shard[name].tolist() != table[name].tolist():
+                raise InputError(f"{path}: was made for another grid; delete it")
+        for name, confidences in CONFIDENCES.items():
+            sums[name] += exact_sum(shard[confidences])
+        adversarial_ids += shard["adversarial_ids"].tolist()
+        clean_ids += shard["clean_ids"].tolist()
+        passes += int(shard["network_passes"])
+        passes_naive += int(shard["network_passes_naive"])
+    _check_complete(config, adversarial_ids, clean_ids, examples, shards[0].parent)
+
+    measured: dict[str, np.ndarray] = {}
+    for name in CONFIDENCES:
+        count = len(clean_ids) if name == "ac_clean_real" else len(adversarial_ids)
+        measured[name] = exact_mean(sums[name], count)
+    measured["goodness"] = goodness(
+        measured["ac_clean_real"], measured["ac_adv_real"], measured["ac_adv_target"]
+    )
+    write_csv(table.assign(**measured, n_clean=len(clean_ids), n_adv=len(adversarial_ids)), grid)
+
+    def row(position: int) -> dict[str, float | int | str]:
+        values = {name: float(values[position]) for name, values in measured.items()}
+        return {**asdict(points[position]), **values}
+
+    def best_of(positions: list[int]) -> int:
+        return max(positions, key=lambda position: measured["goodness"][position])
+
+    everywhere = list(range(len(points)))
+    fills = dict.fromkeys(point.fill for point in points)
+    overall = row(best_of(everywhere))
+    source = row(points.index(source_combination(settings)))
+    passes_made = {"network_passes": passes, "network_passes_naive": passes_naive}
+    chosen = {
+        "clean": row(int(measured["ac_clean_real"].argmax())),
+        "adversarial_correct": row(int(measured["ac_adv_real"].argmax())),
+        "adversarial_success": row(int(measured["ac_adv_target"].argmin())),
+        "goodness": overall,
+        "by_fill": {
+            fill: row(best_of([place for place in everywhere if points[place].fill == fill]))
+            for fill in fills
+        },
+        "source_setting": source,
+        "n_clean": len(clean_ids),
+        "n_adv": len(adversarial_ids),
+        **passes_made,
+    }
+    write_json(chosen, best)
+    return {
+        **{f"best_{name}": value for name, value in overall.items()},
+        "source_setting_goodness": source["goodness"],
+        "combinations": len(points),
+        **passes_made,
+    }
+
+
+def _read_shard(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not a shard of the mask grid: {error}") from None
+
+
+def _check_complete(
+    config: SaliencySlice,
+    adversarial_ids: list[str],
+    clean_ids: list[str],
+    examples: Path,
+    folder: Path,
+) -> None:
+    attacks = read_examples(examples)
+    attacks = attacks[attacks["split"] == "val"].sort_values("example_id")
+    if attacks.empty:
+        raise InputError(f"{examples}: has no attacked validation picture to search on")
+    attacks = attacks.iloc[spread(len(attacks), config.saliency.grid.images, config.seed)]
+    wanted = sorted(attacks["example_id"]), sorted(set(attacks["image_id"]))
+    if (sorted(adversarial_ids), sorted(clean_ids)) != wanted:
+        raise InputError(f"{folder}: the shards do not make up the validation split; delete them")

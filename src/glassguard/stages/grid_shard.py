@@ -1,0 +1,119 @@
+"""Classify one shard of the validation pictures under every saliency mask of the grid."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from glassguard.configuration.slices import SaliencySlice
+from glassguard.errors import InputError
+from glassguard.progress import track
+from glassguard.saliency.grid import NO_TARGET, search, spread
+from glassguard.stages.files import read_examples, read_images, read_manifest
+from glassguard.stages.saliency_inputs import (
+    attacked_classes,
+    check_rows,
+    class_indices,
+    grid_points,
+    open_recognizer,
+    read_maps,
+    use_threads,
+)
+
+
+def run(
+    config: SaliencySlice,
+    *,
+    manifest: Path,
+    images: Path,
+    maps: Path,
+    examples: Path,
+    adversarial_images: Path,
+    adversarial_maps: Path,
+    recognizer: Path,
+    shard: int,
+    shards: int,
+    results: Path,
+) -> dict[str, float | int | str]:
+    """Search over this shard's part of the validation split.
+
+    The adversarial side are the attacked validation pictures (``saliency.grid.images`` of them,
+    evenly spread), the clean side the different pictures that those were made from. Both are
+    sorted by id and dealt to the shards one by one.
+    """
+    settings = config.saliency
+    use_threads(settings.threads)
+    if not 0 <= shard < shards:
+        raise InputError(f"--shard must be between 0 and {shards - 1}: {shard}")
+    adversarial_pictures, clean_pictures = read_images(adversarial_images), read_images(images)
+    attacks, people = read_examples(examples), read_manifest(manifest)
+    check_rows(attacks, adversarial_pictures, examples, adversarial_images)
+    check_rows(people, clean_pictures, manifest, images)
+    network, identities = open_recognizer(recognizer, clean_pictures, images)
+    open_recognizer(recognizer, adversarial_pictures, adversarial_images)
+
+    attacks = attacks[attacks["split"] == "val"].sort_values("example_id")
+    attacks = attacks.iloc[spread(len(attacks), settings.grid.images, config.seed)]
+    unknown = sorted(set(attacks["image_id"]) - set(people["image_id"]))
+    if unknown:
+        raise InputError(f"{examples}: image_id {unknown[0]} is not in {manifest}")
+    clean = people[people["image_id"].isin(attacks["image_id"])].sort_values("image_id")
+    attacks, clean = attacks.iloc[shard::shards], clean.iloc[shard::shards]
+
+    real, target = attacked_classes(attacks, identities, examples)
+    clean_real = class_indices(clean["identity"], identities, manifest)
+    nobody = np.full(len(clean), NO_TARGET, dtype=np.int64)
+    classes = np.stack([np.append(clean_real, real), np.append(nobody, target)], axis=1)
+    points = grid_points(settings)
+
+    def pictures() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        yield from _with_maps(clean, clean_pictures, read_maps(maps, clean["image_id"].tolist()))
+        yield from _with_maps(
+            attacks,
+            adversarial_pictures,
+            read_maps(adversarial_maps, attacks["example_id"].tolist()),
+        )
+
+    found = search(
+        network,
+        track(pictures(), description="mask grid, pictures", total=len(classes)),
+        classes,
+        points,
+        kernel=settings.kernel,
+        batch_size=settings.batch_size,
+    )
+    columns = pd.DataFrame([asdict(point) for point in points])
+    np.savez(
+        results,
+        shard=shard,
+        shards=shards,
+        mu=columns["mu"].to_numpy(dtype=np.float64),
+        mu_as=columns["mu_as"].to_numpy(dtype=np.str_),
+        n=columns["n"].to_numpy(dtype=np.int64),
+        phi=columns["phi"].to_numpy(dtype=np.int64),
+        fill=columns["fill"].to_numpy(dtype=np.str_),
+        clean_ids=clean["image_id"].to_numpy(dtype=np.str_),
+        clean_confidence_real=found.confidences[: len(clean), :, 0],
+        adversarial_ids=attacks["example_id"].to_numpy(dtype=np.str_),
+        adversarial_confidence_real=found.confidences[len(clean) :, :, 0],
+        adversarial_confidence_target=found.confidences[len(clean) :, :, 1],
+        network_passes=found.network_passes,
+        network_passes_naive=found.network_passes_naive,
+    )
+    return {
+        "clean_pictures": len(clean),
+        "adversarial_pictures": len(attacks),
+        "combinations": len(points),
+        "network_passes": found.network_passes,
+        "network_passes_naive": found.network_passes_naive,
+    }
+
+
+def _with_maps(
+    table: pd.DataFrame, pictures: np.ndarray, maps: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    # The index of a table is the row in the file of pictures, whatever was selected since.
+    for row, saliency in zip(table.index, maps, strict=True):
+        yield pictures[row], saliency

@@ -1,0 +1,56 @@
+"""Saliency maps of held-out pictures by guided backpropagation."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from glassguard.configuration.slices import SaliencyMapsSlice
+from glassguard.errors import InputError
+from glassguard.progress import track
+from glassguard.recognizer.network import to_pixels
+from glassguard.saliency.saliency_map import saliency_maps
+from glassguard.stages.files import read_examples, read_images, read_manifest
+from glassguard.stages.saliency_inputs import check_rows, open_recognizer, use_threads
+
+
+def run(
+    config: SaliencyMapsSlice, *, images: Path, ids: Path, recognizer: Path, maps: Path
+) -> dict[str, float | int | str]:
+    """Explain the prediction of every validation and test picture.
+
+    Writes ``ids`` (text), ``maps`` (float32 M x H x W in [0, 1]) and ``prediction`` (int64, the
+    class in the recognizer's order), rows in the order of the table.
+    """
+    use_threads(config.threads)
+    pictures = read_images(images)
+    table, column = _read_table(ids)
+    check_rows(table, pictures, ids, images)
+    network, _ = open_recognizer(recognizer, pictures, images)
+    rows = np.flatnonzero(table["split"].isin(("val", "test")).to_numpy())
+    found = np.zeros((len(rows), *pictures.shape[1:3]), dtype=np.float32)
+    prediction = np.zeros(len(rows), dtype=np.int64)
+    starts = range(0, len(rows), config.batch_size)
+    for start in track(starts, description="saliency maps, batches"):
+        batch = slice(start, start + config.batch_size)
+        pixels = to_pixels(torch.from_numpy(pictures[rows[batch]]))
+        batch_maps, batch_prediction = saliency_maps(
+            network, pixels, channel_reduction=config.channel_reduction
+        )
+        found[batch], prediction[batch] = batch_maps.numpy(), batch_prediction.numpy()
+    names = table[column].to_numpy(dtype=np.str_)[rows]
+    np.savez(maps, ids=names, maps=found, prediction=prediction)
+    return {"pictures": len(rows), "mean_saliency": float(found.mean()) if len(rows) else 0.0}
+
+
+def _read_table(path: Path) -> tuple[pd.DataFrame, str]:
+    try:
+        columns = pd.read_csv(path, nrows=0).columns
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not a table in CSV: {error}") from None
+    if "example_id" in columns:
+        return read_examples(path), "example_id"
+    return read_manifest(path), "image_id"

@@ -1,0 +1,333 @@
+"""The saliency stages from pictures on disk to grid.csv, best.json and evaluation.csv."""
+
+import json
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from glassguard.configuration.slices import SaliencyMapsSlice, SaliencySlice
+from glassguard.errors import InputError
+from glassguard.faces import manifest as manifest_columns
+from glassguard.recognizer.network import FaceRecognizer
+from glassguard.recognizer.weights import write_recognizer
+from glassguard.stages import evaluation, grid, grid_shard, saliency_maps
+from glassguard.statistics import wilson_interval
+
+SIZE = 32
+PEOPLE = ["ada", "bob", "cyd"]
+SPLITS = ["train", "val", "val", "test", "test", "test"]
+MAPS = SaliencyMapsSlice(channel_reduction="max_abs", batch_size=4, threads=1)
+
+
+def settings(**changes):
+    values = {
+        "grid": {
+            "mu_as": ["value", "quantile"],
+            "mu": [0.3, 0.9],
+            "n": [0, 2],
+            "phi": [0, 20],
+            "fill": ["mean", "telea"],
+            **changes,
+        },
+        "batch_size": 16,
+    }
+    return SaliencySlice.model_validate({"seed": 3, "saliency": values})
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Pictures, glasses, a recognizer and the maps of a tiny study: its folder."""
+    folder = tmp_path_factory.mktemp("study")
+    generator = np.random.default_rng(0)
+    torch.manual_seed(1)
+    network = FaceRecognizer(
+        identities=3, image_size=SIZE, width=1 / 16, hidden=16, mean=(120, 110, 100), scale=40
+    )
+    network.classifier.fc8.weight.data.mul_(40)
+    write_recognizer(folder / "recognizer.safetensors", network, PEOPLE)
+
+    # Ids run against the order of the rows: sorting must take pictures along.
+    table = pd.DataFrame(
+        [
+            {"image_id": f"p{99 - 6 * person - number}", "identity": name, "split": split}
+            for person, name in enumerate(PEOPLE)
+            for number, split in enumerate(SPLITS)
+        ]
+    ).reindex(columns=manifest_columns.COLUMNS)
+    table.to_csv(folder / "manifest.csv", index=False)
+    noise = generator.integers(0, 256, (len(table), SIZE, SIZE, 3), dtype=np.uint8)
+    images = np.stack([cv2.GaussianBlur(one, (0, 0), 2) for one in noise])
+    np.save(folder / "images.npy", images)
+
+    held_out = [row for row in table.index if table["split"][row] != "train"]
+    # Each held-out picture is attacked towards both other people.
+    pairs = [(row, name) for row in held_out for name in PEOPLE if name != table["identity"][row]]
+    attack = folder / "glasses"
+    attack.mkdir()
+    examples = pd.DataFrame(
+        {
+            "example_id": [f"g{len(pairs) - place:05d}" for place in range(len(pairs))],
+            "image_id": [table["image_id"][row] for row, _ in pairs],
+            "split": [table["split"][row] for row, _ in pairs],
+            "attacker": [table["identity"][row] for row, _ in pairs],
+            "target": [name for _, name in pairs],
+            "goal": "impersonation",
+        }
+    )
+    examples.to_csv(attack / "examples.csv", index=False)
+    attacked = images[[row for row, _ in pairs]]
+    frames = np.zeros(attacked.shape[:3], dtype=bool)
+    frames[:, 10:16, 4:28] = True
+    attacked[frames] = generator.integers(0, 256, (frames.sum(), 3))
+    np.save(attack / "images.npy", attacked)
+    np.save(attack / "frames.npy", frames)
+
+    for pictures, ids, maps in (
+        ("images.npy", "manifest.csv", "maps.npz"),
+        ("glasses/images.npy", "glasses/examples.csv", "adversarial_maps.npz"),
+    ):
+        saliency_maps.run(
+            MAPS,
+            images=folder / pictures,
+            ids=folder / ids,
+            recognizer=folder / "recognizer.safetensors",
+            maps=folder / maps,
+        )
+    return folder
+
+
+def search(study, config, out, *, shards):
+    """Run the shards and gather them; returns grid.csv and best.json."""
+    out.mkdir()
+    paths = [out / f"{shard}.npz" for shard in range(shards)]
+    for shard, path in enumerate(paths):
+        grid_shard.run(config, **inputs(study), shard=shard, shards=shards, results=path)
+    grid.run(
+        config,
+        shards=paths,
+        examples=study / "glasses/examples.csv",
+        grid=out / "grid.csv",
+        best=out / "best.json",
+    )
+    return out / "grid.csv", out / "best.json"
+
+
+def inputs(study):
+    return {
+        "manifest": study / "manifest.csv",
+        "images": study / "images.npy",
+        "maps": study / "maps.npz",
+        "examples": study / "glasses/examples.csv",
+        "adversarial_images": study / "glasses/images.npy",
+        "adversarial_maps": study / "adversarial_maps.npz",
+        "recognizer": study / "recognizer.safetensors",
+    }
+
+
+def evaluate(study, config, best, out):
+    out.mkdir()
+    metrics = evaluation.run(
+        config,
+        **inputs(study),
+        frames=study / "glasses/frames.npy",
+        best=best,
+        evaluation=out / "evaluation.csv",
+        curve=out / "threshold_curve.csv",
+        masks=out / "masks.npz",
+    )
+    return metrics, pd.read_csv(out / "evaluation.csv")
+
+
+@pytest.fixture(scope="module")
+def searched(study, tmp_path_factory):
+    return search(study, settings(), tmp_path_factory.mktemp("grid") / "one", shards=1)
+
+
+def test_maps_are_of_the_held_out_rows_in_order(study):
+    table = pd.read_csv(study / "manifest.csv")
+    held_out = table[table["split"] != "train"]
+    with np.load(study / "maps.npz") as file:
+        assert file["ids"].tolist() == held_out["image_id"].tolist()
+        assert file["maps"].shape == (len(held_out), SIZE, SIZE)
+        assert file["maps"].dtype == np.float32
+        assert (file["maps"].max(axis=(1, 2)) == 1).all()
+        assert set(file["prediction"]) <= {0, 1, 2}
+
+
+def test_shards_do_not_change_a_byte(study, searched, tmp_path):
+    csv, best = searched
+    for shards in (3, 20):  # of 20 shards, some have no picture
+        other_csv, other_best = search(study, settings(), tmp_path / f"{shards}", shards=shards)
+        assert other_csv.read_bytes() == csv.read_bytes()
+        assert other_best.read_bytes() == best.read_bytes()
+
+
+def test_grid_and_best_agree(study, searched):
+    csv, best = searched
+    table, chosen = pd.read_csv(csv), json.loads(best.read_text())
+    # 2 kinds x 2 mu x 2 n x 2 phi x 2 fills, and the source's setting.
+    assert len(table) == 33
+    expected = (table["ac_clean_real"] + table["ac_adv_real"] + 1 - table["ac_adv_target"]) / 3
+    np.testing.assert_allclose(table["goodness"], expected, atol=2e-6)
+    assert set(table["n_adv"]) == {12}
+    assert set(table["n_clean"]) == {6}
+    assert chosen["goodness"]["goodness"] == pytest.approx(table["goodness"].max(), abs=1e-6)
+    assert chosen["clean"]["ac_clean_real"] == pytest.approx(table["ac_clean_real"].max(), abs=1e-6)
+    assert chosen["adversarial_correct"]["ac_adv_real"] == pytest.approx(
+        table["ac_adv_real"].max(), abs=1e-6
+    )
+    assert chosen["adversarial_success"]["ac_adv_target"] == pytest.approx(
+        table["ac_adv_target"].min(), abs=1e-6
+    )
+    assert set(chosen["by_fill"]) == {"mean", "telea", "zero"}
+    for fill, row in chosen["by_fill"].items():
+        of_fill = table[table["fill"] == fill]
+        assert row["fill"] == fill
+        assert row["goodness"] == pytest.approx(of_fill["goodness"].max(), abs=1e-6)
+    source = chosen["source_setting"]
+    assert (source["mu"], source["mu_as"], source["n"], source["phi"], source["fill"]) == (
+        0.98,
+        "quantile",
+        8,
+        80,
+        "zero",
+    )
+    assert chosen["network_passes_naive"] == 33 * 18
+    assert 18 <= chosen["network_passes"] < chosen["network_passes_naive"]
+
+
+def test_a_cap_takes_that_many_attacks_and_their_clean_pictures(study, tmp_path):
+    csv, _ = search(study, settings(images=4), tmp_path / "capped", shards=2)
+    table = pd.read_csv(csv)
+    assert set(table["n_adv"]) == {4}
+    assert set(table["n_clean"]) <= {2, 3, 4}
+
+
+def test_shards_of_another_grid_and_missing_shards_are_refused(study, tmp_path):
+    paths = [tmp_path / f"{shard}.npz" for shard in range(2)]
+    config = settings(mu=[0.5], n=[1], mu_as=["value"])
+    for shard, path in enumerate(paths):
+        grid_shard.run(config, **inputs(study), shard=shard, shards=2, results=path)
+    outputs = {"grid": tmp_path / "grid.csv", "best": tmp_path / "best.json"}
+    examples = study / "glasses/examples.csv"
+    with pytest.raises(InputError, match="another grid"):
+        grid.run(settings(), shards=paths, examples=examples, **outputs)
+    with pytest.raises(InputError, match="do not make up"):
+        grid.run(config, shards=paths[:1], examples=examples, **outputs)
+    with pytest.raises(InputError, match="--shard must be between 0 and 1"):
+        grid_shard.run(config, **inputs(study), shard=2, shards=2, results=paths[0])
+
+
+def test_evaluation(study, searched, tmp_path):
+    metrics, table = evaluate(study, settings(), searched[1], tmp_path / "first")
+    rows = table[table["threshold"].isna()].set_index("defence")
+    assert list(rows.index) == ["none", "saliency", "saliency_source", "oracle", "random"]
+    assert set(table["threshold"].dropna()) == {0.8}
+    assert set(table["attack"]) == {"glasses"}
+    assert set(table["adversarial_success_n"]) == {18}
+    assert set(table["clean_accuracy_n"]) == {9}
+    best = json.loads(searched[1].read_text())["goodness"]
+    assert rows["fill"].fillna("").tolist() == [
+        "",
+        best["fill"],
+        "zero",
+        best["fill"],
+        best["fill"],
+    ]
+    for name in ("adversarial_success", "adversarial_correct", "clean_accuracy"):
+        for _, row in table.iterrows():
+            n = int(row[f"{name}_n"])
+            low, high = wilson_interval(round(row[name] * n), n)
+            assert row[f"{name}_low"] == pytest.approx(low, abs=1e-5)
+            assert row[f"{name}_high"] == pytest.approx(high, abs=1e-5)
+        # A threshold can only take predictions away.
+        thresholded = table[table["threshold"].notna()].set_index("defence")
+        assert (thresholded[name] <= rows[name]).all()
+    assert rows.loc["none", "defence_success"] == 0
+    assert np.isnan(rows.loc["none", "mask_iou"])
+    assert rows.loc["oracle", "mask_iou"] == 1
+    assert rows.loc["oracle", "mask_recall"] == 1
+    assert rows.loc["oracle", "clean_accuracy"] == rows.loc["none", "clean_accuracy"]
+    assert metrics["saliency_adversarial_success"] == pytest.approx(
+        rows.loc["saliency", "adversarial_success"], abs=1e-5
+    )
+    json.dumps(metrics, allow_nan=False)
+
+    curve = pd.read_csv(tmp_path / "first/threshold_curve.csv")
+    for defence, of_defence in curve.groupby("defence"):
+        assert of_defence["threshold"].iloc[[0, -1]].tolist() == [0, 1]
+        for name in ("adversarial_success", "adversarial_correct", "clean_accuracy"):
+            assert (of_defence[name].diff().dropna() <= 0).all()
+            assert of_defence[name].iloc[0] == rows.loc[defence, name]
+
+    evaluate(study, settings(), searched[1], tmp_path / "second")
+    for name in ("evaluation.csv", "threshold_curve.csv", "masks.npz"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_shown_masks_are_the_steps_of_the_chosen_combination(study, searched, tmp_path):
+    evaluate(study, settings(), searched[1], tmp_path / "out")
+    examples = pd.read_csv(study / "glasses/examples.csv").set_index("example_id")
+    with np.load(tmp_path / "out/masks.npz") as file:
+        shown = dict(file)
+    assert len(shown["example_ids"]) > 0
+    for place, name in enumerate(shown["example_ids"]):
+        assert examples["split"][name] == "test"
+        assert shown["prediction_before"][place] == shown["target"][place]
+        undone = shown["prediction_after"][place] == shown["attacker"][place]
+        assert shown["worked"][place] == undone
+        mask = shown["filtered"][place]
+        assert (mask <= shown["closed"][place]).all()
+        assert (shown["thresholded"][place] <= shown["closed"][place]).all()
+        assert np.array_equal(shown["filled"][place][~mask], shown["images"][place][~mask])
+
+
+def test_dodging_has_no_target(study, tmp_path):
+    folder = tmp_path / "dodging"
+    folder.mkdir()
+    table = pd.read_csv(study / "glasses/examples.csv").assign(goal="dodging", target="")
+    table.to_csv(folder / "examples.csv", index=False)
+    config = settings(mu=[0.5], n=[1], mu_as=["value"])
+    given = {**inputs(study), "examples": folder / "examples.csv"}
+    grid_shard.run(config, **given, shard=0, shards=1, results=folder / "0.npz")
+    with np.load(folder / "0.npz") as file:
+        np.testing.assert_allclose(
+            file["adversarial_confidence_target"],
+            1 - file["adversarial_confidence_real"],
+            atol=1e-6,
+        )
+
+
+def test_bad_input_is_named(study, searched, tmp_path):
+    config = settings()
+    table = pd.read_csv(study / "glasses/examples.csv")
+    shard = {"shard": 0, "shards": 1, "results": tmp_path / "0.npz"}
+    table.assign(attacker="eve").to_csv(tmp_path / "stranger.csv", index=False)
+    with pytest.raises(InputError, match=r"stranger\.csv: the recognizer does not know 'eve'"):
+        grid_shard.run(config, **{**inputs(study), "examples": tmp_path / "stranger.csv"}, **shard)
+    with pytest.raises(InputError, match=r"maps\.npz: has no saliency map of"):
+        grid_shard.run(config, **{**inputs(study), "adversarial_maps": study / "maps.npz"}, **shard)
+    table.iloc[:-1].to_csv(tmp_path / "short.csv", index=False)
+    with pytest.raises(InputError, match=r"has 30 rows, .*short\.csv has 29"):
+        grid_shard.run(config, **{**inputs(study), "examples": tmp_path / "short.csv"}, **shard)
+    table[table["split"] == "test"].to_csv(tmp_path / "test_only.csv", index=False)
+    with pytest.raises(InputError, match="no attacked validation picture"):
+        grid.run(
+            config,
+            shards=[searched[0].parent / "0.npz"],
+            examples=tmp_path / "test_only.csv",
+            grid=tmp_path / "grid.csv",
+            best=tmp_path / "best.json",
+        )
+    np.save(tmp_path / "small.npy", np.zeros((18, 16, 16, 3), dtype=np.uint8))
+    with pytest.raises(InputError, match=r"small\.npy: pictures are 16x16, .* takes 32x32"):
+        saliency_maps.run(
+            MAPS,
+            images=tmp_path / "small.npy",
+            ids=study / "manifest.csv",
+            recognizer=study / "recognizer.safetensors",
+            maps=tmp_path / "maps.npz",
+        )
