@@ -18,6 +18,7 @@ Threads = Annotated[int, Field(ge=1, le=256)]
 
 Fill = Literal["zero", "mean", "grey", "telea", "navier_stokes"]
 ThresholdKind = Literal["value", "quantile"]
+ChannelReduction = Literal["max_abs", "mean_abs", "max", "sum_abs"]
 ProfileVariant = Literal["raw", "standardised", "unit_standardised"]
 SetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -171,6 +172,9 @@ class Detector(Strict):
     max_iter: int = Field(500, ge=1)
     variants: tuple[ProfileVariant, ...] = Field(min_length=1)
     seeds: int = Field(10, ge=1, description="seeds of the classifier")
+    sweep_seeds: int = Field(3, ge=1, description="seeds of the classifier while slices are compared")
+    minimum_benign_target: Fraction = Field(0.8, description="least acceptance of a person's own validation pictures for a slice to be preferred")
+    minimum_benign_other: Fraction = Field(0.97, description="least rejection of others' validation pictures for a slice to be preferred")
     target_acceptance: PositiveFraction = Field(0.9, description="share of benign validation pictures of the target that the tuned threshold accepts")
     bootstrap: int = Field(1000, ge=10)
     threads: Threads = 1
@@ -201,8 +205,10 @@ class SourceSetting(Strict):
 class Saliency(Strict):
     """Saliency mask (PROTOCOL section 5; Hayes 2018; blog 2019)."""
 
-    channel_reduction: Literal["max_abs", "mean_abs", "max", "sum_abs"] = "max_abs"
-    kernel: int = Field(3, ge=3, le=15, description="side of the square structuring element")
+    channel_reduction: ChannelReduction = "max_abs"
+    kernel: Literal[3, 5, 7, 9, 11, 13, 15] = Field(
+        3, description="side of the square structuring element; odd, or masks would be shifted"
+    )
     grid: Grid
     source_setting: SourceSetting = SourceSetting()
     confidence_threshold: PositiveFraction = 0.8
