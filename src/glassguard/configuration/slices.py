@@ -10,8 +10,10 @@ from typing import TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from glassguard.configuration.problems import explain
 from glassguard.configuration.schema import (
     Backbone,
+    ChannelReduction,
     Controls,
     Detector,
     EmbeddedData,
@@ -35,12 +37,27 @@ class DataSlice(Strict):
     data: EmbeddedData | FolderData
 
 
+class PoolPictures(Strict):
+    """How much of the pool is taken."""
+
+    identities: int | None
+    images_per_identity: int | None
+    minimum_images: int
+
+
+class PoolBackbone(Strict):
+    """What ``pool`` reads of the section ``backbone``: nothing of how the pool is trained on."""
+
+    pool: Path | None
+    pretraining: PoolPictures
+
+
 class PoolSlice(Strict):
     """Read by ``pool``."""
 
     seed: Seed
     data: EmbeddedData | FolderData
-    backbone: Backbone
+    backbone: PoolBackbone
 
 
 class BackboneSlice(Strict):
@@ -88,7 +105,7 @@ class DetectionSlice(Strict):
 class SaliencyMapsSlice(Strict):
     """Read by ``saliency_maps``: nothing of the grid, so a changed grid computes no map again."""
 
-    channel_reduction: str
+    channel_reduction: ChannelReduction
     batch_size: int
     threads: int
 
@@ -123,6 +140,9 @@ def read_slice(path: Path, model: type[Slice]) -> Slice:
         path: YAML file that the ``config`` rule wrote.
         model: the model of the slice.
 
+    Returns:
+        The slice.
+
     Raises:
         InputError: the file is missing, is no YAML, or does not fit the model.
     """
@@ -134,31 +154,28 @@ def read_slice(path: Path, model: type[Slice]) -> Slice:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not YAML: {str(error).splitlines()[0]}") from None
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error)}") from None
-
-
-def explain(error: ValidationError) -> str:
-    """One line that names each offending key and what is allowed."""
-    parts = []
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"]) or "configuration"
-        if problem["type"] == "extra_forbidden":
-            parts.append(f"{key}: unknown key")
-        else:
-            given = "" if problem["type"] in ("missing", "value_error") else f" (given: {problem['input']!r})"
-            parts.append(f"{key}: {problem['msg']}{given}")
-    return "; ".join(parts)
+        raise InputError(f"{path}: {explain(error, model)}") from None
 
 
 def slices(study: Study) -> dict[str, dict]:
     """The plain, ordered slice of every stage, by the name of its file in ``config/``."""
     plain = study.model_dump(mode="json")
     seed = plain["seed"]
+    backbone = plain["backbone"]
     saliency = plain["saliency"]
     return {
         "data": {"seed": seed, "data": plain["data"]},
-        "pool": {"seed": seed, "data": plain["data"], "backbone": plain["backbone"]},
-        "backbone": {"seed": seed, "backbone": plain["backbone"]},
+        "pool": {
+            "seed": seed,
+            "data": plain["data"],
+            "backbone": {
+                "pool": backbone["pool"],
+                "pretraining": {
+                    key: backbone["pretraining"][key] for key in PoolPictures.model_fields
+                },
+            },
+        },
+        "backbone": {"seed": seed, "backbone": backbone},
         "recognizer": {"seed": seed, "recognizer": plain["recognizer"]},
         **{
             f"attack_{name}": {"seed": seed, "name": name, "attack": attack}
@@ -167,7 +184,7 @@ def slices(study: Study) -> dict[str, dict]:
         "controls": {"seed": seed, "controls": plain["controls"]},
         "influence": {"influence": plain["influence"]},
         "detection": {"seed": seed, "detector": plain["detector"]},
-        "saliency_maps": {key: saliency[key] for key in ("channel_reduction", "batch_size", "threads")},
+        "saliency_maps": {key: saliency[key] for key in SaliencyMapsSlice.model_fields},
         "saliency": {"seed": seed, "saliency": saliency},
         "report": {"study": plain},
         "track": {"experiment": plain["experiment"], "tracking": plain["tracking"]},

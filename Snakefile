@@ -1,0 +1,27 @@
+# Adversarial eyeglasses against face recognition, and two ways to see through them.
+#
+#   snakemake --cores 2
+#   snakemake --cores 2 --config experiment=smoke
+#   snakemake --cores 2 --config 'overrides=["attacks.glasses.step=10"]'
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/config.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/recognizer.smk"
+include: "workflow/rules/attack.smk"
+include: "workflow/rules/influence.smk"
+include: "workflow/rules/saliency.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/track.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        result("summary.json"),
+        result("report.html"),
+        result("timings.csv"),
+        figures("svg"),
+        figures("png"),
+        result("tracking/done.json"),

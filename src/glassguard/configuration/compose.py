@@ -1,0 +1,173 @@
+"""Composes ``conf/`` into one validated study: the only place that knows Hydra."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
+
+from glassguard.configuration.problems import problems, suggestion
+from glassguard.configuration.schema import FolderData, Study
+from glassguard.errors import InputError
+
+DEFAULT_EXPERIMENT = "embedded"
+WORKFLOW_KEYS = ("experiment", "overrides")
+
+
+def study_from_workflow(settings: Mapping[str, Any], directory: Path) -> Study:
+    """The study that Snakemake's own configuration asks for.
+
+    Args:
+        settings: at most the keys ``experiment`` (a name) and ``overrides`` (a list of
+            ``key=value``).
+        directory: the folder ``conf``.
+
+    Raises:
+        InputError: another key, or anything that :func:`compose_study` refuses.
+    """
+    for key in settings:
+        if key not in WORKFLOW_KEYS:
+            raise InputError(
+                f"--config {key}: unknown key; allowed are experiment=NAME and "
+                "'overrides=[\"key=value\"]'"
+            )
+    overrides = settings.get("overrides") or []
+    if isinstance(overrides, str):
+        overrides = [overrides]
+    if not isinstance(overrides, list) or not all(isinstance(item, str) for item in overrides):
+        raise InputError(
+            f"--config overrides: {overrides!r} is no list of key=value; allowed is for example "
+            "'overrides=[\"attacks.glasses.step=10\"]'"
+        )
+    return compose_study(directory, str(settings.get("experiment", DEFAULT_EXPERIMENT)), overrides)
+
+
+def compose_study(directory: Path, experiment: str, overrides: Sequence[str] = ()) -> Study:
+    """Compose, resolve and validate a study.
+
+    Args:
+        directory: the folder ``conf``.
+        experiment: name of a file in ``conf/experiment``.
+        overrides: ``key=value`` in Hydra's grammar, applied last.
+
+    Returns:
+        The study. Every file and folder that it reads exists, and the folders hold pictures.
+
+    Raises:
+        InputError: one line that names the file or key, what is wrong and what is allowed.
+    """
+    experiments = sorted(path.stem for path in (directory / "experiment").glob("*.yaml"))
+    if experiment not in experiments:
+        raise InputError(
+            f"experiment {experiment!r}: there is no {directory.name}/experiment/{experiment}.yaml; "
+            f"allowed are {', '.join(experiments)}"
+        )
+    for override in overrides:
+        if override.lstrip("+~").split("=")[0] == "experiment":
+            raise InputError(
+                f"override {override!r}: the experiment is chosen by --config experiment=NAME"
+            )
+    values, choices = _compose(directory, experiment, overrides)
+    try:
+        study = Study.model_validate({**values, "experiment": experiment})
+    except ValidationError as error:
+        raise InputError(
+            "; ".join(
+                f"{_origin(key, directory, overrides, choices)}{key}: {text}" if key else text
+                for key, text in problems(error, Study)
+            )
+        ) from None
+    _check_inputs(study)
+    return study
+
+
+def _compose(
+    directory: Path, experiment: str, overrides: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The resolved values, and which file was chosen from each group."""
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(directory.resolve())):
+            chosen = [f"experiment={experiment}", *overrides]
+            composed = compose("config", overrides=chosen, return_hydra_config=True)
+            choices = dict(composed.hydra.runtime.choices)
+            return _resolved(composed), {str(group): str(file) for group, file in choices.items()}
+    except HydraException as error:
+        raise InputError(_hydra_message(error, directory, experiment)) from None
+    except OmegaConfBaseException as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise InputError(f"{directory.name}: {first_line}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{directory.name}: not YAML: {' '.join(str(error).split())}") from None
+
+
+def _resolved(composed: DictConfig) -> dict[str, Any]:
+    values = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    plain = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
+    return {str(key): value for key, value in dict(plain).items()}  # type: ignore[arg-type]
+
+
+def _hydra_message(error: HydraException, directory: Path, experiment: str) -> str:
+    """Hydra's message on one line; for an unknown key, with the keys that are allowed there."""
+    unknown = re.search(r"full_key: (\S+)", str(error.__cause__))
+    if unknown is None:
+        lines = str(error).split("\nConfig search path")[0].split("\nSee https")[0]
+        return f"{directory.name}: {' '.join(lines.split())}"
+    key = unknown.group(1)
+    parent, _, name = key.rpartition(".")
+    allowed: Any = _compose(directory, experiment, [])[0]
+    for part in parent.split(".") if parent else []:
+        allowed = allowed.get(part, {}) if isinstance(allowed, dict) else {}
+    return f"override {key}: unknown key{suggestion(name, allowed)}"
+
+
+def _origin(key: str, directory: Path, overrides: Sequence[str], choices: Mapping[str, str]) -> str:
+    """Where ``key`` was given: an override, else the last file that sets it; empty if nowhere."""
+    for override in reversed(overrides):
+        name = override.lstrip("+~").split("=")[0]
+        if key == name or key.startswith(f"{name}."):
+            return f"override {override}: "
+    for group, choice in choices.items():
+        group, _, package = group.partition("@")
+        path = directory / group / f"{choice}.yaml"
+        if not path.is_file():
+            continue
+        inside = "" if group == "experiment" else f"{package or group}."
+        if key.startswith(inside) and _sets(path, key.removeprefix(inside).split(".")):
+            return f"{path.relative_to(directory.parent)}: "
+    path = directory / "config.yaml"
+    return f"{path.relative_to(directory.parent)}: " if _sets(path, key.split(".")) else ""
+
+
+def _sets(path: Path, parts: Sequence[str]) -> bool:
+    """Whether the file gives a value to the key or to the list that holds it."""
+    values = yaml.safe_load(path.read_text())
+    for part in parts:
+        if isinstance(values, list):
+            return True
+        if not isinstance(values, dict) or part not in values:
+            return False
+        values = values[part]
+    return True
+
+
+def _check_inputs(study: Study) -> None:
+    """Refuse folders without pictures and files that are not there, before any job starts."""
+    folders: dict[str, Path | None] = {"backbone.pool": study.backbone.pool}
+    files = {"backbone.weights": study.backbone.weights}
+    if isinstance(study.data, FolderData):
+        folders["data.root"] = study.data.root
+        files["data.detector"] = study.data.detector
+    for key, folder in folders.items():
+        if folder is not None:
+            from glassguard.faces.folder import check_folder  # imports OpenCV: only where needed
+
+            check_folder(folder, key=key)
+    for key, file in files.items():
+        if file is not None and not file.is_file():
+            raise InputError(f"{key}: {file}: no such file; allowed is a file that exists")

@@ -1,0 +1,86 @@
+"""Says in one line what is wrong with a configuration and what is allowed."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """One line that names each offending key and what is allowed.
+
+    Args:
+        error: what ``model`` raised.
+        model: the model that the values were validated against.
+    """
+    return "; ".join(f"{key}: {text}" if key else text for key, text in problems(error, model))
+
+
+def problems(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """Yield each offending key, dotted as in the configuration, and what is wrong with it.
+
+    The key is empty where the text is about several keys and names them itself.
+    """
+    for problem in error.errors():
+        parts, known = _locate(model, problem["loc"])
+        key = ".".join(parts)
+        if problem["type"] == "extra_forbidden":
+            yield key, f"unknown key{suggestion(parts[-1], known)}"
+        elif problem["type"] in ("missing", "value_error"):
+            yield key, problem["msg"].removeprefix("Value error, ")
+        else:
+            yield key, f"{problem['msg']} (given: {problem['input']!r})"
+
+
+def suggestion(given: str, known: Iterable[str]) -> str:
+    """`` (did you mean ...?)`` for the nearest of ``known``, or the whole choice, or nothing."""
+    choice = sorted(known)
+    near = difflib.get_close_matches(given, choice, n=1)
+    if near:
+        return f" (did you mean {near[0]}?)"
+    return f" (allowed: {', '.join(choice)})" if choice else ""
+
+
+def _locate(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
+    """The dotted parts of a pydantic location, and the keys that are allowed beside its last.
+
+    Pydantic puts the tag of a tagged union into the location; a user knows no such key.
+    """
+    parts: list[str] = []
+    beside: list[str] = []
+    current: Any = model
+    for part in location:
+        members = [member for member in get_args(current) if _is_model(member)]
+        if isinstance(part, str) and len(members) > 1:
+            current = next((m for m in members if part in _tags(m)), None)
+            continue
+        parts.append(str(part))
+        beside = list(current.model_fields) if _is_model(current) else []
+        current = _below(current, part)
+    return parts, beside
+
+
+def _below(annotation: Any, part: int | str) -> Any:
+    if _is_model(annotation):
+        field = annotation.model_fields.get(part)
+        return field.annotation if field is not None else None
+    if get_origin(annotation) is dict:
+        return get_args(annotation)[1]
+    if get_origin(annotation) is tuple:
+        return get_args(annotation)[0]
+    return None
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _tags(model: type[BaseModel]) -> set[str]:
+    """Every literal value that a field of ``model`` is fixed to."""
+    return {
+        value
+        for field in model.model_fields.values()
+        for value in get_args(field.annotation)
+        if isinstance(value, str)
+    }

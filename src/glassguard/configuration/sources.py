@@ -1,0 +1,75 @@
+"""Which files a rule depends on that Snakemake does not see by itself."""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+
+# The command line and the configuration hand values over; the values themselves are in the slice
+# that every rule reads. A new key or a new message is no reason to compute anything again.
+NOT_SCIENCE = ("__init__", "cli", "configuration", "errors", "progress")
+
+
+def sources(stage: str) -> list[str]:
+    """The source files that decide what a stage computes.
+
+    Args:
+        stage: name of a module in ``glassguard.stages``.
+
+    Returns:
+        The stage's module and every module of the package that it imports, directly or not,
+        sorted; relative to the working directory where they lie below it.
+    """
+    found: set[Path] = set()
+    waiting = [PACKAGE / "stages" / f"{stage}.py"]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting.extend(_imports(path))
+    return sorted(_shown(path) for path in found)
+
+
+@cache
+def _imports(path: Path) -> tuple[Path, ...]:
+    """The package's own science modules that a module imports, anywhere in its text."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(), filename=str(path))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(
+        file for name in sorted(names) if name.startswith("glassguard.") for file in _files(name)
+    )
+
+
+def _files(name: str) -> list[Path]:
+    """The module's file and those of the packages around it, where they are science."""
+    parts = name.split(".")[1:]
+    if parts[0] in NOT_SCIENCE:
+        return []
+    around = [PACKAGE.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
+    module = PACKAGE.joinpath(*parts).with_suffix(".py")
+    return [file for file in (*around, module) if file.is_file()]
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def inventory(folder: Path | None) -> str:
+    """A digest of the names and sizes of all files below a folder; empty without a folder.
+
+    It stands in for thousands of input files: a picture added, removed or replaced by one of
+    another size changes it, a touched one does not.
+    """
+    if folder is None:
+        return ""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,85 @@
+# Adversarial eyeglasses on held-out pictures, and honest wearers of the same frames.
+
+
+rule attack_shard:
+    input:
+        config=slice_of("attack_{attack}"),
+        images=result("data/images.npy"),
+        manifest=result("data/manifest.csv"),
+        recognizer=result("recognizer/recognizer.safetensors"),
+        sources=sources("attack_shard"),
+    output:
+        results=result("attacks/{attack}/shards/{scatteritem}.npz"),
+        record=record("attack_{attack}_{scatteritem}"),
+    log:
+        log_of("attack_{attack}_{scatteritem}"),
+    benchmark:
+        benchmark_of("attack_{attack}_{scatteritem}")
+    conda:
+        "../../environment.yml"
+    params:
+        shard=shard,
+        shards=STUDY.attack_shards,
+    threads: lambda wildcards: STUDY.attacks[wildcards.attack].threads
+    resources:
+        mem_mb=2000,
+    shell:
+        "glassguard attack_shard --config {input.config} --images {input.images} "
+        "--manifest {input.manifest} --recognizer {input.recognizer} --shard {params.shard} "
+        "--shards {params.shards} --results {output.results} --record {output.record} "
+        "> {log} 2>&1"
+
+
+rule attack:
+    input:
+        config=slice_of("attack_{attack}"),
+        shards=gather.attack(result("attacks/{{attack}}/shards/{scatteritem}.npz")),
+        sources=sources("attack"),
+    output:
+        examples=result("attacks/{attack}/examples.csv"),
+        images=result("attacks/{attack}/images.npy"),
+        frames=result("attacks/{attack}/frames.npy"),
+        record=record("attack_{attack}"),
+    log:
+        log_of("attack_{attack}"),
+    benchmark:
+        benchmark_of("attack_{attack}")
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    shell:
+        "glassguard attack --config {input.config} --shards {input.shards} "
+        "--examples {output.examples} --images {output.images} --frames {output.frames} "
+        "--record {output.record} > {log} 2>&1"
+
+
+rule controls:
+    input:
+        config=slice_of("controls"),
+        images=result("data/images.npy"),
+        manifest=result("data/manifest.csv"),
+        recognizer=result("recognizer/recognizer.safetensors"),
+        sources=sources("controls"),
+    output:
+        examples=result("controls/{control}/examples.csv"),
+        images=result("controls/{control}/images.npy"),
+        frames=result("controls/{control}/frames.npy"),
+        record=record("controls_{control}"),
+    log:
+        log_of("controls_{control}"),
+    benchmark:
+        benchmark_of("controls_{control}")
+    conda:
+        "../../environment.yml"
+    params:
+        kind=lambda wildcards: CONTROLS[wildcards.control],
+    threads: 1
+    resources:
+        mem_mb=2000,
+    shell:
+        "glassguard controls --config {input.config} --kind {params.kind} "
+        "--images {input.images} --manifest {input.manifest} --recognizer {input.recognizer} "
+        "--examples {output.examples} --control-images {output.images} "
+        "--frames {output.frames} --record {output.record} > {log} 2>&1"

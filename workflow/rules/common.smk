@@ -1,0 +1,120 @@
+# The validated study, and the names of the files that rules share.
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from glassguard.configuration.compose import study_from_workflow
+from glassguard.configuration.slices import slices
+from glassguard.configuration.sources import inventory, sources
+from glassguard.errors import InputError
+from glassguard.report.captions import FIGURES
+
+try:
+    STUDY = study_from_workflow(config, Path(workflow.basedir) / "conf")
+except InputError as error:
+    # A WorkflowError would bury the one line that matters in Snakemake's own.
+    sys.exit(f"glassguard: {error}")
+
+# Jobs find the command line even where the environment is not activated.
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    # Large blocks go back to the system late: training spends its time on sums, not on page faults.
+    MALLOC_MMAP_THRESHOLD_="1073741824",
+    MALLOC_TRIM_THRESHOLD_="4294967296",
+    MLFLOW_DISABLE_TELEMETRY="true",
+    MPLBACKEND="agg",
+)
+
+SLICES = slices(STUDY)
+ATTACKS = list(STUDY.attacks)
+# Detection, the grid and its evaluation are made for the first attack.
+HEADLINE = ATTACKS[0]
+CONTROLS = {"plain_frames": "plain", "random_frames": "random"}
+
+
+wildcard_constraints:
+    slice="|".join(SLICES),
+    attack="|".join(ATTACKS),
+    control="|".join(CONTROLS),
+    set="|".join(["benign", *ATTACKS, *CONTROLS]),
+
+
+scattergather:
+    attack=STUDY.attack_shards,
+    grid=STUDY.saliency.grid.shards,
+
+
+def result(name):
+    return f"results/{STUDY.experiment}/{name}"
+
+
+def slice_of(name):
+    return result(f"config/{name}.yaml")
+
+
+def record(job):
+    return result(f"tracking/outbox/{job}.json")
+
+
+def log_of(job):
+    return result(f"logs/{job}.log")
+
+
+def benchmark_of(job):
+    return result(f"benchmarks/{job}.tsv")
+
+
+def figures(extension):
+    return [result(f"figures/{name}.{extension}") for name in FIGURES]
+
+
+def shard(wildcards):
+    return int(wildcards.scatteritem.split("-of-")[0]) - 1
+
+
+def folder_of_set(name):
+    """The folder in which a set of pictures lies, and the table beside them."""
+    if name == "benign":
+        return "data", "manifest.csv"
+    return f"{'controls' if name in CONTROLS else 'attacks'}/{name}", "examples.csv"
+
+
+def images_of_set(wildcards):
+    return result(f"{folder_of_set(wildcards.set)[0]}/images.npy")
+
+
+def ids_of_set(wildcards):
+    return result("/".join(folder_of_set(wildcards.set)))
+
+
+# Where the convolutions come from. Photographs without a pool and without weights: from the
+# study's own training pictures.
+OWN_PICTURES = STUDY.data.source == "folder" and STUDY.backbone.pool is None
+PRETRAINING_PICTURES = {
+    part: result(f"data/{part}" if OWN_PICTURES else f"backbone/pool_{part}")
+    for part in ("images.npy", "manifest.csv")
+}
+if STUDY.backbone.weights is not None:
+    BACKBONE_JOBS = ["import_backbone"]
+elif OWN_PICTURES:
+    BACKBONE_JOBS = ["pretrain"]
+else:
+    BACKBONE_JOBS = ["pool", "pretrain"]
+
+SCIENCE_RECORDS = [
+    record("data"),
+    *map(record, BACKBONE_JOBS),
+    record("recognizer"),
+    *[item for a in ATTACKS for item in gather.attack(record(f"attack_{a}_{{scatteritem}}"))],
+    *[record(f"attack_{attack}") for attack in ATTACKS],
+    *[record(f"controls_{control}") for control in CONTROLS],
+    *[record(f"influence_{name}") for name in ("benign", *ATTACKS, *CONTROLS)],
+    record("detection"),
+    *[record(f"saliency_maps_{name}") for name in ("benign", HEADLINE)],
+    *gather.grid(record("grid_{scatteritem}")),
+    record("grid"),
+    record("evaluation"),
+]
+REPORT_RECORDS = [record("figures"), record("report")]

@@ -1,0 +1,69 @@
+# Study I: internal influence of every layer, and detectors that read it.
+
+
+rule influence:
+    input:
+        config=slice_of("influence"),
+        images=images_of_set,
+        ids=ids_of_set,
+        recognizer=result("recognizer/recognizer.safetensors"),
+        sources=sources("influence"),
+    output:
+        profiles=result("influence/{set}/profiles.npz"),
+        record=record("influence_{set}"),
+    log:
+        log_of("influence_{set}"),
+    benchmark:
+        benchmark_of("influence_{set}")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.influence.threads
+    resources:
+        mem_mb=2000,
+    shell:
+        "glassguard influence --config {input.config} --images {input.images} "
+        "--ids {input.ids} --recognizer {input.recognizer} --profiles {output.profiles} "
+        "--record {output.record} > {log} 2>&1"
+
+
+rule detection:
+    input:
+        config=slice_of("detection"),
+        manifest=result("data/manifest.csv"),
+        examples=result(f"attacks/{HEADLINE}/examples.csv"),
+        benign=result("influence/benign/profiles.npz"),
+        attack=result(f"influence/{HEADLINE}/profiles.npz"),
+        plain=result("influence/plain_frames/profiles.npz"),
+        plain_examples=result("controls/plain_frames/examples.csv"),
+        random=result("influence/random_frames/profiles.npz"),
+        random_examples=result("controls/random_frames/examples.csv"),
+        sources=sources("detection"),
+    output:
+        layers=result("detection/layers.csv"),
+        best_layer=result("detection/best_layer.json"),
+        table1=result("detection/table1.csv"),
+        roc=result("detection/roc.csv"),
+        controls=result("detection/controls.csv"),
+        distances=result("detection/distances.csv"),
+        distance_matrix=result("detection/distance_matrix.csv"),
+        histograms=result("detection/histograms.csv"),
+        summary=result("detection/summary.json"),
+        record=record("detection"),
+    log:
+        log_of("detection"),
+    benchmark:
+        benchmark_of("detection")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.detector.threads
+    resources:
+        mem_mb=2000,
+    shell:
+        "glassguard detection --config {input.config} --manifest {input.manifest} "
+        "--examples {input.examples} --benign {input.benign} --attack {input.attack} "
+        "--plain {input.plain} --plain-examples {input.plain_examples} "
+        "--random {input.random} --random-examples {input.random_examples} "
+        "--layers {output.layers} --best-layer {output.best_layer} --table1 {output.table1} "
+        "--roc {output.roc} --controls {output.controls} --distances {output.distances} "
+        "--distance-matrix {output.distance_matrix} --histograms {output.histograms} "
+        "--summary {output.summary} --record {output.record} > {log} 2>&1"

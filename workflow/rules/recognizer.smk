@@ -1,0 +1,83 @@
+# The network: convolutions from a pool of other people or from a file, then its dense layers.
+
+if STUDY.backbone.weights is not None:
+
+    rule import_backbone:
+        input:
+            config=slice_of("backbone"),
+            weights=str(STUDY.backbone.weights),
+            sources=sources("import_backbone"),
+        output:
+            backbone=result("backbone/backbone.safetensors"),
+            metrics=result("backbone/metrics.json"),
+            record=record("import_backbone"),
+        log:
+            log_of("import_backbone"),
+        benchmark:
+            benchmark_of("import_backbone")
+        conda:
+            "../../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+        shell:
+            "glassguard import_backbone --config {input.config} --weights {input.weights:q} "
+            "--backbone {output.backbone} --metrics {output.metrics} --record {output.record} "
+            "> {log} 2>&1"
+
+else:
+
+    rule pretrain:
+        input:
+            config=slice_of("backbone"),
+            images=PRETRAINING_PICTURES["images.npy"],
+            manifest=PRETRAINING_PICTURES["manifest.csv"],
+            sources=sources("pretrain"),
+        output:
+            backbone=result("backbone/backbone.safetensors"),
+            metrics=result("backbone/metrics.json"),
+            record=record("pretrain"),
+        log:
+            log_of("pretrain"),
+        benchmark:
+            benchmark_of("pretrain")
+        conda:
+            "../../environment.yml"
+        threads: STUDY.backbone.pretraining.threads
+        resources:
+            mem_mb=4000,
+        shell:
+            "glassguard pretrain --config {input.config} --images {input.images} "
+            "--manifest {input.manifest} --backbone {output.backbone} --metrics {output.metrics} "
+            "--record {output.record} > {log} 2>&1"
+
+
+rule recognizer:
+    input:
+        config=slice_of("recognizer"),
+        images=result("data/images.npy"),
+        manifest=result("data/manifest.csv"),
+        backbone=result("backbone/backbone.safetensors"),
+        backbone_metrics=result("backbone/metrics.json"),
+        sources=sources("recognizer"),
+    output:
+        recognizer=result("recognizer/recognizer.safetensors"),
+        metrics=result("recognizer/metrics.json"),
+        predictions=result("recognizer/predictions.csv"),
+        history=result("recognizer/history.csv"),
+        record=record("recognizer"),
+    log:
+        log_of("recognizer"),
+    benchmark:
+        benchmark_of("recognizer")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.recognizer.threads
+    resources:
+        mem_mb=3000,
+    shell:
+        "glassguard recognizer --config {input.config} --images {input.images} "
+        "--manifest {input.manifest} --backbone {input.backbone} "
+        "--backbone-metrics {input.backbone_metrics} --recognizer {output.recognizer} "
+        "--metrics {output.metrics} --predictions {output.predictions} "
+        "--history {output.history} --record {output.record} > {log} 2>&1"

@@ -1,0 +1,122 @@
+# Study S: saliency maps, the search for the best mask, and its evaluation.
+
+
+rule saliency_maps:
+    input:
+        config=slice_of("saliency_maps"),
+        images=images_of_set,
+        ids=ids_of_set,
+        recognizer=result("recognizer/recognizer.safetensors"),
+        sources=sources("saliency_maps"),
+    output:
+        maps=result("saliency/maps/{set}.npz"),
+        record=record("saliency_maps_{set}"),
+    log:
+        log_of("saliency_maps_{set}"),
+    benchmark:
+        benchmark_of("saliency_maps_{set}")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.saliency.threads
+    resources:
+        mem_mb=2000,
+    shell:
+        "glassguard saliency_maps --config {input.config} --images {input.images} "
+        "--ids {input.ids} --recognizer {input.recognizer} --maps {output.maps} "
+        "--record {output.record} > {log} 2>&1"
+
+
+rule grid_shard:
+    input:
+        config=slice_of("saliency"),
+        manifest=result("data/manifest.csv"),
+        images=result("data/images.npy"),
+        maps=result("saliency/maps/benign.npz"),
+        examples=result(f"attacks/{HEADLINE}/examples.csv"),
+        adversarial_images=result(f"attacks/{HEADLINE}/images.npy"),
+        adversarial_maps=result(f"saliency/maps/{HEADLINE}.npz"),
+        recognizer=result("recognizer/recognizer.safetensors"),
+        sources=sources("grid_shard"),
+    output:
+        results=result("saliency/shards/{scatteritem}.npz"),
+        record=record("grid_{scatteritem}"),
+    log:
+        log_of("grid_{scatteritem}"),
+    benchmark:
+        benchmark_of("grid_{scatteritem}")
+    conda:
+        "../../environment.yml"
+    params:
+        shard=shard,
+        shards=STUDY.saliency.grid.shards,
+    threads: STUDY.saliency.threads
+    resources:
+        mem_mb=2000,
+    shell:
+        "glassguard grid_shard --config {input.config} --manifest {input.manifest} "
+        "--images {input.images} --maps {input.maps} --examples {input.examples} "
+        "--adversarial-images {input.adversarial_images} "
+        "--adversarial-maps {input.adversarial_maps} --recognizer {input.recognizer} "
+        "--shard {params.shard} --shards {params.shards} --results {output.results} "
+        "--record {output.record} > {log} 2>&1"
+
+
+rule grid:
+    input:
+        config=slice_of("saliency"),
+        shards=gather.grid(result("saliency/shards/{scatteritem}.npz")),
+        examples=result(f"attacks/{HEADLINE}/examples.csv"),
+        sources=sources("grid"),
+    output:
+        grid=result("saliency/grid.csv"),
+        best=result("saliency/best.json"),
+        record=record("grid"),
+    log:
+        log_of("grid"),
+    benchmark:
+        benchmark_of("grid")
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    shell:
+        "glassguard grid --config {input.config} --shards {input.shards} "
+        "--examples {input.examples} --grid {output.grid} --best {output.best} "
+        "--record {output.record} > {log} 2>&1"
+
+
+rule evaluation:
+    input:
+        config=slice_of("saliency"),
+        manifest=result("data/manifest.csv"),
+        images=result("data/images.npy"),
+        maps=result("saliency/maps/benign.npz"),
+        examples=result(f"attacks/{HEADLINE}/examples.csv"),
+        adversarial_images=result(f"attacks/{HEADLINE}/images.npy"),
+        frames=result(f"attacks/{HEADLINE}/frames.npy"),
+        adversarial_maps=result(f"saliency/maps/{HEADLINE}.npz"),
+        recognizer=result("recognizer/recognizer.safetensors"),
+        best=result("saliency/best.json"),
+        sources=sources("evaluation"),
+    output:
+        evaluation=result("saliency/evaluation.csv"),
+        curve=result("saliency/threshold_curve.csv"),
+        masks=result("saliency/masks.npz"),
+        record=record("evaluation"),
+    log:
+        log_of("evaluation"),
+    benchmark:
+        benchmark_of("evaluation")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.saliency.threads
+    resources:
+        mem_mb=2000,
+    shell:
+        "glassguard evaluation --config {input.config} --manifest {input.manifest} "
+        "--images {input.images} --maps {input.maps} --examples {input.examples} "
+        "--adversarial-images {input.adversarial_images} --frames {input.frames} "
+        "--adversarial-maps {input.adversarial_maps} --recognizer {input.recognizer} "
+        "--best {input.best} --evaluation {output.evaluation} --curve {output.curve} "
+        "--masks {output.masks} --record {output.record} > {log} 2>&1"

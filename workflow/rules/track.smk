@@ -1,0 +1,31 @@
+# MLflow, brought up to date with what the stages left in their outbox.
+
+
+localrules:
+    track,
+
+
+rule track:
+    input:
+        config=slice_of("track"),
+        report_config=slice_of("report"),
+        records=SCIENCE_RECORDS,
+        report_records=REPORT_RECORDS,
+        sources=sources("track"),
+    output:
+        done=result("tracking/done.json"),
+    log:
+        log_of("track"),
+    benchmark:
+        benchmark_of("track")
+    conda:
+        "../../environment.yml"
+    params:
+        results=result(""),
+    threads: 1
+    resources:
+        mem_mb=1000,
+    shell:
+        "glassguard track --config {input.config} --records {input.records} "
+        "{input.report_records} --results {params.results} --done {output.done} "
+        "> {log} 2>&1"
