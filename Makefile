@@ -9,6 +9,8 @@ PORT ?= 5000
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# Two set-ups of one environment at a time would get in each other's way.
+.NOTPARALLEL:
 SHELL := /bin/bash
 
 VENV_DIRECTORY := $(abspath $(VENV))
