@@ -184,6 +184,4 @@ def influence_profiles(
     missing = [name for name in slices if name not in observation.profiles]
     if missing:
         raise ValueError(f"no influence at {', '.join(missing)}: not on the way to the logits")
-    return InfluenceProfiles(
-        {name: observation.profiles[name] for name in slices}, logits.detach()
-    )
+    return InfluenceProfiles({name: observation.profiles[name] for name in slices}, logits.detach())

@@ -1,0 +1,99 @@
+"""Thresholds from benign validation pictures ("adjusting the fit", Study I, section 3).
+
+Margins of different people's detectors have different zero points and scales, and a person has a
+dozen validation pictures: too few for a quantile each. So a margin is measured from the mean
+margin of the person's own validation pictures, in standard deviations of everybody else's, which
+are many; the shape of the distribution is pooled over people, and only its quantile is read.
+Nothing here sees an attack or a test picture.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+PSEUDO_PICTURES = 1.0
+"""Weight of the mean over all people in one person's mean, counted in pictures."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns margins into comparable scores.
+
+    Attributes:
+        location: ... x P, expected margin of a benign picture of each person.
+        scale: ... x P, unit of each person's margins, positive.
+        cut: ..., calibrated margin below which a picture is rejected.
+    """
+
+    location: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    cut: NDArray[np.float64]
+
+    def apply(self, margins: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Margins ... x P x N to calibrated margins of the same shape."""
+        return (margins - self.location[..., None]) / self.scale[..., None]
+
+    @property
+    def thresholds(self) -> NDArray[np.float64]:
+        """The cut as a margin of each person, ... x P."""
+        return self.location + self.cut[..., None] * self.scale
+
+
+def calibrate(
+    margins: NDArray[np.float64], own: NDArray[np.bool_], *, acceptance: float
+) -> Calibration:
+    """Calibrate detectors on benign validation pictures.
+
+    Each own picture is measured from the mean of the person's *other* pictures, so that the
+    quantile is not flattered by the mean having seen the picture.
+
+    Args:
+        margins: ... x P x N margins of N benign validation pictures; leading axes, such as
+            seeds, are calibrated one by one.
+        own: P x N, which pictures are of the person that the detector stands for.
+        acceptance: share of own pictures that the cut shall accept, in (0, 1).
+
+    Raises:
+        ValueError: there is no own picture at all.
+    """
+    if not own.any():
+        raise ValueError("no benign validation picture of any person to calibrate on")
+    if margins.ndim > 2:
+        parts = [calibrate(part, own, acceptance=acceptance) for part in margins]
+        return Calibration(
+            np.array([part.location for part in parts]),
+            np.array([part.scale for part in parts]),
+            np.array([part.cut for part in parts]),
+        )
+    others = np.where(own, np.nan, margins)
+    scale = np.array([np.nanstd(row) if (~np.isnan(row)).any() else 0.0 for row in others])
+    scale[scale == 0] = 1.0
+    units = margins / scale[:, None]
+    pooled = units[own].mean()
+    sums, counts = np.where(own, units, 0.0).sum(axis=1), own.sum(axis=1)
+    location = (sums + PSEUDO_PICTURES * pooled) / (counts + PSEUDO_PICTURES)
+    person, picture = np.nonzero(own)
+    value = units[person, picture]
+    without = (sums[person] - value + PSEUDO_PICTURES * pooled) / (
+        counts[person] - 1 + PSEUDO_PICTURES
+    )
+    cut = np.quantile(value - without, 1 - acceptance, method="lower")
+    return Calibration(location * scale, scale, np.asarray(cut))
+
+
+def threshold_at(scores: NDArray[np.float64], rate: float) -> float:
+    """The lowest threshold above which at most ``rate`` of benign ``scores`` lie.
+
+    A picture is flagged when its score is larger than the threshold.
+
+    Args:
+        scores: N scores of benign validation pictures.
+        rate: false-positive rate in [0, 1).
+
+    Raises:
+        ValueError: there are no scores.
+    """
+    if not len(scores):
+        raise ValueError("no benign validation picture to set a threshold on")
+    return float(np.sort(scores)[::-1][int(np.floor(rate * len(scores)))])

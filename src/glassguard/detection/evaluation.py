@@ -1,0 +1,235 @@
+"""How well detectors do: rates per pair, flags and their scores (PROTOCOL section 4).
+
+A picture is *flagged* when the network says it shows some person and that person's detector says
+it does not. Rates are means over the seeds of the classifier.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from glassguard.detection.calibration import Calibration, calibrate
+from glassguard.detection.linear_detector import DetectorBank, Variant, fit_detectors
+from glassguard.detection.pictures import NOBODY, Pictures
+from glassguard.progress import track
+from glassguard.statistics import area_under_curve
+
+TUNED = "_tuned"
+"""Ends the name of a variant whose threshold was set on benign validation pictures."""
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """What the detectors of a study have in common.
+
+    Attributes:
+        alpha: weight of the classifier's regularisation.
+        max_iter: passes over the training profiles, at most.
+        acceptance: share of a person's benign validation pictures that tuned detectors accept.
+    """
+
+    alpha: float
+    max_iter: int
+    acceptance: float
+
+
+@dataclass(frozen=True)
+class SliceDetectors:
+    """Calibrated detectors of several people at one slice.
+
+    Attributes:
+        slice: name of the slice.
+        variant: how profiles are prepared.
+        bank: the detectors.
+        calibration: their calibration on benign validation pictures, seeds x P.
+    """
+
+    slice: str
+    variant: Variant
+    bank: DetectorBank
+    calibration: Calibration
+
+    def margins(self, pictures: Pictures) -> NDArray[np.float64]:
+        """Margins of every detector, seeds x P x N."""
+        return self.bank.margins(pictures.profiles[self.slice])
+
+    def accepted(self, margins: NDArray[np.float64], *, tuned: bool) -> NDArray[np.bool_]:
+        """Which margins speak for the person, by the classifier's or by the tuned threshold."""
+        return margins > (self.calibration.thresholds[..., None] if tuned else 0.0)
+
+    def _of_prediction(self, values: NDArray, pictures: Pictures) -> NDArray:
+        position = {int(person): row for row, person in enumerate(self.bank.people)}
+        rows = np.array([position[int(person)] for person in pictures.prediction], dtype=int)
+        return values[:, rows, np.arange(len(pictures))]
+
+    def flagged(self, pictures: Pictures, *, tuned: bool) -> NDArray[np.float64]:
+        """Share of seeds under which each picture is flagged, N values in [0, 1].
+
+        Every predicted person needs a detector.
+        """
+        accepted = self.accepted(self.margins(pictures), tuned=tuned)
+        return 1.0 - self._of_prediction(accepted, pictures).mean(axis=0)
+
+    def scores(self, pictures: Pictures) -> NDArray[np.float64]:
+        """How much each picture is worth flagging: minus the predicted person's calibrated margin.
+
+        Mean over seeds. Every predicted person needs a detector.
+        """
+        calibrated = self.calibration.apply(self.margins(pictures))
+        return -self._of_prediction(calibrated, pictures).mean(axis=0)
+
+
+def fit_slice(
+    training: Pictures,
+    validation: Pictures,
+    *,
+    slice_name: str,
+    variant: Variant,
+    people: NDArray[np.integer],
+    settings: DetectorSettings,
+    seeds: Sequence[int],
+) -> SliceDetectors:
+    """Fit detectors on benign training pictures and calibrate them on benign validation pictures.
+
+    Args:
+        training: benign pictures to fit on.
+        validation: benign pictures to set thresholds on.
+        slice_name: the slice whose profiles are used.
+        variant: how profiles are prepared.
+        people: who gets a detector.
+        settings: of the classifier.
+        seeds: seeds of the classifier.
+    """
+    bank = fit_detectors(
+        training.profiles[slice_name],
+        training.identity,
+        people=people,
+        variant=variant,
+        alpha=settings.alpha,
+        max_iter=settings.max_iter,
+        seeds=seeds,
+    )
+    own = validation.identity[None, :] == people[:, None]
+    margins = bank.margins(validation.profiles[slice_name])
+    calibration = calibrate(margins, own, acceptance=settings.acceptance)
+    return SliceDetectors(slice_name, variant, bank, calibration)
+
+
+def pairs_of(attacks: Pictures) -> list[tuple[int, int]]:
+    """The (target, attacker) pairs among adversarial pictures, sorted."""
+    return sorted(
+        {
+            (int(target), int(attacker))
+            for target, attacker in zip(attacks.target, attacks.identity, strict=True)
+            if target != NOBODY
+        }
+    )
+
+
+def pair_rates(
+    detectors: SliceDetectors,
+    benign: Pictures,
+    attacks: Pictures,
+    pairs: Iterable[tuple[int, int]],
+    *,
+    tuned: Sequence[bool],
+) -> pd.DataFrame:
+    """The columns of Table 1 for every pair, and the area under the curve.
+
+    Of the pair (target, attacker): ``benign_target`` is the share of the target's pictures that
+    the target's detector accepts, ``benign_other`` the share of everybody else's that it rejects,
+    ``impersonation`` the share of the attacker's successful impersonations that it rejects;
+    ``..._n`` counts pictures. ``auc`` sets the impersonations against the target's pictures.
+    A share of nothing is NaN.
+
+    Args:
+        detectors: with a detector of every target.
+        benign: benign pictures of one split.
+        attacks: adversarial pictures of the same split; only successful ones count.
+        pairs: pairs to report.
+        tuned: thresholds to report, the classifier's own (False), the tuned (True), or both.
+    """
+    successes = attacks.where(attacks.impersonating)
+    benign_margins, attack_margins = detectors.margins(benign), detectors.margins(successes)
+    position = {int(person): row for row, person in enumerate(detectors.bank.people)}
+    rows = []
+    for is_tuned in tuned:
+        benign_accepted = detectors.accepted(benign_margins, tuned=is_tuned)
+        attack_accepted = detectors.accepted(attack_margins, tuned=is_tuned)
+        for target, attacker in pairs:
+            detector = position[target]
+            own = benign.identity == target
+            theirs = (successes.target == target) & (successes.identity == attacker)
+            rows.append(
+                {
+                    "slice": detectors.slice,
+                    "variant": detectors.variant + (TUNED if is_tuned else ""),
+                    "target": target,
+                    "attacker": attacker,
+                    "benign_target": _mean(benign_accepted[:, detector, own]),
+                    "benign_target_n": int(own.sum()),
+                    "benign_other": _mean(~benign_accepted[:, detector, ~own]),
+                    "benign_other_n": int((~own).sum()),
+                    "impersonation": _mean(~attack_accepted[:, detector, theirs]),
+                    "impersonation_n": int(theirs.sum()),
+                    "auc": area_under_curve(
+                        -benign_margins[:, detector, own].mean(axis=0),
+                        -attack_margins[:, detector, theirs].mean(axis=0),
+                    ),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _mean(values: NDArray) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
+def sweep(
+    benign: Pictures,
+    attacks: Pictures,
+    *,
+    variants: Sequence[Variant],
+    settings: DetectorSettings,
+    seeds: Sequence[int],
+) -> pd.DataFrame:
+    """Rates of every pair at every slice under every variant, default and tuned.
+
+    Args:
+        benign: benign pictures of all splits.
+        attacks: adversarial pictures of the validation and test splits.
+        variants: how profiles are prepared.
+        settings: of the classifier.
+        seeds: seeds of the classifier.
+
+    Returns:
+        :func:`pair_rates` of the ``val`` and the ``test`` split, told apart by ``split``.
+    """
+    training, validation = benign.in_split("train"), benign.in_split("val")
+    pairs = pairs_of(attacks)
+    targets = np.array(sorted({target for target, _ in pairs}))
+    parts = []
+    for slice_name in track(list(benign.profiles), description="detectors, slices"):
+        for variant in variants:
+            detectors = fit_slice(
+                training,
+                validation,
+                slice_name=slice_name,
+                variant=variant,
+                people=targets,
+                settings=settings,
+                seeds=seeds,
+            )
+            for split in ("val", "test"):
+                rates = pair_rates(
+                    detectors,
+                    benign.in_split(split),
+                    attacks.in_split(split),
+                    pairs,
+                    tuned=(False, True),
+                )
+                parts.append(rates.assign(split=split))
+    return pd.concat(parts, ignore_index=True)

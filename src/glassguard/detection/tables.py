@@ -1,0 +1,294 @@
+"""The tables of the detection study, from rates and scores (columns: RESULTS.md)."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import roc_curve
+
+from glassguard.detection.calibration import threshold_at
+from glassguard.detection.characteristic_profiles import METRICS, CharacteristicProfiles, Metric
+from glassguard.detection.pictures import Pictures
+from glassguard.detection.selection import GROUPS, balanced_accuracy
+from glassguard.recognizer.network import paper_index
+from glassguard.statistics import area_under_curve, bootstrap_auc_interval, wilson_interval
+
+FALSE_POSITIVE_RATES = (0.01, 0.05, 0.0991)
+"""False-positive rates at which detection is reported; the last is AmI's (Tao et al. 2018)."""
+
+HISTOGRAM_BINS = 40
+
+Score = Callable[[Pictures], NDArray[np.float64]]
+
+
+def with_intervals(frame: pd.DataFrame, rates: Sequence[str]) -> pd.DataFrame:
+    """Put Wilson's interval (``..._low``, ``..._high``) of every rate behind its ``..._n``."""
+    parts: dict[str, pd.Series | list[float]] = {}
+    for column in frame.columns:
+        parts[column] = frame[column]
+        name = column.removesuffix("_n")
+        if column.endswith("_n") and name in rates:
+            bounds = [
+                wilson_interval(round(rate * n) if n else 0, n)
+                for rate, n in zip(frame[name], frame[column], strict=True)
+            ]
+            parts[f"{name}_low"] = [low for low, _ in bounds]
+            parts[f"{name}_high"] = [high for _, high in bounds]
+    return pd.DataFrame(parts, index=frame.index)
+
+
+def layers_table(
+    rates: pd.DataFrame, *, sizes: Mapping[str, int], quantity: str, seeds: int
+) -> pd.DataFrame:
+    """``layers.csv``: every slice and variant, means over pairs.
+
+    Validation pictures, which the choice is made on; the same on test pictures stands beside in
+    columns ``test_...``. ``..._n`` of a target's pictures counts them once, whatever the number
+    of attackers.
+
+    Args:
+        rates: :func:`glassguard.detection.evaluation.sweep`.
+        sizes: filters per slice.
+        quantity: quantity of interest, printed.
+        seeds: seeds of the classifier, printed.
+    """
+    rows = []
+    for (slice_name, variant), group in rates.groupby(["slice", "variant"], sort=False):
+        row: dict[str, object] = {
+            "slice": slice_name,
+            "paper_index": paper_index(str(slice_name)),
+            "size": sizes[str(slice_name)],
+            "quantity": quantity,
+            "variant": variant,
+        }
+        for split, prefix in (("val", ""), ("test", "test_")):
+            part = group[group["split"] == split]
+            targets = part.drop_duplicates("target")
+            for name in GROUPS:
+                row[prefix + name] = part[name].mean()
+                counted = part if name == "impersonation" else targets
+                row[f"{prefix}{name}_n"] = int(counted[f"{name}_n"].sum())
+            means = pd.DataFrame([{name: row[prefix + name] for name in GROUPS}])
+            row[f"{prefix}balanced_accuracy"] = float(balanced_accuracy(means).iloc[0])
+            row[f"{prefix}auc"] = part["auc"].mean()
+        row["seeds"] = seeds
+        rows.append(row)
+    return with_intervals(pd.DataFrame(rows), [*GROUPS, *(f"test_{name}" for name in GROUPS)])
+
+
+def distances_table(benign: Pictures, attacks: Pictures, *, slices: Sequence[str]) -> pd.DataFrame:
+    """``distances.csv``: how far test pictures lie from characteristic profiles, per slice.
+
+    ``within``: from their own person's; ``between``: from everybody else's; ``impersonation``:
+    successful ones from their target's. ``auc`` sets impersonation against within.
+    """
+    training, test = benign.in_split("train"), benign.in_split("test")
+    successes = attacks.in_split("test")
+    successes = successes.where(successes.impersonating)
+    rows = []
+    for slice_name in slices:
+        for metric in METRICS:
+            fitted = CharacteristicProfiles(metric).fit(
+                training.profiles[slice_name], training.identity
+            )
+            groups = _distance_groups(fitted, test, successes, slice_name)
+            rows.append(
+                {
+                    "slice": slice_name,
+                    "paper_index": paper_index(slice_name),
+                    "metric": metric,
+                    **{
+                        f"{name}_{what}": value
+                        for name, distances in groups.items()
+                        for what, value in (
+                            ("mean", distances.mean() if len(distances) else float("nan")),
+                            ("sd", distances.std() if len(distances) else float("nan")),
+                            ("n", len(distances)),
+                        )
+                    },
+                    "auc": area_under_curve(groups["within"], groups["impersonation"]),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _distance_groups(
+    fitted: CharacteristicProfiles, benign: Pictures, attacks: Pictures, slice_name: str
+) -> dict[str, NDArray[np.float64]]:
+    distances = fitted.distances(benign.profiles[slice_name])
+    own = benign.identity[:, None] == np.arange(distances.shape[1])
+    to_all = fitted.distances(attacks.profiles[slice_name])
+    return {
+        "within": distances[own],
+        "between": distances[~own],
+        "impersonation": to_all[np.arange(len(attacks)), attacks.target],
+    }
+
+
+def distance_matrix_table(
+    training: Pictures, *, slice_name: str, identities: Sequence[str]
+) -> pd.DataFrame:
+    """``distance_matrix.csv``: distance between the characteristic profiles of all people."""
+    parts = []
+    for metric in METRICS:
+        fitted = CharacteristicProfiles(metric).fit(
+            training.profiles[slice_name], training.identity
+        )
+        matrix = fitted.between()
+        row, column = np.indices(matrix.shape).reshape(2, -1)
+        names = np.array(identities)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "slice": slice_name,
+                    "metric": metric,
+                    "identity": names[row],
+                    "other": names[column],
+                    "distance": matrix.ravel(),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def histograms_table(
+    benign: Pictures, attacks: Pictures, *, slice_name: str, score: Score
+) -> pd.DataFrame:
+    """``histograms.csv``: distributions behind ``distances.csv`` at one slice, in equal bins.
+
+    Beside the three distances stands metric ``flag_score`` with the groups ``within`` (benign
+    pictures) and ``impersonation``.
+    """
+    training, test = benign.in_split("train"), benign.in_split("test")
+    successes = attacks.in_split("test")
+    successes = successes.where(successes.impersonating)
+    measured: dict[str, dict[str, NDArray[np.float64]]] = {}
+    for metric in METRICS:
+        fitted = CharacteristicProfiles(metric).fit(
+            training.profiles[slice_name], training.identity
+        )
+        measured[metric] = _distance_groups(fitted, test, successes, slice_name)
+    measured["flag_score"] = {"within": score(test), "impersonation": score(successes)}
+    parts = []
+    for measure, groups in measured.items():
+        edges = np.histogram_bin_edges(np.concatenate(list(groups.values())), HISTOGRAM_BINS)
+        for group, values in groups.items():
+            counts, _ = np.histogram(values, edges)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "slice": slice_name,
+                        "metric": measure,
+                        "group": group,
+                        "lower": edges[:-1],
+                        "upper": edges[1:],
+                        "count": counts,
+                        "share": counts / max(1, len(values)),
+                    }
+                )
+            )
+    return pd.concat(parts, ignore_index=True)
+
+
+def distance_score(training: Pictures, *, slice_name: str, metric: Metric) -> Score:
+    """Distance of a picture to the characteristic profile of whom the network sees in it."""
+    fitted = CharacteristicProfiles(metric).fit(training.profiles[slice_name], training.identity)
+
+    def score(pictures: Pictures) -> NDArray[np.float64]:
+        distances = fitted.distances(pictures.profiles[slice_name])
+        return distances[np.arange(len(pictures)), pictures.prediction]
+
+    return score
+
+
+def confidence_score(pictures: Pictures) -> NDArray[np.float64]:
+    """Doubt of the network: one minus the softmax of its prediction."""
+    return 1.0 - np.asarray(pictures.confidence, dtype=np.float64)
+
+
+def roc_table(
+    detectors: Mapping[str, Score], benign: Pictures, impersonations: Pictures
+) -> pd.DataFrame:
+    """``roc.csv``: benign against successful impersonations, per detector."""
+    parts = []
+    for name, score in detectors.items():
+        negatives, positives = score(benign), score(impersonations)
+        if not len(negatives) or not len(positives):
+            continue
+        truth = np.r_[np.zeros(len(negatives)), np.ones(len(positives))]
+        fpr, tpr, _ = roc_curve(truth, np.r_[negatives, positives])
+        parts.append(pd.DataFrame({"detector": name, "fpr": fpr, "tpr": tpr}))
+    return pd.concat(parts or [pd.DataFrame(columns=["detector", "fpr", "tpr"])], ignore_index=True)
+
+
+def operating_points(
+    detectors: Mapping[str, Score],
+    *,
+    validation: Pictures,
+    benign: Pictures,
+    impersonations: Pictures,
+    bootstrap: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Area under the curve, and detection at thresholds set on benign validation pictures.
+
+    Args:
+        detectors: scores by name.
+        validation: benign validation pictures, the only ones that thresholds see.
+        benign: benign test pictures.
+        impersonations: successful test impersonations.
+        bootstrap: resamples of the interval.
+        seed: seed of the bootstrap.
+
+    Returns:
+        One row per detector and rate: detector, wanted_fpr, threshold, fpr, tpr (each with ``_n``
+        and interval), auc, auc_low, auc_high.
+    """
+    rows = []
+    for name, score in detectors.items():
+        held_out, negatives, positives = score(validation), score(benign), score(impersonations)
+        low, high = bootstrap_auc_interval(negatives, positives, resamples=bootstrap, seed=seed)
+        for rate in FALSE_POSITIVE_RATES:
+            threshold = threshold_at(held_out, rate)
+            rows.append(
+                {
+                    "detector": name,
+                    "wanted_fpr": rate,
+                    "threshold": threshold,
+                    "fpr": _share(negatives > threshold),
+                    "fpr_n": len(negatives),
+                    "tpr": _share(positives > threshold),
+                    "tpr_n": len(positives),
+                    "auc": area_under_curve(negatives, positives),
+                    "auc_low": low,
+                    "auc_high": high,
+                }
+            )
+    return with_intervals(pd.DataFrame(rows), ["fpr", "tpr"])
+
+
+def controls_table(flags: Mapping[str, Score], controls: Mapping[str, Pictures]) -> pd.DataFrame:
+    """``controls.csv``: how often each detector flags each kind of picture.
+
+    Args:
+        flags: per detector, the share of its seeds that flag each picture.
+        controls: kinds of pictures by name.
+    """
+    rows = []
+    for detector, flag in flags.items():
+        for control, pictures in controls.items():
+            values = flag(pictures)
+            row = {
+                "detector": detector,
+                "control": control,
+                "flag_rate": _share(values),
+                "flag_rate_n": len(values),
+            }
+            rows.append(row)
+    frame = with_intervals(pd.DataFrame(rows), ["flag_rate"])
+    return frame.rename(columns={"flag_rate_n": "n"})
+
+
+def _share(values: NDArray) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")

@@ -1,0 +1,449 @@
+"""Detectors per slice and person, the best slice, Table 1, curves, controls and distances."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from glassguard.configuration.slices import DetectionSlice
+from glassguard.detection.calibration import threshold_at
+from glassguard.detection.characteristic_profiles import METRICS
+from glassguard.detection.evaluation import (
+    TUNED,
+    DetectorSettings,
+    SliceDetectors,
+    fit_slice,
+    pair_rates,
+    pairs_of,
+    sweep,
+)
+from glassguard.detection.pictures import NOBODY, Pictures
+from glassguard.detection.selection import GROUPS, Choice, choose, choose_without
+from glassguard.detection.tables import (
+    FALSE_POSITIVE_RATES,
+    Score,
+    confidence_score,
+    controls_table,
+    distance_matrix_table,
+    distance_score,
+    distances_table,
+    histograms_table,
+    layers_table,
+    operating_points,
+    roc_table,
+    with_intervals,
+)
+from glassguard.errors import InputError
+from glassguard.recognizer.network import SLICES, paper_index
+from glassguard.stages.files import read_examples, read_manifest, write_csv, write_json
+
+SOURCE_SETTING = ("conv3_2", "raw")
+"""Study I's own: "the eighth layer, vector size 256" and gradients as they are."""
+
+
+def run(
+    config: DetectionSlice,
+    *,
+    manifest: Path,
+    examples: Path,
+    benign: Path,
+    attack: Path,
+    plain: Path,
+    plain_examples: Path,
+    random: Path,
+    random_examples: Path,
+    layers: Path,
+    best_layer: Path,
+    table1: Path,
+    roc: Path,
+    controls: Path,
+    distances: Path,
+    distance_matrix: Path,
+    histograms: Path,
+    summary: Path,
+) -> dict[str, float | int | str]:
+    """Detect the attack from influence profiles (PROTOCOL section 4).
+
+    The slice and variant are chosen on validation pictures and validation attacks. A pair's row
+    of Table 1 uses the choice made without every pair that shares its target or its attacker.
+    Curves and controls use the most frequent of these choices, with a detector of every person.
+
+    Args:
+        config: the classifier, its seeds and its thresholds.
+        manifest: the benign pictures.
+        examples: the adversarial pictures.
+        benign: profiles of the benign pictures.
+        attack: profiles of the adversarial pictures.
+        plain: profiles of pictures with plain frames.
+        plain_examples: the table beside them.
+        random: profiles of pictures with frames of random texture.
+        random_examples: the table beside them.
+        layers: every slice and variant, to write.
+        best_layer: the most frequent choice, to write.
+        table1: one row a pair, to write.
+        roc: curves of all detectors, to write.
+        controls: flag rates on honest pictures, to write.
+        distances: distances to characteristic profiles, to write.
+        distance_matrix: distances between people, to write.
+        histograms: distributions of the distances, to write.
+        summary: the headline, to write.
+
+    Raises:
+        InputError: a file cannot be used, tables and profiles do not fit, or there is nothing to
+            choose a slice on.
+    """
+    # Sums in linear algebra depend on the number of threads: it is fixed, not the machine's.
+    with threadpool_limits(limits=config.detector.threads):
+        settings = config.detector
+        faces, identities, quantity = _read_benign(benign, manifest)
+        attacks = _read_attacks(attack, examples, identities)
+        honest = {
+            "plain_frames": _read_control(plain, plain_examples, identities),
+            "random_frames": _read_control(random, random_examples, identities),
+        }
+        study = _Study(config, faces, attacks)
+
+        rates = study.sweep()
+        write_csv(
+            layers_table(rates, sizes=study.sizes, quantity=quantity, seeds=study.sweep_seeds),
+            layers,
+        )
+        choices = study.choices(rates)
+        chosen = study.most_frequent(choices, rates)
+        write_json(_best_layer(chosen, choices, study), best_layer)
+
+        pairs = study.table1(choices)
+        named = _with_names(pairs, identities)
+        write_csv(named, table1)
+
+        detectors = study.fitted(chosen.slice, chosen.variant)
+        training, validation = faces.in_split("train"), faces.in_split("val")
+        test, test_attacks = faces.in_split("test"), attacks.in_split("test")
+        impersonations = test_attacks.where(test_attacks.impersonating)
+        scores: dict[str, Score] = {"influence": detectors.scores}
+        for metric in METRICS:
+            scores[f"distance_{metric}"] = distance_score(
+                training, slice_name=chosen.slice, metric=metric
+            )
+        scores["softmax_confidence"] = confidence_score
+        write_csv(roc_table(scores, test, impersonations), roc)
+        points = operating_points(
+            scores,
+            validation=validation,
+            benign=test,
+            impersonations=impersonations,
+            bootstrap=settings.bootstrap,
+            seed=config.seed,
+        )
+
+        flags = _flags(scores, detectors, chosen, validation)
+        kinds = {
+            "benign": test,
+            **{name: pictures.in_split("test") for name, pictures in honest.items()},
+            "failed_attacks": test_attacks.where(~test_attacks.impersonating),
+            "impersonations": impersonations,
+        }
+        flagged = controls_table(flags, kinds)
+        write_csv(flagged, controls)
+
+        write_csv(distances_table(faces, attacks, slices=list(faces.profiles)), distances)
+        write_csv(
+            distance_matrix_table(training, slice_name=chosen.slice, identities=identities),
+            distance_matrix,
+        )
+        write_csv(
+            histograms_table(faces, attacks, slice_name=chosen.slice, score=detectors.scores),
+            histograms,
+        )
+        headline = _summary(chosen, named, points, flagged, study.source_setting(rates))
+        write_json(headline, summary)
+        return _metrics(headline)
+
+
+class _Study:
+    """One study's pictures and settings, and the detectors that were fitted so far."""
+
+    def __init__(self, config: DetectionSlice, faces: Pictures, attacks: Pictures) -> None:
+        self.detector = config.detector
+        self.faces, self.attacks = faces, attacks
+        self.pairs = pairs_of(attacks)
+        if not self.pairs:
+            raise InputError("the attack has no example: there is no pair to choose a slice for")
+        self.sizes = {name: profile.shape[1] for name, profile in faces.profiles.items()}
+        self.settings = DetectorSettings(
+            alpha=self.detector.alpha,
+            max_iter=self.detector.max_iter,
+            acceptance=self.detector.target_acceptance,
+        )
+        drawn = np.random.SeedSequence([config.seed, 0xDE7]).generate_state(self.detector.seeds)
+        self.seeds = [int(seed) for seed in drawn]
+        self.sweep_seeds = min(self.detector.sweep_seeds, len(self.seeds))
+        self._fitted: dict[tuple[str, str], SliceDetectors] = {}
+
+    def sweep(self) -> pd.DataFrame:
+        return sweep(
+            self.faces,
+            self.attacks,
+            variants=self.detector.variants,
+            settings=self.settings,
+            seeds=self.seeds[: self.sweep_seeds],
+        )
+
+    def choices(self, rates: pd.DataFrame) -> dict[tuple[int, int], Choice]:
+        seen = rates[rates["split"] == "val"]
+        return {
+            (target, attacker): choose_without(
+                seen,
+                target=target,
+                attacker=attacker,
+                minimum_benign_target=self.detector.minimum_benign_target,
+                minimum_benign_other=self.detector.minimum_benign_other,
+            )
+            for target, attacker in self.pairs
+        }
+
+    def most_frequent(self, choices: dict[tuple[int, int], Choice], rates: pd.DataFrame) -> Choice:
+        """The choice of most pairs, with its score over all of them; ties as in the sweep."""
+        chosen = [(choice.slice, choice.variant) for choice in choices.values()]
+        seen = rates[rates["split"] == "val"]
+        order = list(dict.fromkeys(zip(seen["slice"], seen["variant"], strict=True)))
+        best = max(order, key=chosen.count)
+        own = seen[(seen["slice"] == best[0]) & (seen["variant"] == best[1])]
+        return choose(own, minimum_benign_target=0.0, minimum_benign_other=0.0)
+
+    def fitted(self, slice_name: str, variant: str) -> SliceDetectors:
+        """Detectors of every person under all seeds; fitted once."""
+        key = slice_name, variant.removesuffix(TUNED)
+        if key not in self._fitted:
+            self._fitted[key] = fit_slice(
+                self.faces.in_split("train"),
+                self.faces.in_split("val"),
+                slice_name=slice_name,
+                variant=next(v for v in self.detector.variants if v == key[1]),
+                people=np.unique(self.faces.identity),
+                settings=self.settings,
+                seeds=self.seeds,
+            )
+        return self._fitted[key]
+
+    def table1(self, choices: dict[tuple[int, int], Choice]) -> pd.DataFrame:
+        test, attacks = self.faces.in_split("test"), self.attacks.in_split("test")
+        rows = []
+        for pair, choice in choices.items():
+            row = pair_rates(
+                self.fitted(choice.slice, choice.variant),
+                test,
+                attacks,
+                [pair],
+                tuned=(choice.variant.endswith(TUNED),),
+            )
+            rows.append(
+                row.assign(
+                    paper_index=paper_index(choice.slice),
+                    size=self.sizes[choice.slice],
+                    chosen_on_pairs=choice.pairs,
+                    seeds=len(self.seeds),
+                )
+            )
+        return with_intervals(pd.concat(rows, ignore_index=True), GROUPS)
+
+    def source_setting(self, rates: pd.DataFrame) -> dict[str, float | str | None] | None:
+        """Study I's own slice and variant on test pictures, where they were swept."""
+        own = rates[
+            (rates["slice"] == SOURCE_SETTING[0])
+            & (rates["variant"] == SOURCE_SETTING[1])
+            & (rates["split"] == "test")
+        ]
+        if own.empty:
+            return None
+        return {
+            "slice": SOURCE_SETTING[0],
+            "variant": SOURCE_SETTING[1],
+            **{name: _number(own[name].mean()) for name in GROUPS},
+        }
+
+
+def _flags(
+    scores: Mapping[str, Score], detectors: SliceDetectors, chosen: Choice, validation: Pictures
+) -> dict[str, Score]:
+    """What flags a picture: the detector as in Table 1, and every score at every set rate."""
+
+    def as_in_table1(pictures: Pictures) -> NDArray[np.float64]:
+        return detectors.flagged(pictures, tuned=chosen.variant.endswith(TUNED))
+
+    def above(score: Score, threshold: float) -> Score:
+        return lambda pictures: (score(pictures) > threshold).astype(np.float64)
+
+    flags: dict[str, Score] = {"influence": as_in_table1}
+    for name, score in scores.items():
+        benign = score(validation)
+        for rate in FALSE_POSITIVE_RATES:
+            flags[f"{name}@{rate:g}"] = above(score, threshold_at(benign, rate))
+    return flags
+
+
+def _with_names(pairs: pd.DataFrame, identities: list[str]) -> pd.DataFrame:
+    names = np.array(identities)
+    named = pairs.assign(
+        target=names[pairs["target"].to_numpy()], attacker=names[pairs["attacker"].to_numpy()]
+    )
+    first = ["target", "attacker", *(c for c in named.columns if c.startswith(GROUPS))]
+    return named[first + [c for c in named.columns if c not in first]]
+
+
+def _best_layer(
+    chosen: Choice, choices: dict[tuple[int, int], Choice], study: _Study
+) -> dict[str, object]:
+    counted = pd.Series([f"{c.slice} {c.variant}" for c in choices.values()]).value_counts()
+    return {
+        "slice": chosen.slice,
+        "paper_index": paper_index(chosen.slice),
+        "size": study.sizes[chosen.slice],
+        "variant": chosen.variant,
+        "chosen_on": "validation pictures and attacks; each pair without those that share its "
+        "target or attacker; the most frequent of these choices",
+        "score": chosen.score,
+        "choices": {str(name): int(counted[name]) for name in sorted(counted.index)},
+    }
+
+
+def _summary(
+    chosen: Choice,
+    pairs: pd.DataFrame,
+    points: pd.DataFrame,
+    flagged: pd.DataFrame,
+    source_setting: dict[str, float | str | None] | None,
+) -> dict[str, object]:
+    influence = points[points["detector"] == "influence"]
+    rates = flagged[flagged["detector"] == "influence"].set_index("control")["flag_rate"]
+    return {
+        "slice": chosen.slice,
+        "variant": chosen.variant,
+        "pairs": [
+            {
+                "target": row["target"],
+                "attacker": row["attacker"],
+                **{name: _number(row[name]) for name in GROUPS},
+            }
+            for row in pairs.to_dict("records")
+        ],
+        "mean": {name: _number(pairs[name].mean()) for name in GROUPS},
+        "auc": _number(influence["auc"].iloc[0]),
+        "auc_low": _number(influence["auc_low"].iloc[0]),
+        "auc_high": _number(influence["auc_high"].iloc[0]),
+        "tpr_at_fpr": {
+            f"{row['wanted_fpr']:g}": _number(row["tpr"]) for row in influence.to_dict("records")
+        },
+        "flag_rate": {str(control): _number(rate) for control, rate in rates.items()},
+        "detectors": [
+            {key: value if key == "detector" else _number(value) for key, value in row.items()}
+            for row in points.to_dict("records")
+        ],
+        "source_setting": source_setting,
+    }
+
+
+def _metrics(headline: dict) -> dict[str, float | int | str]:
+    values = {
+        **headline["mean"],
+        "auc": headline["auc"],
+        **{f"tpr_at_fpr_{rate}": tpr for rate, tpr in headline["tpr_at_fpr"].items()},
+        **{f"flag_rate_{control}": rate for control, rate in headline["flag_rate"].items()},
+    }
+    known = {name: value for name, value in values.items() if value is not None}
+    return {
+        "slice": headline["slice"],
+        "variant": headline["variant"],
+        "pairs": len(headline["pairs"]),
+        **known,
+    }
+
+
+def _number(value: float) -> float | None:
+    """Six significant digits; None in place of NaN, which JSON does not have."""
+    return None if math.isnan(value) else float(f"{value:.6g}")
+
+
+def _read_benign(profiles: Path, manifest: Path) -> tuple[Pictures, list[str], str]:
+    arrays = _read_profiles(profiles)
+    identities = [str(name) for name in arrays["identities"]]
+    table = read_manifest(manifest)
+    _check_ids(arrays, table["image_id"], profiles, manifest)
+    faces = _pictures(arrays, table, _indices(table["identity"], identities, manifest), None)
+    for split in ("train", "val", "test"):
+        missing = set(range(len(identities))) - set(faces.identity[faces.split == split].tolist())
+        if split == "train" and missing:
+            raise InputError(f"{manifest}: {identities[min(missing)]} has no training picture")
+        if not (faces.split == split).any():
+            raise InputError(f"{manifest}: no picture has split {split}")
+    return faces, identities, str(arrays["quantity"])
+
+
+def _read_attacks(profiles: Path, examples: Path, identities: list[str]) -> Pictures:
+    arrays = _read_profiles(profiles)
+    table = read_examples(examples)
+    _check_ids(arrays, table["example_id"], profiles, examples)
+    _check_identities(arrays, identities, profiles)
+    attackers = _indices(table["attacker"], identities, examples)
+    # A dodging attacker means nobody in particular: whoever is seen instead is impersonated.
+    dodging = (table["goal"] == "dodging").to_numpy()
+    targets = np.where(dodging, arrays["prediction"], NOBODY)
+    targets[~dodging] = _indices(table["target"][~dodging], identities, examples)
+    targets[targets == attackers] = NOBODY
+    return _pictures(arrays, table, attackers, targets)
+
+
+def _read_control(profiles: Path, examples: Path, identities: list[str]) -> Pictures:
+    arrays = _read_profiles(profiles)
+    table = read_examples(examples)
+    _check_ids(arrays, table["example_id"], profiles, examples)
+    _check_identities(arrays, identities, profiles)
+    return _pictures(arrays, table, _indices(table["identity"], identities, examples), None)
+
+
+def _read_profiles(path: Path) -> dict[str, NDArray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (ValueError, OSError, KeyError) as error:
+        raise InputError(f"{path}: not a file of profiles: {str(error).splitlines()[0]}") from None
+
+
+def _pictures(
+    arrays: Mapping[str, NDArray],
+    table: pd.DataFrame,
+    identity: NDArray[np.int64],
+    target: NDArray[np.int64] | None,
+) -> Pictures:
+    return Pictures(
+        profiles={name: arrays[name] for name in SLICES if name in arrays},
+        prediction=arrays["prediction"],
+        confidence=arrays["confidence"],
+        identity=identity,
+        target=np.full(len(table), NOBODY) if target is None else target,
+        split=table["split"].to_numpy(dtype=np.str_),
+    )
+
+
+def _check_ids(arrays: Mapping[str, NDArray], ids: pd.Series, profiles: Path, table: Path) -> None:
+    if arrays["ids"].tolist() != ids.tolist():
+        raise InputError(f"{profiles}: its rows are not those of {table}; compute it again")
+
+
+def _check_identities(arrays: Mapping[str, NDArray], identities: list[str], path: Path) -> None:
+    if arrays["identities"].tolist() != identities:
+        raise InputError(f"{path}: made with a recognizer of other people; compute it again")
+
+
+def _indices(names: pd.Series, identities: list[str], path: Path) -> NDArray[np.int64]:
+    index = {name: position for position, name in enumerate(identities)}
+    unknown = sorted(set(names) - set(index))
+    if unknown:
+        raise InputError(f"{path}: the recognizer does not know {unknown[0]}")
+    return np.array([index[name] for name in names], dtype=np.int64)

@@ -1,0 +1,75 @@
+"""Influence profiles of a set of pictures at every slice."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from glassguard.configuration.slices import InfluenceSlice
+from glassguard.errors import InputError
+from glassguard.influence.profiles import profiles_of_images
+from glassguard.recognizer.weights import read_recognizer
+from glassguard.stages.files import read_examples, read_images, read_manifest
+
+
+def run(
+    config: InfluenceSlice, *, images: Path, ids: Path, recognizer: Path, profiles: Path
+) -> dict[str, float | int | str]:
+    """Compute the profiles of all pictures.
+
+    Args:
+        config: quantity, position and reduction.
+        images: ``.npy``, uint8 N x H x W x 3.
+        ids: the table beside it, a manifest or an ``examples.csv``; row = picture.
+        recognizer: the network.
+        profiles: ``.npz`` to write: per slice float32 N x filters, ``ids``, ``prediction`` (index
+            into ``identities``), ``confidence``, ``identities``, and the settings ``quantity``,
+            ``position`` and ``reduction``.
+
+    Raises:
+        InputError: a file cannot be used, or table and pictures do not fit.
+    """
+    settings = config.influence
+    torch.set_num_threads(settings.threads)
+    network, identities = read_recognizer(recognizer)
+    pictures, names = read_images(images), _names(ids)
+    if len(pictures) != len(names):
+        raise InputError(f"{ids}: {len(names)} rows for {len(pictures)} pictures in {images}")
+    if pictures.shape[1:3] != (network.image_size, network.image_size):
+        raise InputError(
+            f"{images}: pictures of {pictures.shape[1]}x{pictures.shape[2]} pixels, "
+            f"{recognizer} takes {network.image_size}x{network.image_size}"
+        )
+    found = profiles_of_images(
+        network,
+        network.slice_modules(settings.position),
+        pictures,
+        quantity=settings.quantity,
+        reduction=settings.reduction,
+        batch_size=settings.batch_size,
+    )
+    np.savez(
+        profiles,
+        allow_pickle=False,
+        **found.profiles,
+        ids=np.array(names, dtype=np.str_),
+        prediction=found.prediction,
+        confidence=found.confidence,
+        identities=np.array(identities, dtype=np.str_),
+        quantity=np.array(settings.quantity),
+        position=np.array(settings.position),
+        reduction=np.array(settings.reduction),
+    )
+    return {
+        "pictures": len(names),
+        "slices": len(found.profiles),
+        "mean_confidence": float(found.confidence.mean()) if len(names) else 0.0,
+    }
+
+
+def _names(path: Path) -> list[str]:
+    # An examples.csv has both: its own id and that of the picture it was made from.
+    if path.exists() and "example_id" in pd.read_csv(path, nrows=0).columns:
+        return read_examples(path)["example_id"].tolist()
+    return read_manifest(path)["image_id"].tolist()
