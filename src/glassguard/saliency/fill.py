@@ -53,7 +53,6 @@ def filled(image: np.ndarray, mask: np.ndarray, fill: Fill) -> np.ndarray:
 
 def mean_colour(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Mean colour of the pixels that are not masked, 3 uint8; grey where there are none."""
-    visible = image[~mask]
-    if not len(visible):
+    if mask.all():
         return np.full(3, GREY, dtype=np.uint8)
-    return np.rint(visible.mean(axis=0, dtype=np.float64)).astype(np.uint8)
+    return np.rint(cv2.mean(image, (~mask).astype(np.uint8))[:3]).astype(np.uint8)
