@@ -1,0 +1,82 @@
+"""The figures of a study: their names, in the order of the report, and their captions.
+
+Imports nothing heavy, so that a workflow can read the names. Templates are filled in from the
+data by the ``figures`` stage; every caption says how many things were counted.
+"""
+
+CAPTIONS: dict[str, str] = {
+    "attack_examples": (
+        "Adversarial eyeglasses. Columns: the first attacked test picture of {pairs} of the "
+        "{all_pairs} pairs, whatever its outcome. Rows: the attacker, the attacker with "
+        "adversarial glasses, the person to be impersonated. Under each: the recognizer's answer "
+        "to the attacked picture and its confidence in the target."
+    ),
+    "recognizer_training": (
+        "Training of the fully connected layers over {epochs} epochs on {train} training "
+        "pictures; {validation} validation pictures. Study S prints {source_train:.1%} and "
+        "{source_validation:.1%}."
+    ),
+    "attack_confidence": (
+        "Undefended attacks on the test split (n = {n}, of which {successes} succeeded). Left: "
+        "confidence in the target after rounding to 8 bits. Right: share of attacks that had "
+        "reached their goal within a number of iterations."
+    ),
+    "layers": (
+        "Balanced accuracy of the linear detector on influence profiles of every slice "
+        "(n = {seeds} seeds of the classifier, {pairs} pairs); the vertical line marks the slice "
+        "that was chosen, {slice} (index {paper_index} in Study I's count; Study I chose "
+        "{source_index})."
+    ),
+    "table1": (
+        "Study I's Table 1. Dots: accuracy with 95 % Wilson interval for each of {pairs} pairs "
+        "of target and attacker (n = {impersonations} impersonations in all); hollow squares: "
+        "the three pairs that Study I prints, without intervals. Vertical lines: means over our "
+        "pairs."
+    ),
+    "distance_histograms": (
+        "Distances of test pictures to characteristic profiles at {slice}: of benign pictures to "
+        "their own person's (n = {within}) and to everybody else's (n = {between}), of successful "
+        "impersonations to their target's (n = {impersonation}); and the score by which pictures "
+        "are flagged."
+    ),
+    "distance_matrix": (
+        "Euclidean distance between the characteristic profiles of n = {people} people at {slice}."
+    ),
+    "roc": (
+        "Successful impersonations that are flagged against benign pictures that are flagged, on "
+        "the test split, for {detectors} detectors (n = {impersonations} impersonations, {benign} "
+        "benign pictures). Inset: the same with a logarithmic axis, where a usable threshold lies; "
+        "dotted at 1, 5 and 9.91 % false alarms."
+    ),
+    "profiles": (
+        "Influence profiles at {slice}, filters ordered by the target's mean (after Study I, "
+        "Fig. 6): benign test pictures of the target against successful impersonations of it, "
+        "mean and middle 80 %; n = {benign} and {impersonations} in all."
+    ),
+    "saliency_steps": (
+        "The saliency mask step by step at \u03bc = {mu:g} ({mu_as}), n = {n}, \u03c6 = {phi}, "
+        "fill {fill}. Top: one attacked test picture. Below: {shown} test pictures, evenly drawn "
+        "from those that fooled the recognizer and on which the mask worked (the answer became the "
+        "attacker's own name) or failed, with the answer below each. Over the whole test split it "
+        "worked on {undone:.1%} (n = {examples} attacked pictures)."
+    ),
+    "saliency_grid": (
+        "Goodness on the validation split (n = {adversarial} attacked, {clean} clean pictures) for fill {fill} and \u03bc as "
+        "{mu_as}, one panel for each \u03c6; the best combination is framed."
+    ),
+    "saliency_evaluation": (
+        "Test split before and after the defence (n = {adversarial} attacked, {clean} clean "
+        "pictures), with 95 % Wilson intervals; oracle masks exactly the frame, random masks as "
+        "much area anywhere. Dashes: what Study S prints for the undefended recognizer and for the "
+        "saliency mask."
+    ),
+    "threshold_curve": (
+        "Rejecting answers below a confidence, with the saliency mask (n = {adversarial} attacked, "
+        "{clean} clean test pictures); the vertical line marks the threshold that the study sets, "
+        "{threshold:g}."
+    ),
+}
+"""Name of every figure to the template of its caption."""
+
+FIGURES: tuple[str, ...] = tuple(CAPTIONS)
+"""Names of the figures; each becomes ``figures/<name>.svg`` and ``figures/<name>.png``."""

@@ -1,0 +1,190 @@
+"""Figures of the detection from influence profiles (Study I)."""
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from glassguard.report import sources_figures
+from glassguard.report.style import (
+    COLOURS,
+    INK,
+    LINES,
+    OURS,
+    SEQUENTIAL,
+    SOURCE,
+    new_figure,
+    rate_axis,
+    series,
+    spelt,
+)
+
+TABLE_1_RATES = {
+    "benign_target": "benign target accepted",
+    "benign_other": "benign others rejected",
+    "impersonation": "impersonations rejected",
+}
+"""Columns of ``table1.csv`` that are rates, and what they mean."""
+
+GROUP_COLOURS = {"within": COLOURS[0], "between": COLOURS[1], "impersonation": COLOURS[6]}
+
+
+def layers(table: pd.DataFrame, *, chosen: str) -> Figure:
+    """Balanced accuracy of the detector at every slice, a line for each variant.
+
+    Args:
+        table: ``detection/layers.csv``: slice, paper_index, variant, balanced_accuracy.
+        chosen: the slice that was chosen.
+    """
+    figure = new_figure(height=3.1)
+    axes = figure.subplots()
+    slices = table.drop_duplicates("slice").sort_values("paper_index", kind="stable")["slice"].tolist()
+    position = {name: index for index, name in enumerate(slices)}
+    for index, (variant, rows) in enumerate(table.groupby("variant", sort=False)):
+        means = rows.groupby("slice", sort=False)["balanced_accuracy"].mean()
+        ordered = means.reindex([name for name in slices if name in means.index])
+        axes.plot(
+            [position[name] for name in ordered.index],
+            ordered.to_numpy(),
+            label=spelt(str(variant)),
+            **series(index),
+        )
+    axes.axvline(position[chosen], color=INK, linewidth=0.8, linestyle=":")
+    axes.annotate(
+        "chosen", (position[chosen], 1.0), xycoords=("data", "axes fraction"), xytext=(3, -2),
+        textcoords="offset points", va="top", fontsize=7.5,
+    )
+    axes.set_xticks(range(len(slices)), slices, rotation=45, ha="right")
+    axes.set_ylabel("balanced accuracy")
+    axes.set_ylim(top=1.01)
+    axes.grid(axis="y")
+    figure.legend(loc="outside upper center", ncols=4)
+    return figure
+
+
+def table1(table: pd.DataFrame) -> Figure:
+    """Study I's Table 1 as dots with intervals, beside the three pairs that it prints.
+
+    Args:
+        table: ``detection/table1.csv``: target, attacker and for each of ``TABLE_1_RATES`` the
+            rate and its ``_low`` and ``_high``.
+    """
+    count = len(table)
+    sources = sources_figures.TABLE_1
+    figure = new_figure(height=0.17 * (count + len(sources)) + 1.2)
+    panels = figure.subplots(1, len(TABLE_1_RATES), sharey=True)
+    ours = np.arange(count)
+    theirs = count + 0.8 + np.arange(len(sources))
+    for axes, (column, title) in zip(panels, TABLE_1_RATES.items(), strict=True):
+        rate = table[column].to_numpy(dtype=float)
+        low, high = (table[f"{column}_{end}"].to_numpy(dtype=float) for end in ("low", "high"))
+        axes.hlines(ours, low, high, color=OURS, linewidth=1.0)
+        axes.plot(rate, ours, "o", color=OURS, markersize=4)
+        if np.isfinite(rate).any():
+            axes.axvline(float(np.nanmean(rate)), color=OURS, linewidth=0.8, linestyle=":")
+        axes.plot(
+            [getattr(pair, column) for pair in sources], theirs, "s", markerfacecolor="white",
+            color=SOURCE, markersize=4.5,
+        )
+        axes.axhline(count - 0.1, color="#bbbbbb", linewidth=0.6)
+        axes.set_title(title)
+        rate_axis(axes, "x")
+    labels = [f"{spelt(str(a))} → {spelt(str(t))}" for a, t in zip(table["attacker"], table["target"], strict=True)]
+    labels += [f"{pair.attacker} → {pair.target}, Study I" for pair in sources]
+    panels[0].set_yticks([*ours, *theirs], labels, fontsize=6.5)
+    panels[0].set_ylim(theirs[-1] + 0.7, -0.7)
+    for axes in panels[1:]:
+        axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def distance_histograms(table: pd.DataFrame) -> Figure:
+    """Distances to characteristic profiles, one panel for each measure.
+
+    Args:
+        table: ``detection/histograms.csv``: metric, group, lower and upper (edges of the bin),
+            count, share.
+    """
+    metrics = table["metric"].drop_duplicates().tolist()
+    down = math.ceil(len(metrics) / 2)
+    figure = new_figure(height=2.3 * down)
+    panels = figure.subplots(down, 2, squeeze=False).ravel()
+    for axes, metric in zip(panels, metrics, strict=False):
+        rows = table[table["metric"] == metric]
+        for index, (group, bins) in enumerate(rows.groupby("group", sort=False)):
+            edges = np.append(bins["lower"].to_numpy(), bins["upper"].to_numpy()[-1])
+            axes.stairs(
+                bins["share"].to_numpy(),
+                edges,
+                label=f"{spelt(str(group))} (n = {int(bins['count'].sum())})",
+                color=GROUP_COLOURS.get(str(group), COLOURS[index]),
+                linestyle=LINES[index % len(LINES)],
+                linewidth=1.4,
+            )
+        axes.set_title(spelt(str(metric)), loc="left")
+        axes.set_xlabel("score" if metric == "flag_score" else "distance")
+        axes.set_ylabel("share")
+        axes.legend(loc="upper right", fontsize=7)
+    for axes in panels[len(metrics) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def distance_matrix(table: pd.DataFrame, *, metric: str = "euclidean") -> Figure:
+    """Distances between the characteristic profiles of all people.
+
+    Args:
+        table: ``detection/distance_matrix.csv``: metric, identity, other, distance.
+        metric: which distance is drawn; the source's by default.
+    """
+    rows = table[table["metric"] == metric]
+    names = rows["identity"].drop_duplicates().tolist()
+    # Rows come in the order of people on both sides.
+    distances = rows["distance"].to_numpy().reshape(len(names), len(names))
+    figure = new_figure(height=5.6, width=6.4)
+    axes = figure.subplots()
+    image = axes.imshow(distances, cmap=SEQUENTIAL)
+    ticks = range(len(names))
+    shown = [spelt(name) for name in names]
+    size = 6.5 if len(names) <= 40 else 4
+    axes.set_xticks(ticks, shown, rotation=90, fontsize=size)
+    axes.set_yticks(ticks, shown, fontsize=size)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    figure.colorbar(image, ax=axes, shrink=0.8, label=f"{metric} distance")
+    return figure
+
+
+def roc(table: pd.DataFrame, *, first: str, most: int = 7) -> Figure:
+    """Receiver operating characteristics with a logarithmic inset.
+
+    Args:
+        table: ``detection/roc.csv``: detector, fpr, tpr.
+        first: the detector that is the study's; drawn first.
+        most: how many detectors are drawn.
+    """
+    figure = new_figure(height=4.4, width=5.6)
+    axes = figure.subplots()
+    inset = axes.inset_axes((0.42, 0.1, 0.56, 0.46))
+    names = table["detector"].drop_duplicates().tolist()
+    names.sort(key=lambda name: name != first)
+    for index, name in enumerate(names[:most]):
+        rows = table[table["detector"] == name]
+        look = series(index) | {"marker": "", "linewidth": 1.8 if index == 0 else 1.1}
+        axes.plot(rows["fpr"], rows["tpr"], label=spelt(name), **look)
+        inset.plot(rows["fpr"].clip(lower=1e-4), rows["tpr"], **look)
+    axes.set(xlabel="benign pictures flagged", ylabel="impersonations flagged")
+    rate_axis(axes)
+    axes.set_xlim(-0.02, 1.02)
+    inset.set_xscale("log")
+    least = table.loc[table["fpr"] > 0, "fpr"].min()
+    inset.set_xlim(min(float(least) / 1.5 if np.isfinite(least) else 1e-3, 5e-3), 1)
+    inset.set_ylim(0, 1.02)
+    inset.grid()
+    inset.tick_params(labelsize=7)
+    for mark in (0.01, 0.05, 0.0991):
+        inset.axvline(mark, color=SOURCE, linewidth=0.7, linestyle=":")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+

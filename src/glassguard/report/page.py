@@ -1,0 +1,142 @@
+"""The report: one page that needs nothing but itself."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from glassguard.report import sources_figures
+from glassguard.report.tables import Table, percent
+
+TEMPLATE = "page.html.jinja"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with its caption.
+
+    Attributes:
+        name: name of the figure.
+        caption: plain text that says how many things were counted.
+        svg: the file's bytes.
+    """
+
+    name: str
+    caption: str
+    svg: bytes
+
+    @property
+    def address(self) -> str:
+        """The picture itself as a ``data:`` address."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode("ascii")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: tables, then figures."""
+
+    title: str
+    introduction: str
+    tables: tuple[Table, ...]
+    pictures: tuple[Picture, ...]
+
+
+def render(
+    *,
+    summary: Mapping[str, Any],
+    sentences: Sequence[str],
+    sections: Sequence[Section],
+    configuration: str,
+    versions: Mapping[str, str],
+    machine: Mapping[str, str],
+    timings: Table,
+) -> str:
+    """Write the page.
+
+    Args:
+        summary: what ``summary.json`` holds.
+        sentences: the headline in words.
+        sections: the body.
+        configuration: resolved configuration as YAML.
+        versions: packages and their versions.
+        machine: what the study ran on.
+        timings: time and memory.
+
+    Returns:
+        HTML without any address outside the page.
+    """
+    environment = Environment(
+        loader=PackageLoader("glassguard.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(TEMPLATE).render(
+        summary=summary,
+        sentences=sentences,
+        sections=sections,
+        configuration=configuration,
+        versions=versions,
+        machine=machine,
+        timings=timings,
+        sources=(sources_figures.STUDY_I, sources_figures.STUDY_S),
+    )
+
+
+def headline(
+    summary: Mapping[str, Any], *, means: Mapping[str, float], threshold: float
+) -> list[str]:
+    """The result in words, every number from the summary.
+
+    Args:
+        summary: what ``summary.json`` holds.
+        means: mean over pairs of ``benign_target``, ``benign_other`` and ``impersonation``.
+        threshold: the study's confidence threshold.
+    """
+    test = summary["saliency"]["test"]
+    before, after = test["before"], test["after"]
+    detection = summary["detection"]
+    rejecting = test[f"after_threshold_{threshold:g}"]
+    sentences = [
+        f"The recognizer names {percent(summary['recognizer']['test_accuracy'])} of the held-out "
+        "test pictures correctly."
+    ]
+    for name, attack in summary["attacks"].items():
+        if attack["n"]:
+            sentences.append(
+                f"Undefended, {percent(attack['success'])} of {attack['n']} test attacks with "
+                f"adversarial eyeglasses ({name}) over {attack['pairs']} pairs succeed; "
+                f"{percent(attack['still_correct'])} are still recognized as the attacker."
+            )
+    flagged = ", ".join(
+        f"{percent(value)} of the {kind.replace('_', ' ')}"
+        for kind, value in detection["flag_rate"].items()
+        if value is not None
+    )
+    sentences += [
+        f"Detectors on influence profiles (most often at {detection['slice']}, "
+        f"{detection['variant'].replace('_', ' ')}) reject {percent(means['impersonation'])} of the "
+        f"successful impersonations, accept {percent(means['benign_target'])} of the targets' own "
+        f"pictures and reject {percent(means['benign_other'])} of other people's (means over "
+        f"pairs); area under the curve {detection['auc']:.3f}.",
+        f"The same detectors flag {flagged}.",
+        f"The saliency mask ({summary['saliency']['best']['fill'].replace('_', ' ')} fill) takes "
+        f"the attacks' success from {percent(before['adversarial_success'])} to "
+        f"{percent(after['adversarial_success'])} and attacked pictures recognized from "
+        f"{percent(before['adversarial_correct'])} to {percent(after['adversarial_correct'])}; "
+        f"clean accuracy goes from {percent(before['clean_accuracy'])} to "
+        f"{percent(after['clean_accuracy'])}. Rejecting answers below {threshold:g} leaves "
+        f"{percent(rejecting['adversarial_success'])} success.",
+    ]
+    source = test.get("saliency_source")
+    if source is not None:
+        sentences.append(
+            f"With Study S's own setting ({summary['saliency']['source_setting']['fill']} fill) "
+            f"{percent(source['adversarial_success'])} of the attacks still succeed, "
+            f"{percent(source['adversarial_correct'])} of the attacked and "
+            f"{percent(source['clean_accuracy'])} of the clean pictures are recognized."
+        )
+    return sentences

@@ -1,0 +1,231 @@
+"""Figures of the saliency mask (Study S)."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from glassguard.report import sources_figures
+from glassguard.report.style import (
+    COLOURS,
+    INK,
+    SEQUENTIAL,
+    SOURCE,
+    bare,
+    new_figure,
+    rate_axis,
+    series,
+    spelt,
+)
+
+STEPS = ("images", "saliency", "thresholded", "closed", "filtered", "filled")
+STEP_TITLES = (
+    "attacked",
+    "1 saliency",
+    "2 above μ",
+    "3 n dilations,\nn erosions",
+    "4 areas ≥ φ",
+    "5 filled",
+)
+RATES = {
+    "adversarial_success": "attack succeeds",
+    "adversarial_correct": "attacked, right",
+    "clean_accuracy": "clean, right",
+    "defence_success": "attack undone",
+}
+"""Columns of ``evaluation.csv`` that are rates, and what they mean."""
+
+DEFENCES = {
+    "none": "none",
+    "saliency": "saliency mask",
+    "saliency_source": "Study S's setting",
+    "oracle": "oracle mask",
+    "random": "random mask",
+}
+"""Rows of ``evaluation.csv`` in the order in which they are shown."""
+
+HATCHES = ("", "", "///", "...", "xxx")
+
+
+def saliency_steps(examples: Mapping[str, np.ndarray], *, samples: int = 6) -> Figure:
+    """The five steps on one picture, and pictures on which the mask worked and failed.
+
+    Args:
+        examples: ``saliency/masks.npz``: images and filled, K x H x W x 3 uint8; saliency
+            K x H x W float in [0, 1]; thresholded, closed, filtered K x H x W bool; worked K bool;
+            prediction_before and prediction_after K str.
+        samples: pictures per row of samples.
+    """
+    worked = examples["worked"].astype(bool)
+    groups = [
+        (title, rows[:samples])
+        for title, rows in (
+            ("worked", np.flatnonzero(worked)),
+            ("failed", np.flatnonzero(~worked)),
+        )
+        if len(rows)
+    ]
+    if not groups:
+        figure = new_figure(height=1.0)
+        axes = figure.subplots()
+        bare(axes)
+        axes.text(0.5, 0.5, "no attack of the test split succeeded", ha="center", va="center")
+        return figure
+    columns = max(len(STEPS), samples)
+    figure = new_figure(height=1.65 + 2.55 * len(groups))
+    grid = figure.subplots(1 + 2 * len(groups), columns, squeeze=False)
+    for axes in grid.ravel():
+        bare(axes)
+    one = groups[0][1][0]
+    for axes, step, title in zip(grid[0], STEPS, STEP_TITLES, strict=False):
+        cmap = "gray_r" if step == "saliency" else "gray"
+        axes.imshow(examples[step][one], cmap=cmap)
+        axes.set_title(title, fontsize=8)
+    for index, (title, rows) in enumerate(groups):
+        before, after = grid[1 + 2 * index], grid[2 + 2 * index]
+        before[0].set_ylabel(f"{title}:\nattacked")
+        after[0].set_ylabel("masked")
+        for column, row in enumerate(rows):
+            before[column].imshow(examples["images"][row])
+            before[column].set_xlabel(_answer(examples["prediction_before"][row]), fontsize=7)
+            after[column].imshow(examples["filled"][row])
+            after[column].set_xlabel(_answer(examples["prediction_after"][row]), fontsize=7)
+    return figure
+
+
+def saliency_grid(grid: pd.DataFrame, best: Mapping[str, object]) -> Figure:
+    """Goodness over μ and n, one panel for each φ, for the best fill.
+
+    Args:
+        grid: ``saliency/grid.csv``.
+        best: the row with the best goodness: mu, mu_as, n, phi, fill.
+    """
+    rows = grid[(grid["fill"] == best["fill"]) & (grid["mu_as"] == best["mu_as"])]
+    phis = sorted(rows["phi"].unique())
+    across = min(4, len(phis))
+    down = math.ceil(len(phis) / across)
+    figure = new_figure(height=2.3 * down + 0.5)
+    panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+    low, high = float(rows["goodness"].min()), float(rows["goodness"].max())
+    image = None
+    for axes, phi in zip(panels.ravel(), phis, strict=False):
+        table = rows[rows["phi"] == phi].pivot_table(index="n", columns="mu", values="goodness")
+        values = table.to_numpy()
+        image = axes.imshow(values, cmap=SEQUENTIAL, vmin=low, vmax=high, aspect="auto", origin="lower")
+        axes.set_xticks(range(table.shape[1]), [f"{mu:g}" for mu in table.columns], rotation=90)
+        axes.set_yticks(range(table.shape[0]), [str(n) for n in table.index])
+        axes.set_title(f"φ = {phi}")
+        if values.size <= 60:
+            for (row, column), value in np.ndenumerate(values):
+                light = high > low and (value - low) / (high - low) < 0.55
+                axes.text(
+                    column, row, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=6,
+                    color="white" if light else "black",
+                )
+        if phi == best["phi"]:
+            corner = (
+                table.columns.get_indexer([best["mu"]])[0] - 0.5,
+                table.index.get_indexer([best["n"]])[0] - 0.5,
+            )
+            axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=COLOURS[6], linewidth=2))
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    for axes in panels.ravel()[len(phis) :]:
+        axes.set_visible(False)
+    for axes in panels[-1]:
+        axes.set_xlabel("μ")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("n")
+    if image is not None:
+        figure.colorbar(image, ax=panels, shrink=0.8, label="goodness")
+    return figure
+
+
+def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
+    """Rates before and after every defence, without and with the confidence threshold.
+
+    Args:
+        evaluation: ``saliency/evaluation.csv``: defence, threshold (empty for none), and every
+            rate of ``RATES`` with ``_low`` and ``_high``.
+    """
+    thresholds = evaluation["threshold"].drop_duplicates().sort_values(na_position="first").tolist()
+    figure = new_figure(height=2.5 * len(thresholds) + 0.4)
+    panels = figure.subplots(len(thresholds), 1, squeeze=False)[:, 0]
+    defences = [name for name in DEFENCES if name in set(evaluation["defence"])]
+    width = 0.8 / len(defences)
+    for axes, threshold in zip(panels, thresholds, strict=True):
+        free = math.isnan(threshold)
+        at = evaluation["threshold"].isna() if free else evaluation["threshold"] == threshold
+        for index, defence in enumerate(defences):
+            row = evaluation[at & (evaluation["defence"] == defence)].iloc[0]
+            values = np.array([row[name] for name in RATES], dtype=float)
+            ends = np.array([[row[f"{name}_low"], row[f"{name}_high"]] for name in RATES], dtype=float)
+            centres = np.arange(len(RATES)) + (index - (len(defences) - 1) / 2) * width
+            shown = np.isfinite(values)
+            if defence == "none":
+                shown[list(RATES).index("defence_success")] = False
+            axes.bar(
+                centres[shown], values[shown], width * 0.92,
+                color="#c9c9c9" if defence == "none" else COLOURS[(index - 1) % len(COLOURS)],
+                edgecolor="white", linewidth=0.4, hatch=HATCHES[index], label=DEFENCES[defence],
+            )
+            axes.vlines(centres[shown], ends[shown, 0], ends[shown, 1], color=INK, linewidth=0.8)
+            printed = {
+                ("none", True): sources_figures.UNDEFENDED,
+                ("saliency", True): sources_figures.DEFENDED,
+                ("saliency", False): sources_figures.DEFENDED_WITH_THRESHOLD,
+            }.get((defence, free))
+            for centre, name in zip(centres, RATES, strict=True):
+                value = getattr(printed, name, None)
+                if value is not None:
+                    axes.plot(
+                        [centre - width / 2, centre + width / 2], [value, value],
+                        color="white", linewidth=3.2, solid_capstyle="butt",
+                    )
+                    axes.plot(
+                        [centre - width / 2, centre + width / 2], [value, value],
+                        color=SOURCE, linewidth=1.8, solid_capstyle="butt",
+                    )
+        axes.set_xticks(range(len(RATES)), list(RATES.values()))
+        axes.tick_params(axis="x", length=0)
+        axes.set_title(
+            "every answer counts" if free else f"answers below {threshold:g} are rejected", loc="left"
+        )
+        rate_axis(axes)
+        axes.set_ylim(0, 1.02)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(defences))
+    return figure
+
+
+def threshold_curve(curve: pd.DataFrame, *, threshold: float) -> Figure:
+    """Rates against the confidence below which an answer is rejected.
+
+    Args:
+        curve: ``saliency/threshold_curve.csv``: defence, threshold and the rates of ``RATES``.
+        threshold: the one that the study sets.
+    """
+    figure = new_figure(height=2.9)
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, defence in zip(panels, ("none", "saliency"), strict=True):
+        rows = curve[curve["defence"] == defence].sort_values("threshold", kind="stable")
+        for index, (name, label) in enumerate(RATES.items()):
+            if defence == "none" and name == "defence_success":
+                continue
+            look = series(index) | {"marker": ""}
+            axes.plot(rows["threshold"], rows[name], label=label, **look)
+        axes.axvline(threshold, color=SOURCE, linewidth=0.8, linestyle=":")
+        axes.set_title("undefended" if defence == "none" else DEFENCES[defence], loc="left")
+        axes.set_xlabel("least confidence of an answer")
+        rate_axis(axes)
+    panels[0].set_ylabel("rate")
+    handles, labels = panels[1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(RATES))
+    return figure
+
+
+def _answer(name: object) -> str:
+    return spelt(str(name))[:14]

@@ -1,0 +1,88 @@
+"""How every figure looks: sizes, colours that stay apart in grey and for the colour-blind."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+WIDTH = 7.2
+"""Width of a figure in inches; at 150 dots per inch a PNG is 1,080 pixels wide."""
+
+DOTS_PER_INCH = 150
+
+# Okabe and Ito's colours in an order in which neighbours differ in lightness as well.
+COLOURS = ("#0072B2", "#E69F00", "#000000", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)), (0, (8, 2)))
+OURS, SECOND, INK = COLOURS[:3]
+SOURCE = "#6b6b6b"
+SEQUENTIAL = "cividis"
+
+RC: dict[str, Any] = {
+    "svg.hashsalt": "glassguard",
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "normal",
+    "axes.labelsize": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.0,
+    "legend.frameon": False,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 4.5,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "image.interpolation": "nearest",
+}
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The house style while a figure is made and saved; nothing outside changes."""
+    with mpl.rc_context({**mpl.rcParamsDefault, "backend": "agg", **RC}):
+        yield
+
+
+def new_figure(height: float, width: float = WIDTH) -> Figure:
+    """An empty figure of so many inches that lays itself out."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def series(position: int) -> dict[str, Any]:
+    """Colour, marker and line of the ``position``-th series of a plot."""
+    return {
+        "color": COLOURS[position % len(COLOURS)],
+        "marker": MARKERS[position % len(MARKERS)],
+        "linestyle": LINES[position % len(LINES)],
+    }
+
+
+def rate_axis(axes: Axes, which: str = "y") -> None:
+    """An axis for rates: 0 to 1 with a faint grid."""
+    (axes.set_ylim if which == "y" else axes.set_xlim)(-0.02, 1.02)
+    axes.grid(axis=which)
+
+
+def bare(axes: Axes) -> None:
+    """No ticks and no frame, for pictures."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def spelt(name: str) -> str:
+    """A name from a file as words: ``plain_frames`` to ``plain frames``."""
+    return name.replace("_", " ")

@@ -1,0 +1,178 @@
+"""The headline of a study as numbers: what ``summary.json`` holds, and how long it took."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from glassguard.statistics import wilson_interval
+
+EVALUATION_RATES = (
+    "adversarial_success",
+    "adversarial_correct",
+    "clean_accuracy",
+    "defence_success",
+    "mask_iou",
+    "mask_recall",
+)
+CONTROL_DEFENCES = ("saliency_source", "oracle", "random")
+
+
+def summarise(
+    *,
+    experiment: str,
+    seed: int,
+    faces: str,
+    intervals: Sequence[tuple[float, float]],
+    recognizer: Mapping[str, Any],
+    attacks: Mapping[str, pd.DataFrame],
+    detection: Mapping[str, Any],
+    best_masks: Mapping[str, Any],
+    evaluation: pd.DataFrame,
+) -> dict[str, Any]:
+    """Gather the headline.
+
+    Args:
+        experiment: name of the experiment.
+        seed: seed of the study.
+        faces: ``embedded`` for drawn faces, ``folder`` for photographs.
+        intervals: when each stage started and ended, seconds since 1970.
+        recognizer: ``recognizer/metrics.json``.
+        attacks: per attack its ``examples.csv``.
+        detection: ``detection/summary.json``.
+        best_masks: ``saliency/best.json``.
+        evaluation: ``saliency/evaluation.csv``.
+
+    Returns:
+        JSON-able values; every rate has ``_n``, ``_low`` and ``_high`` beside it, and a rate of
+        nothing is left out.
+    """
+    best = best_masks["goodness"]
+    return {
+        "experiment": experiment,
+        "seed": seed,
+        "faces": faces,
+        "started": started(intervals),
+        "wall_s": round(covered_seconds(intervals), 1),
+        "recognizer": accuracies(recognizer),
+        "attacks": {name: attack_rates(table) for name, table in attacks.items()},
+        "detection": dict(detection),
+        "saliency": {
+            "best": {key: best[key] for key in ("mu", "mu_as", "n", "phi", "fill", "goodness")},
+            "source_setting": best_masks["source_setting"],
+            "by_fill": {fill: row["goodness"] for fill, row in best_masks["by_fill"].items()},
+            "test": evaluation_rates(evaluation),
+        },
+    }
+
+
+def started(intervals: Sequence[tuple[float, float]]) -> str:
+    """Earliest start as ISO 8601 in UTC, empty where nothing was recorded."""
+    if not intervals:
+        return ""
+    first = datetime.fromtimestamp(min(start for start, _ in intervals), UTC)
+    return first.isoformat(timespec="seconds")
+
+
+def covered_seconds(intervals: Sequence[tuple[float, float]]) -> float:
+    """Length of the union of intervals: time during which at least one stage ran."""
+    total, reached = 0.0, -math.inf
+    for start, end in sorted(intervals):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
+
+
+def rate(name: str, successes: int, n: int) -> dict[str, float]:
+    """A rate with ``_n``, ``_low`` and ``_high``; only ``_n`` where nothing was tried."""
+    if n == 0:
+        return {f"{name}_n": 0}
+    low, high = wilson_interval(successes, n)
+    return {name: successes / n, f"{name}_n": n, f"{name}_low": low, f"{name}_high": high}
+
+
+def accuracies(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Accuracy of the recognizer on every split."""
+    found: dict[str, float] = {}
+    for split in ("train", "val", "test"):
+        name = f"{split}_accuracy"
+        n = metrics.get(f"{split}_images")
+        if n is None:
+            found[name] = metrics[name]
+        else:
+            found |= rate(name, round(metrics[name] * n), n)
+    return found
+
+
+def attack_rates(examples: pd.DataFrame) -> dict[str, Any]:
+    """Rates of an attack on the test split, and on the validation split below ``validation``."""
+    test = _attack_rates(examples[examples["split"] == "test"])
+    validation = _attack_rates(examples[examples["split"] == "val"])
+    return {**test, "validation": validation}
+
+
+def _attack_rates(rows: pd.DataFrame) -> dict[str, float]:
+    n = len(rows)
+    return {
+        "n": n,
+        "pairs": len(rows[["target", "attacker"]].drop_duplicates()),
+        **rate("success", int(rows["success"].astype(bool).sum()), n),
+        **rate("success_jpeg", int(rows["success_jpeg"].astype(bool).sum()), n),
+        **rate("still_correct", int((rows["prediction"] == rows["attacker"]).sum()), n),
+    }
+
+
+def evaluation_rates(evaluation: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Rows of ``evaluation.csv`` by what they stand for.
+
+    Keys: ``before`` and ``after`` the saliency mask, the controls by name, and each of them again
+    as ``..._threshold_0.8`` (the study's threshold).
+    """
+    names = {"none": "before", "saliency": "after"} | {name: name for name in CONTROL_DEFENCES}
+    found: dict[str, dict[str, Any]] = {}
+    for row in evaluation.to_dict("records"):
+        if row["defence"] not in names:
+            continue
+        free = math.isnan(row["threshold"])
+        key = names[row["defence"]] + ("" if free else f"_threshold_{row['threshold']:g}")
+        values: dict[str, Any] = {}
+        for name in EVALUATION_RATES:
+            if row["defence"] == "none" and name not in EVALUATION_RATES[:3]:
+                continue
+            for column in (name, f"{name}_n", f"{name}_low", f"{name}_high"):
+                if column in row and math.isfinite(row[column]):
+                    values[column] = int(row[column]) if column.endswith("_n") else row[column]
+        if isinstance(row.get("fill"), str) and row["fill"]:
+            values["fill"] = row["fill"]
+        found[key] = values
+    return found
+
+
+def timings(benchmarks: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """``timings.csv`` from Snakemake's benchmarks.
+
+    Args:
+        benchmarks: per job its table, with columns ``s``, ``cpu_time`` and ``max_rss`` (MB);
+            Snakemake writes ``-`` or ``NA`` where a job was too short to be measured.
+
+    Returns:
+        stage, wall_s, cpu_s, max_rss_mb, sorted by stage; empty cells where nothing was measured.
+    """
+    rows = []
+    for job, table in sorted(benchmarks.items()):
+        numbers = {
+            column: pd.to_numeric(table[column], errors="coerce").mean()
+            for column in ("s", "cpu_time", "max_rss")
+            if column in table.columns
+        }
+        rows.append(
+            {
+                "stage": job,
+                "wall_s": numbers.get("s", math.nan),
+                "cpu_s": numbers.get("cpu_time", math.nan),
+                "max_rss_mb": numbers.get("max_rss", math.nan),
+            }
+        )
+    return pd.DataFrame(rows, columns=["stage", "wall_s", "cpu_s", "max_rss_mb"])

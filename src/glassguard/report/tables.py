@@ -1,0 +1,352 @@
+"""Tables of the report: our figures with n and interval beside those that the sources print."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from glassguard.report import sources_figures
+from glassguard.report.detection_figures import TABLE_1_RATES
+from glassguard.report.saliency_figures import DEFENCES, RATES
+from glassguard.report.style import spelt
+
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as text.
+
+    Attributes:
+        title: what it shows.
+        header: a heading for every column.
+        rows: cells; the first of a row names it.
+        emphasised: positions of rows that carry the result.
+        from_source: positions of rows that a source prints.
+        note: how to read it.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    emphasised: frozenset[int] = frozenset()
+    from_source: frozenset[int] = frozenset()
+    note: str = ""
+
+
+def percent(value: Any) -> str:
+    """``0.853`` to ``85.3 %``; a dash for nothing."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return f"{100 * value:.1f} %"
+
+
+def rate(values: Mapping[str, Any], name: str) -> str:
+    """A rate with its interval and n: ``85.3 % [81.2–88.6], n = 360``."""
+    value = values.get(name)
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    text = percent(value)
+    low, high, n = (values.get(f"{name}_{part}") for part in ("low", "high", "n"))
+    if low is not None and high is not None and math.isfinite(low) and math.isfinite(high):
+        text += f" [{100 * low:.1f}–{100 * high:.1f}]"
+    if n is not None and math.isfinite(n):
+        text += f", n = {int(n)}"
+    return text
+
+
+def recognizer_table(summary: Mapping[str, Any]) -> Table:
+    """Accuracy of the recognizer beside Study S's."""
+    ours = summary["recognizer"]
+    source = sources_figures.RECOGNIZER
+    return Table(
+        "Recognizer",
+        ("split", "here", "Study S"),
+        (
+            ("training", rate(ours, "train_accuracy"), percent(source.train_accuracy)),
+            ("validation", rate(ours, "val_accuracy"), percent(source.validation_accuracy)),
+            ("test", rate(ours, "test_accuracy"), NOTHING),
+        ),
+        note="Nothing is chosen on the test split, which the sources do not have.",
+    )
+
+
+def attack_table(summary: Mapping[str, Any]) -> Table:
+    """Success of the undefended attacks beside Study S's."""
+    source = sources_figures.UNDEFENDED
+    rows = []
+    for name, attack in summary["attacks"].items():
+        for label, values in ((f"{spelt(name)}, test", attack), (f"{spelt(name)}, validation", attack["validation"])):
+            rows.append(
+                (
+                    label,
+                    str(values["pairs"]),
+                    rate(values, "success"),
+                    rate(values, "success_jpeg"),
+                    rate(values, "still_correct"),
+                )
+            )
+    rows.append(
+        (
+            "Study S",
+            NOTHING,
+            percent(source.adversarial_success),
+            NOTHING,
+            percent(source.adversarial_correct),
+        )
+    )
+    return Table(
+        "Adversarial eyeglasses, undefended",
+        ("attack", "pairs", "success", "success after JPEG", "still recognized"),
+        tuple(rows),
+        emphasised=frozenset({0}),
+        from_source=frozenset({len(rows) - 1}),
+        note="Success is counted after rounding to 8 bits.",
+    )
+
+
+def pairs_table(table: pd.DataFrame) -> Table:
+    """Study I's Table 1: means, every pair, and the source's pairs.
+
+    Args:
+        table: ``detection/table1.csv``.
+    """
+    means = {name: float(table[name].mean()) for name in TABLE_1_RATES}
+    rows = [("mean over pairs", f"{len(table)} pairs", *(percent(means[name]) for name in TABLE_1_RATES))]
+    for row in table.to_dict("records"):
+        used = " ".join(str(row[name]) for name in ("slice", "variant") if name in row)
+        rows.append(
+            (
+                f"{spelt(str(row['attacker']))} → {spelt(str(row['target']))}",
+                spelt(used),
+                *(rate(row, name) for name in TABLE_1_RATES),
+            )
+        )
+    first_source = len(rows)
+    rows += [
+        (
+            f"{pair.attacker} → {pair.target}",
+            "Study I",
+            *(percent(getattr(pair, name)) for name in TABLE_1_RATES),
+        )
+        for pair in sources_figures.TABLE_1
+    ]
+    return Table(
+        "Study I, Table 1: detection by influence",
+        ("pair", "slice and detector", *TABLE_1_RATES.values()),
+        tuple(rows),
+        emphasised=frozenset({0}),
+        from_source=frozenset(range(first_source, len(rows))),
+        note=(
+            "Test split. Slice and detector of each pair were chosen on validation pictures "
+            "without that pair. Rates are means over the seeds of the classifier."
+        ),
+    )
+
+
+def variants_table(layers: pd.DataFrame, *, chosen: str) -> Table:
+    """Every variant of the detector at the chosen slice and at Study I's.
+
+    Args:
+        layers: ``detection/layers.csv``.
+        chosen: the slice that was chosen.
+    """
+    source_index = sources_figures.BEST_LAYER_INDEX
+    kept = layers[(layers["slice"] == chosen) | (layers["paper_index"] == source_index)]
+    prefix = "test_" if "test_benign_target" in layers.columns else ""
+    rows = tuple(
+        (
+            f"{row['slice']} ({row['paper_index']})",
+            spelt(str(row["variant"])),
+            *(rate(row, prefix + name) for name in TABLE_1_RATES),
+        )
+        for row in kept.to_dict("records")
+    )
+    return Table(
+        "Variants of the detector",
+        ("slice (Study I's index)", "variant", *TABLE_1_RATES.values()),
+        rows,
+        from_source=frozenset(
+            index for index, row in enumerate(rows) if row[1] == "raw"
+        ),
+        note=(
+            "Means over pairs and seeds. “raw” is the source's own setting: stochastic gradient "
+            "descent on profiles as they are. “tuned” shifts the threshold until the target's "
+            "validation pictures are accepted as often as the configuration asks."
+        ),
+    )
+
+
+def operating_table(detection: Mapping[str, Any]) -> Table:
+    """Area under the curve and detection at fixed false-alarm rates."""
+    rows = [("area under the curve", _area(detection))]
+    for wanted, found in detection["tpr_at_fpr"].items():
+        label = f"detected at {100 * float(wanted):g} % false alarms"
+        rows.append((label, rate(found, "tpr") if isinstance(found, Mapping) else _beside(detection, "tpr_at_fpr", wanted)))
+    return Table(
+        "Detection at fixed false-alarm rates",
+        ("", "here"),
+        tuple(rows),
+        note="Thresholds were set on benign validation pictures.",
+    )
+
+
+def _area(detection: Mapping[str, Any]) -> str:
+    text = f"{detection['auc']:.3f}"
+    if "auc_low" in detection and "auc_high" in detection:
+        text += f" [{detection['auc_low']:.3f}–{detection['auc_high']:.3f}]"
+    return text
+
+
+def _beside(detection: Mapping[str, Any], group: str, key: str) -> str:
+    """A rate of a group with n and interval from dictionaries named like the group."""
+    values = {"rate": detection[group][key]}
+    for part in ("low", "high", "n"):
+        beside = detection.get(f"{group}_{part}", {})
+        if key in beside:
+            values[f"rate_{part}"] = beside[key]
+    return rate(values, "rate")
+
+
+def controls_table(controls: pd.DataFrame) -> Table:
+    """How often honest pictures with frames are flagged, beside the detection itself.
+
+    Args:
+        controls: ``detection/controls.csv``: detector, control, flag_rate, n, flag_rate_low,
+            flag_rate_high.
+    """
+    kinds = controls["control"].drop_duplicates().tolist()
+    rows = []
+    for detector, group in controls.groupby("detector", sort=False):
+        by_kind = {row["control"]: {**row, "flag_rate_n": row["n"]} for row in group.to_dict("records")}
+        cells = (rate(by_kind[kind], "flag_rate") if kind in by_kind else NOTHING for kind in kinds)
+        rows.append((spelt(str(detector)), *cells))
+    return Table(
+        "Does the detector only see glasses?",
+        ("detector", *(spelt(kind) for kind in kinds)),
+        tuple(rows),
+        note=(
+            "Share of pictures that are flagged. Frames that are not adversarial should be flagged "
+            "no more often than faces without any."
+        ),
+    )
+
+
+def masks_table(best: Mapping[str, Any]) -> Table:
+    """Best combinations of the mask's parameters on the validation split.
+
+    Args:
+        best: ``saliency/best.json``.
+    """
+    labels = {
+        "goodness": "goodness",
+        "clean": "clean pictures right",
+        "adversarial_correct": "attacked pictures right",
+        "adversarial_success": "attacks failing",
+    }
+    rows = [_mask_row(f"best for {label}", best[key]) for key, label in labels.items()]
+    rows += [_mask_row(f"best with fill {spelt(fill)}", row) for fill, row in best["by_fill"].items()]
+    rows.append(_mask_row("Study S's setting, here", best["source_setting"]))
+    rows.append(
+        (
+            "Study S",
+            f"{sources_figures.BEST_MU:g}",
+            str(sources_figures.BEST_N),
+            str(sources_figures.BEST_PHI),
+            "zero",
+            NOTHING,
+            NOTHING,
+            NOTHING,
+            f"{sources_figures.BEST_GOODNESS:.4f}",
+        )
+    )
+    return Table(
+        "Study S: best masks",
+        ("", "μ", "n", "φ", "fill", "AC(clean, real)", "AC(adv, real)", "AC(adv, target)", "goodness"),
+        tuple(rows),
+        emphasised=frozenset({0}),
+        from_source=frozenset({len(rows) - 1}),
+        note=(
+            f"Mean confidences on the validation split: n = {best.get('n_adv', NOTHING)} attacked and "
+            f"{best.get('n_clean', NOTHING)} clean pictures. The grid took {best['network_passes']:,} passes "
+            f"through the network where a plain loop takes {best['network_passes_naive']:,}."
+        ),
+    )
+
+
+def _mask_row(label: str, row: Mapping[str, Any]) -> tuple[str, ...]:
+    measures = ("ac_clean_real", "ac_adv_real", "ac_adv_target", "goodness")
+    return (
+        label,
+        f"{row['mu']:g} ({row['mu_as']})",
+        str(row["n"]),
+        str(row["phi"]),
+        spelt(str(row["fill"])),
+        *(f"{row[name]:.4f}" if name in row else NOTHING for name in measures),
+    )
+
+
+def evaluation_table(test: Mapping[str, Mapping[str, Any]], *, threshold: float) -> Table:
+    """Study S's evaluation: before, after, controls, with and without threshold.
+
+    Args:
+        test: ``saliency.test`` of the summary.
+        threshold: the confidence threshold of the study.
+    """
+    keys = {"none": "before", "saliency": "after"}
+    rows, source = [], set()
+    printed = {
+        ("none", ""): sources_figures.UNDEFENDED,
+        ("saliency", ""): sources_figures.DEFENDED,
+        ("saliency", "threshold"): sources_figures.DEFENDED_WITH_THRESHOLD,
+    }
+    emphasised = set()
+    for kind, suffix in (("", ""), ("threshold", f"_threshold_{threshold:g}")):
+        for defence, label in DEFENCES.items():
+            values = test.get(keys.get(defence, defence) + suffix)
+            if values is None:
+                continue
+            fill = f" ({spelt(values['fill'])})" if "fill" in values else ""
+            least = f"≥ {threshold:g}" if kind else NOTHING
+            if defence == "saliency":
+                emphasised.add(len(rows))
+            rows.append((label + fill, least, *(rate(values, name) for name in RATES), rate(values, "mask_iou")))
+            figures = printed.get((defence, kind))
+            if figures is not None:
+                source.add(len(rows))
+                rows.append(
+                    (
+                        f"{label}, Study S",
+                        f"≥ {sources_figures.CONFIDENCE_THRESHOLD:g}" if kind else NOTHING,
+                        *(percent(getattr(figures, name)) for name in RATES),
+                        NOTHING,
+                    )
+                )
+    return Table(
+        "Study S: what the mask does",
+        ("defence", "confidence", *RATES.values(), "mask overlap (IoU)"),
+        tuple(rows),
+        emphasised=frozenset(emphasised),
+        from_source=frozenset(source),
+        note="Test split. Oracle masks exactly the frame; random masks as much area elsewhere.",
+    )
+
+
+def timings_table(timings: pd.DataFrame) -> Table:
+    """Time and memory of every job."""
+
+    def number(value: float, digits: int) -> str:
+        return f"{value:.{digits}f}" if math.isfinite(value) else NOTHING
+
+    rows = tuple(
+        (
+            str(row["stage"]),
+            number(row["wall_s"], 1),
+            number(row["cpu_s"], 1),
+            number(row["max_rss_mb"], 0),
+        )
+        for row in timings.to_dict("records")
+    )
+    return Table("Time and memory", ("job", "wall s", "CPU s", "largest memory MB"), rows)

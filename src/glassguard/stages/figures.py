@@ -1,0 +1,230 @@
+"""Draw the figures of a study."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from glassguard.configuration.slices import ReportSlice
+from glassguard.errors import InputError
+from glassguard.progress import track
+from glassguard.report import (
+    attack_figures,
+    detection_figures,
+    saliency_figures,
+    sources_figures,
+)
+from glassguard.report.captions import CAPTIONS, FIGURES
+from glassguard.report.style import DOTS_PER_INCH, drawing
+from glassguard.stages.files import (
+    read_examples,
+    read_images,
+    read_json,
+    read_manifest,
+    read_table,
+    write_json,
+)
+
+EXAMPLE_COLUMNS = 6
+PROFILE_TARGETS = 3
+DETECTOR = "influence"
+
+Drawn = tuple[Figure, dict[str, Any]]
+
+
+def run(config: ReportSlice, *, results: Path, figures: Path) -> dict[str, float | int | str]:
+    """Draw every figure of :data:`glassguard.report.captions.FIGURES`.
+
+    Args:
+        config: the whole configuration; the figures are of its first attack.
+        results: folder of the experiment.
+        figures: folder to write ``<name>.svg``, ``<name>.png`` and ``captions.json`` into.
+
+    Raises:
+        InputError: a file of an earlier stage is missing or cannot be read.
+    """
+    figures.mkdir(parents=True, exist_ok=True)
+    study = _Study(config, results)
+    drawers: dict[str, Callable[[], Drawn]] = {name: getattr(study, name) for name in FIGURES}
+    captions = {}
+    with drawing():
+        for name in track(FIGURES, description="figures"):
+            figure, numbers = drawers[name]()
+            captions[name] = CAPTIONS[name].format(**numbers)
+            figure.savefig(figures / f"{name}.svg", metadata={"Date": None})
+            figure.savefig(
+                figures / f"{name}.png", dpi=DOTS_PER_INCH, metadata={"Software": None}
+            )
+    write_json(captions, figures / "captions.json")
+    return {"figures": len(FIGURES)}
+
+
+class _Study:
+    """The files of one experiment; a method for every figure, named like it."""
+
+    def __init__(self, config: ReportSlice, results: Path) -> None:
+        self.study = config.study
+        self.results = results
+        self.attack = next(iter(config.study.attacks))
+        examples = read_examples(results / "attacks" / self.attack / "examples.csv")
+        self.test = examples[examples["split"] == "test"]
+        if self.test.empty:
+            raise InputError(f"{results}/attacks/{self.attack}/examples.csv: no test example")
+        self.best_layer = read_json(results / "detection" / "best_layer.json")
+        self.best_mask = read_json(results / "saliency" / "best.json")["goodness"]
+
+    def _table(self, *path: str) -> pd.DataFrame:
+        return read_table(self.results.joinpath(*path))
+
+    def attack_examples(self) -> Drawn:
+        manifest = read_manifest(self.results / "data" / "manifest.csv")
+        images = read_images(self.results / "data" / "images.npy")
+        attacked = read_images(self.results / "attacks" / self.attack / "images.npy")
+        shown = attack_figures.sampled_pairs(self.test, EXAMPLE_COLUMNS)
+        row_of = pd.Series(manifest.index, index=manifest["image_id"])
+        first_of = manifest[manifest["split"] == "test"].drop_duplicates("identity")
+        target_row = pd.Series(first_of.index, index=first_of["identity"])
+        figure = attack_figures.attack_examples(
+            images[row_of[shown["image_id"]].to_numpy()],
+            attacked[shown.index.to_numpy()],
+            images[target_row[shown["target"]].to_numpy()],
+            shown,
+        )
+        pairs = len(self.test[["target", "attacker"]].drop_duplicates())
+        return figure, {"pairs": len(shown), "all_pairs": pairs}
+
+    def recognizer_training(self) -> Drawn:
+        history = self._table("recognizer", "history.csv")
+        manifest = read_manifest(self.results / "data" / "manifest.csv")
+        counts = manifest["split"].value_counts()
+        return attack_figures.recognizer_training(history), {
+            "epochs": len(history),
+            "train": int(counts["train"]),
+            "validation": int(counts["val"]),
+            "source_train": sources_figures.RECOGNIZER.train_accuracy,
+            "source_validation": sources_figures.RECOGNIZER.validation_accuracy,
+        }
+
+    def attack_confidence(self) -> Drawn:
+        numbers = {"n": len(self.test), "successes": int(self.test["success"].sum())}
+        return attack_figures.attack_confidence(self.test), numbers
+
+    def layers(self) -> Drawn:
+        layers = self._table("detection", "layers.csv")
+        figure = detection_figures.layers(layers, chosen=self.best_layer["slice"])
+        return figure, {
+            "seeds": int(layers["seeds"].iloc[0]),
+            "pairs": len(self.test[["target", "attacker"]].drop_duplicates()),
+            "slice": self.best_layer["slice"],
+            "paper_index": self.best_layer["paper_index"],
+            "source_index": sources_figures.BEST_LAYER_INDEX,
+        }
+
+    def table1(self) -> Drawn:
+        table = self._table("detection", "table1.csv")
+        figure = detection_figures.table1(table)
+        return figure, {"pairs": len(table), "impersonations": int(table["impersonation_n"].sum())}
+
+    def distance_histograms(self) -> Drawn:
+        table = self._table("detection", "histograms.csv")
+        one = table[table["metric"] == table["metric"].iloc[0]]
+        counts = one.groupby("group", sort=False)["count"].sum()
+        return detection_figures.distance_histograms(table), {
+            "slice": self.best_layer["slice"],
+            **{name: int(counts.get(name, 0)) for name in ("within", "between", "impersonation")},
+        }
+
+    def distance_matrix(self) -> Drawn:
+        table = self._table("detection", "distance_matrix.csv")
+        return detection_figures.distance_matrix(table), {
+            "people": table["identity"].nunique(),
+            "slice": self.best_layer["slice"],
+        }
+
+    def roc(self) -> Drawn:
+        table = self._table("detection", "roc.csv")
+        manifest = read_manifest(self.results / "data" / "manifest.csv")
+        return detection_figures.roc(table, first=DETECTOR), {
+            "detectors": table["detector"].nunique(),
+            "impersonations": int(self.test["success"].sum()),
+            "benign": int((manifest["split"] == "test").sum()),
+        }
+
+    def profiles(self) -> Drawn:
+        slice_name = self.best_layer["slice"]
+        influence = self.results / "influence"
+        benign = _profiles(influence / "benign" / "profiles.npz", slice_name)
+        attacked = _profiles(influence / self.attack / "profiles.npz", slice_name)
+        manifest = read_manifest(self.results / "data" / "manifest.csv")
+        succeeded = self.test[self.test["success"].astype(bool)]
+        shown = succeeded["target"].drop_duplicates().tolist()[:PROFILE_TARGETS]
+        of_test = manifest[manifest["split"] == "test"]
+        groups = [
+            (
+                target,
+                benign.loc[of_test.loc[of_test["identity"] == target, "image_id"]].to_numpy(),
+                attacked.loc[succeeded.loc[succeeded["target"] == target, "example_id"]].to_numpy(),
+            )
+            for target in shown
+        ]
+        figure = attack_figures.profiles(groups, slice_name=slice_name)
+        return figure, {
+            "slice": slice_name,
+            "benign": sum(len(group[1]) for group in groups),
+            "impersonations": sum(len(group[2]) for group in groups),
+        }
+
+    def saliency_steps(self) -> Drawn:
+        path = self.results / "saliency" / "masks.npz"
+        with np.load(path) as file:
+            examples = dict(file)
+        evaluation = self._saliency_row()
+        return saliency_figures.saliency_steps(examples), {
+            **self.best_mask,
+            "shown": len(examples["worked"]),
+            "undone": evaluation["defence_success"],
+            "examples": int(evaluation["defence_success_n"]),
+        }
+
+    def saliency_grid(self) -> Drawn:
+        grid = self._table("saliency", "grid.csv")
+        return saliency_figures.saliency_grid(grid, self.best_mask), {
+            **self.best_mask,
+            "adversarial": int(grid["n_adv"].iloc[0]),
+            "clean": int(grid["n_clean"].iloc[0]),
+        }
+
+    def saliency_evaluation(self) -> Drawn:
+        evaluation = self._table("saliency", "evaluation.csv")
+        return saliency_figures.saliency_evaluation(evaluation), self._evaluated()
+
+    def threshold_curve(self) -> Drawn:
+        threshold = self.study.saliency.confidence_threshold
+        curve = self._table("saliency", "threshold_curve.csv")
+        figure = saliency_figures.threshold_curve(curve, threshold=threshold)
+        return figure, {**self._evaluated(), "threshold": threshold}
+
+    def _evaluated(self) -> dict[str, Any]:
+        row = self._saliency_row()
+        return {
+            "adversarial": int(row["adversarial_success_n"]),
+            "clean": int(row["clean_accuracy_n"]),
+        }
+
+    def _saliency_row(self) -> pd.Series:
+        rows = self._table("saliency", "evaluation.csv")
+        return rows[(rows["defence"] == "saliency") & rows["threshold"].isna()].iloc[0]
+
+
+def _profiles(path: Path, slice_name: str) -> pd.DataFrame:
+    """Profiles of one slice, row named by picture."""
+    try:
+        with np.load(path) as file:
+            return pd.DataFrame(file[slice_name], index=file["ids"])
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except KeyError as error:
+        raise InputError(f"{path}: lacks {error}") from None

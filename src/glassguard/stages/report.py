@@ -1,0 +1,195 @@
+"""Write the headline, the page and the table of timings."""
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from glassguard.configuration.slices import ReportSlice
+from glassguard.errors import InputError
+from glassguard.report import tables
+from glassguard.report.captions import FIGURES
+from glassguard.report.page import Picture, Section, headline, render
+from glassguard.report.summary import summarise
+from glassguard.report.summary import timings as timings_of
+from glassguard.stages.files import read_examples, read_json, read_table, write_csv, write_json
+from glassguard.tracking.records import parse_record
+
+PACKAGES = (
+    "glassguard",
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "opencv-python-headless",
+    "pytorch-lightning",
+    "matplotlib",
+    "snakemake",
+    "mlflow",
+)
+LATER_STAGES = ("report", "track")
+"""They run after the summary was written, so their time of a former run does not belong to it."""
+
+
+def run(
+    config: ReportSlice, *, results: Path, summary: Path, page: Path, timings: Path
+) -> dict[str, float | int | str]:
+    """Gather what all stages left.
+
+    Args:
+        config: the whole configuration.
+        results: folder of the experiment.
+        summary: ``summary.json`` to write.
+        page: ``report.html`` to write.
+        timings: ``timings.csv`` to write.
+
+    Raises:
+        InputError: a file of an earlier stage is missing or cannot be read.
+    """
+    study = config.study
+    attacks = {
+        name: read_examples(results / "attacks" / name / "examples.csv") for name in study.attacks
+    }
+    layers = read_table(results / "detection" / "layers.csv")
+    best_layer = read_json(results / "detection" / "best_layer.json")
+    detection = read_json(results / "detection" / "summary.json")
+    pairs = read_table(results / "detection" / "table1.csv")
+    best_masks = read_json(results / "saliency" / "best.json")
+    numbers = summarise(
+        experiment=study.experiment,
+        seed=study.seed,
+        faces=study.data.source,
+        intervals=_intervals(results / "tracking" / "outbox"),
+        recognizer=read_json(results / "recognizer" / "metrics.json"),
+        attacks=attacks,
+        detection=detection,
+        best_masks=best_masks,
+        evaluation=read_table(results / "saliency" / "evaluation.csv"),
+    )
+    write_json(numbers, summary)
+    benchmarks = {
+        path.stem: pd.read_csv(path, sep="\t")
+        for path in sorted((results / "benchmarks").rglob("*.tsv"))
+    }
+    times = timings_of(benchmarks)
+    write_csv(times, timings)
+
+    pictures = _pictures(results / "figures")
+    threshold = study.saliency.confidence_threshold
+    sections = (
+        Section(
+            "Recognizer and attack",
+            "The convolutions were trained on other people and are frozen; the fully connected "
+            "layers are trained here. Then pixels inside a pair of glasses are changed until the "
+            "recognizer sees the target.",
+            (tables.recognizer_table(numbers), tables.attack_table(numbers)),
+            _some(pictures, "attack_examples", "attack_confidence", "recognizer_training"),
+        ),
+        Section(
+            "Study I: detection by influence",
+            "How much each filter matters for the answer, at a slice through the network, is a "
+            "profile. A linear detector for every person says whether a profile is that person's.",
+            (
+                tables.pairs_table(pairs),
+                tables.variants_table(layers, chosen=best_layer["slice"]),
+                tables.operating_table(detection),
+                tables.controls_table(read_table(results / "detection" / "controls.csv")),
+            ),
+            _some(
+                pictures,
+                "table1",
+                "layers",
+                "roc",
+                "profiles",
+                "distance_histograms",
+                "distance_matrix",
+            ),
+        ),
+        Section(
+            "Study S: repair by a saliency mask",
+            "Where guided backpropagation finds the answer to hang on few pixels, these are masked "
+            "and the picture is classified again. The mask's parameters are searched on validation "
+            "attacks; the test split is seen once.",
+            (
+                tables.masks_table(best_masks),
+                tables.evaluation_table(numbers["saliency"]["test"], threshold=threshold),
+            ),
+            _some(
+                pictures,
+                "saliency_steps",
+                "saliency_evaluation",
+                "saliency_grid",
+                "threshold_curve",
+            ),
+        ),
+    )
+    means = {name: float(pairs[name].mean()) for name in tables.TABLE_1_RATES}
+    page.write_text(
+        render(
+            summary=numbers,
+            sentences=headline(numbers, means=means, threshold=threshold),
+            sections=sections,
+            configuration=yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False),
+            versions=_versions(),
+            machine=_machine(),
+            timings=tables.timings_table(times),
+        ),
+        encoding="utf-8",
+    )
+    return {"wall_s": numbers["wall_s"], "jobs_timed": len(times), "page_bytes": page.stat().st_size}
+
+
+def _intervals(outbox: Path) -> list[tuple[float, float]]:
+    records = [parse_record(path.stem, read_json(path)) for path in sorted(outbox.glob("*.json"))]
+    return [(one.started, one.ended) for one in records if one.stage not in LATER_STAGES]
+
+
+def _pictures(folder: Path) -> dict[str, Picture]:
+    captions = read_json(folder / "captions.json")
+    found = {}
+    for name in FIGURES:
+        path = folder / f"{name}.svg"
+        if name not in captions or not path.exists():
+            raise InputError(f"{path}: no such figure; run the stage figures first")
+        found[name] = Picture(name, captions[name], path.read_bytes())
+    return found
+
+
+def _some(pictures: dict[str, Picture], *names: str) -> tuple[Picture, ...]:
+    return tuple(pictures[name] for name in names)
+
+
+def _versions() -> dict[str, str]:
+    found = {"Python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _machine() -> dict[str, str]:
+    described = {
+        "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+    }
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return described
+    return {**described, "memory": f"{memory / 2**30:.0f} GiB"}
+
+
+def _processor() -> str:
+    described = Path("/proc/cpuinfo")
+    if described.exists():
+        for line in described.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or "unknown"

@@ -1,0 +1,79 @@
+"""Bring MLflow up to date with what the stages left behind."""
+
+import hashlib
+from pathlib import Path
+
+import yaml
+
+from glassguard.configuration.slices import TrackSlice
+from glassguard.progress import track
+from glassguard.stages.files import read_json, read_table, write_json
+from glassguard.tracking.records import Artifact, Point, Record, grid_points, parse_record, stage_run
+
+ARTIFACTS: dict[str, tuple[str, ...]] = {
+    "data": ("data/manifest.csv", "data/rejected.csv"),
+    "pool": ("backbone/pool_manifest.csv", "backbone/pool_rejected.csv"),
+    "pretrain": ("backbone/metrics.json",),
+    "import_backbone": ("backbone/metrics.json",),
+    "recognizer": ("recognizer/metrics.json", "recognizer/history.csv", "recognizer/predictions.csv"),
+    "attack": ("attacks/{name}/examples.csv",),
+    "detection": ("detection/*.csv", "detection/*.json"),
+    "grid": ("saliency/grid.csv", "saliency/best.json"),
+    "evaluation": ("saliency/evaluation.csv", "saliency/threshold_curve.csv"),
+    "figures": ("figures/*.png", "figures/*.svg", "figures/captions.json"),
+    "report": ("summary.json", "report.html", "timings.csv"),
+}
+"""Files under ``results/<experiment>/`` that go with the run of a stage."""
+
+GRID_RUNS = 40
+
+
+def run(config: TrackSlice, *, records: list[Path], results: Path, done: Path) -> dict[str, float | int | str]:
+    """Upsert the runs of one experiment.
+
+    Args:
+        config: the stage's slice of the configuration.
+        records: ``tracking/outbox/*.json``.
+        results: folder of the experiment.
+        done: JSON file that is written when everything is stored.
+
+    Raises:
+        InputError: a record is broken, or the store cannot be opened.
+    """
+    if not config.tracking.enabled:
+        counts: dict[str, float | int | str] = {"enabled": 0}
+        write_json(counts, done)
+        return counts
+    # MLflow takes a second or two to import, which a study without tracking should not pay.
+    from glassguard.tracking.mlflow_store import MlflowStore
+
+    parsed = [parse_record(path.stem, read_json(path)) for path in sorted(records, key=lambda path: path.stem)]
+    runs = [
+        stage_run(record, artifacts=_artifacts(record, results), points=_points(record, results))
+        for record in track(parsed, description="tracking: reading records")
+    ]
+    summary = results / "summary.json"
+    headline = read_json(summary) if summary.exists() else {}
+    config_texts = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((results / "config").glob("*.yaml"))}
+    study = config_texts.get("report", {}).get("study", config_texts)
+    store = MlflowStore(config.tracking.uri, config.tracking.artifacts)
+    upserted = store.upsert(config.experiment, runs, headline=headline, config=yaml.safe_dump(study, sort_keys=False))
+    counts = {"enabled": 1, "runs": len(runs), **vars(upserted)}
+    write_json(counts, done)
+    return counts
+
+
+def _artifacts(record: Record, results: Path) -> list[Artifact]:
+    patterns = ARTIFACTS.get(record.stage, ())
+    name = str(record.params.get("name", "*"))
+    paths = [path for pattern in patterns for path in results.glob(pattern.format(name=name))]
+    return [
+        Artifact(path, hashlib.sha256(path.read_bytes()).hexdigest()) for path in sorted(paths) if path.is_file()
+    ]
+
+
+def _points(record: Record, results: Path) -> tuple[Point, ...]:
+    grid = results / "saliency" / "grid.csv"
+    if record.stage != "grid" or not grid.exists():
+        return ()
+    return grid_points(read_table(grid), limit=GRID_RUNS)

@@ -1,0 +1,229 @@
+"""Upserts the runs of one experiment into MLflow.
+
+A parent run is the experiment, its children are the stages, the children of a stage are points of
+its grid. A run is known by its job and the digest of what it found: unchanged runs are left
+alone, changed ones are replaced, and runs whose record is gone are taken out, so that the store
+is at any time what the records say and can be rebuilt from them.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+# Set before the import: MLflow looks at it when it is loaded.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+from mlflow.entities import Metric, Param, Run, RunTag  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.tracking import MlflowClient  # noqa: E402
+
+from glassguard.errors import InputError  # noqa: E402
+from glassguard.tracking.records import StageRun, digest_of, split_metrics  # noqa: E402
+
+MLFLOW_EXPERIMENT = "glassguard"
+EXPERIMENT_TAG = "glassguard.experiment"
+JOB_TAG = "glassguard.job"
+DIGEST_TAG = "glassguard.digest"
+PARENT_JOB = "experiment"
+PAGE = 1000
+
+
+@dataclass
+class Upserted:
+    """How many stage runs were written, replaced, left alone and taken out."""
+
+    new: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    removed: int = 0
+
+
+class MlflowStore:
+    """An MLflow tracking store, opened by one process at a time.
+
+    Args:
+        uri: ``sqlite:///FILE`` or the address of a server.
+        artifacts: folder for files; not used with a server, which has its own place.
+
+    Raises:
+        InputError: the store cannot be opened or reached.
+    """
+
+    def __init__(self, uri: str, artifacts: Path) -> None:
+        self.uri = uri
+        location = None
+        if uri.startswith("sqlite:///"):
+            Path(unquote(uri.removeprefix("sqlite:///"))).parent.mkdir(parents=True, exist_ok=True)
+            artifacts.mkdir(parents=True, exist_ok=True)
+            location = artifacts.resolve().as_uri()
+        try:
+            self.client = MlflowClient(tracking_uri=uri)
+            self.experiment_id = self._experiment(location)
+        except (MlflowException, OSError) as error:
+            raise InputError(f"tracking.uri: {uri}: {str(error).splitlines()[0]}") from error
+
+    def _experiment(self, location: str | None) -> str:
+        found = self.client.get_experiment_by_name(MLFLOW_EXPERIMENT)
+        if found is not None:
+            if found.lifecycle_stage == "deleted":
+                self.client.restore_experiment(found.experiment_id)
+            if location is None or found.artifact_location == location:
+                return found.experiment_id
+            # The folder was moved: the place of an experiment's files cannot be changed, but all
+            # of it can be written again from the records.
+            self.client.rename_experiment(
+                found.experiment_id, f"{MLFLOW_EXPERIMENT} {found.experiment_id} (moved)"
+            )
+        # The kind opens MLflow's page on training runs instead of language-model traces.
+        return self.client.create_experiment(
+            MLFLOW_EXPERIMENT,
+            artifact_location=location,
+            tags={"mlflow.experimentKind": "custom_model_development"},
+        )
+
+    def upsert(
+        self, experiment: str, runs: Sequence[StageRun], *, headline: Mapping[str, object], config: str
+    ) -> Upserted:
+        """Bring the runs of one experiment up to date.
+
+        Args:
+            experiment: name of the experiment; becomes the parent run.
+            runs: a run for every record.
+            headline: ``summary.json``; its numbers become metrics of the parent run.
+            config: resolved configuration as text; a tag would be too short, so it is an artifact
+                of the parent run.
+        """
+        done = Upserted()
+        stored = self._stored(experiment)
+        parent = self._upsert_parent(experiment, stored.get(PARENT_JOB, []), runs, headline, config)
+        wanted = {run.record.job: run for run in runs}
+        for job, old_runs in sorted(stored.items()):
+            if job not in wanted and job != PARENT_JOB:
+                self._delete(old_runs)
+                done.removed += 1
+        for job, run in sorted(wanted.items()):
+            old_runs = stored.get(job, [])
+            same = [old for old in old_runs if old.data.tags.get(DIGEST_TAG) == run.digest]
+            self._delete([old for old in old_runs if old not in same[:1]])
+            if same:
+                if same[0].data.tags.get("mlflow.parentRunId") != parent:
+                    self.client.set_tag(same[0].info.run_id, "mlflow.parentRunId", parent)
+                done.unchanged += 1
+                continue
+            self._write(experiment, run, parent)
+            if old_runs:
+                done.replaced += 1
+            else:
+                done.new += 1
+        return done
+
+    def _upsert_parent(
+        self,
+        experiment: str,
+        old_runs: Sequence[Run],
+        runs: Sequence[StageRun],
+        headline: Mapping[str, object],
+        config: str,
+    ) -> str:
+        metrics, words = split_metrics(headline)
+        digest = digest_of([metrics, words, config])
+        same = [old for old in old_runs if old.data.tags.get(DIGEST_TAG) == digest]
+        self._delete([old for old in old_runs if old not in same[:1]])
+        if same:
+            return same[0].info.run_id
+        started = min((run.record.started for run in runs), default=0.0)
+        ended = max((run.record.ended for run in runs), default=started)
+        run_id = self._create(experiment, PARENT_JOB, experiment, started, parent=None)
+        self._log(run_id, words, metrics, started)
+        self.client.log_text(run_id, config, "configuration.yaml")
+        self._finish(run_id, digest, ended)
+        return run_id
+
+    def _write(self, experiment: str, run: StageRun, parent: str) -> None:
+        record = run.record
+        run_id = self._create(
+            experiment, record.job, record.job, record.started, parent=parent, stage=record.stage
+        )
+        metrics = {**run.metrics, "seconds": record.ended - record.started}
+        self._log(run_id, run.params, metrics, record.started, words=run.words)
+        for artifact in run.artifacts:
+            self.client.log_artifact(run_id, str(artifact.path))
+        for point in run.points:
+            below = self._create(
+                experiment, None, point.name, record.started, parent=run_id, stage=record.stage
+            )
+            self._log(below, point.params, point.metrics, record.started)
+            self._finish(below, "", record.ended)
+        self._finish(run_id, run.digest, record.ended)
+
+    def _create(
+        self,
+        experiment: str,
+        job: str | None,
+        name: str,
+        started: float,
+        *,
+        parent: str | None,
+        stage: str = "experiment",
+    ) -> str:
+        tags = {EXPERIMENT_TAG: experiment, "glassguard.stage": stage, "mlflow.source.name": "glassguard"}
+        if parent is not None:
+            tags["mlflow.parentRunId"] = parent
+        if job is not None:
+            tags[JOB_TAG] = job
+        run = self.client.create_run(
+            self.experiment_id, start_time=round(started * 1000), tags=tags, run_name=name
+        )
+        return run.info.run_id
+
+    def _log(
+        self,
+        run_id: str,
+        params: Mapping[str, str],
+        metrics: Mapping[str, float],
+        at: float,
+        *,
+        words: Mapping[str, str] | None = None,
+    ) -> None:
+        moment = round(at * 1000)
+        self._batches(run_id, [Param(key, value) for key, value in params.items()], "params")
+        self._batches(run_id, [Metric(key, value, moment, 0) for key, value in metrics.items()], "metrics")
+        self._batches(run_id, [RunTag(key, value) for key, value in (words or {}).items()], "tags")
+
+    def _batches(self, run_id: str, entries: Sequence[object], kind: str) -> None:
+        # A server takes at most 100 parameters or tags at once.
+        for start in range(0, len(entries), 100):
+            self.client.log_batch(run_id, **{kind: entries[start : start + 100]})
+
+    def _finish(self, run_id: str, digest: str, ended: float) -> None:
+        # Last of all: a run without a digest was interrupted and will be replaced.
+        if digest:
+            self.client.set_tag(run_id, DIGEST_TAG, digest)
+        self.client.set_terminated(run_id, "FINISHED", round(ended * 1000))
+
+    def _stored(self, experiment: str) -> dict[str, list[Run]]:
+        """Runs of the experiment by job, without the points of grids."""
+        stored: dict[str, list[Run]] = {}
+        for run in self._search(f"tags.`{EXPERIMENT_TAG}` = '{experiment}'"):
+            if JOB_TAG in run.data.tags:
+                stored.setdefault(run.data.tags[JOB_TAG], []).append(run)
+        return stored
+
+    def _delete(self, runs: Iterable[Run]) -> None:
+        for run in runs:
+            for below in self._search(f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"):
+                if JOB_TAG not in below.data.tags:
+                    self.client.delete_run(below.info.run_id)
+            self.client.delete_run(run.info.run_id)
+
+    def _search(self, condition: str) -> list[Run]:
+        found: list[Run] = []
+        token = None
+        while True:
+            page = self.client.search_runs([self.experiment_id], condition, max_results=PAGE, page_token=token)
+            found.extend(page)
+            token = page.token
+            if not token:
+                return found

@@ -1,0 +1,427 @@
+"""The report's figures, tables, headline and page, on a small made-up study."""
+
+import itertools
+import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from glassguard.configuration.schema import Study
+from glassguard.configuration.slices import ReportSlice
+from glassguard.errors import InputError
+from glassguard.recognizer.network import SLICES, paper_index
+from glassguard.report import sources_figures
+from glassguard.report.captions import CAPTIONS, FIGURES
+from glassguard.report.page import headline
+from glassguard.report.summary import (
+    attack_rates,
+    covered_seconds,
+    evaluation_rates,
+    started,
+    timings,
+)
+from glassguard.report.tables import evaluation_table, pairs_table, rate
+from glassguard.stages import figures as figures_stage
+from glassguard.stages import report as report_stage
+from glassguard.statistics import wilson_interval
+
+PEOPLE = ["ann", "bob", "007", "NA"]
+SIDE = 32
+RATES = ("adversarial_success", "adversarial_correct", "clean_accuracy", "defence_success")
+
+
+def configuration(source="embedded"):
+    data = {"source": "embedded"} if source == "embedded" else {"source": "folder", "root": "x"}
+    return ReportSlice(
+        study=Study.model_validate(
+            {
+                "experiment": "made_up",
+                "seed": 3,
+                "data": data,
+                "backbone": {"pretraining": {"steps": [{"image_size": 32, "epochs": 1}]}},
+                "recognizer": {},
+                "attacks": {"glasses": {"kind": "glasses", "printable_colours": [[1, 0, 0]]}},
+                "influence": {},
+                "detector": {"variants": ["raw", "standardised"]},
+                "saliency": {
+                    "grid": {
+                        "mu_as": ["quantile"],
+                        "mu": [0.9, 0.98],
+                        "n": [0, 8],
+                        "phi": [0, 80],
+                        "fill": ["zero", "telea"],
+                    }
+                },
+                "tracking": {},
+            }
+        )
+    )
+
+
+def with_interval(row, name, successes, n):
+    low, high = wilson_interval(successes, n)
+    return row | {name: successes / n, f"{name}_n": n, f"{name}_low": low, f"{name}_high": high}
+
+
+def write_results(root: Path) -> None:
+    generator = np.random.default_rng(0)
+    for folder in (
+        "data", "recognizer", "attacks/glasses", "detection", "saliency", "influence/benign",
+        "influence/glasses", "tracking/outbox", "benchmarks",
+    ):
+        (root / folder).mkdir(parents=True)
+
+    def pictures(count):
+        return generator.integers(0, 256, (count, SIDE, SIDE, 3), dtype=np.uint8)
+
+    def table(path, rows):
+        pd.DataFrame(rows).to_csv(root / path, index=False)
+
+    manifest = [
+        {
+            "image_id": f"{name}-{split}-{index}", "identity": name, "split": split, "source": "",
+            "sha256": "", "width": SIDE, "height": SIDE, "left_eye_x": 9, "left_eye_y": 12,
+            "right_eye_x": 22, "right_eye_y": 12, "aligned_by": "drawn",
+        }
+        for name, split, index in itertools.product(PEOPLE, ("train", "val", "test"), range(3))
+    ]
+    table("data/manifest.csv", manifest)
+    np.save(root / "data/images.npy", pictures(len(manifest)))
+    metrics = {"train_accuracy": 1.0, "val_accuracy": 0.75, "test_accuracy": 0.5}
+    metrics |= {"train_images": 12, "val_images": 12, "test_images": 12}
+    (root / "recognizer/metrics.json").write_text(json.dumps(metrics))
+    table(
+        "recognizer/history.csv",
+        [
+            {"epoch": e, "train_loss": 1 / e, "train_accuracy": 1 - 0.3 / e, "val_loss": 1.2 / e,
+             "val_accuracy": 1 - 0.4 / e}
+            for e in range(1, 6)
+        ],
+    )
+    examples = []
+    for split, target, attacker in itertools.product(("val", "test"), PEOPLE[:2], PEOPLE[2:]):
+        for index in range(3):
+            success = index > 0
+            examples.append(
+                {
+                    "example_id": f"g{len(examples):05d}",
+                    "image_id": f"{attacker}-{split}-{index}", "split": split,
+                    "attacker": attacker, "target": target, "goal": "impersonation",
+                    "iterations": 20 * (index + 1), "gradients": 60,
+                    "initial_prediction": attacker,
+                    "prediction": target if success else attacker, "confidence_true": 0.1,
+                    "confidence_target": 0.95 if success else 0.2, "success": success,
+                    "success_jpeg": index > 1, "frame_area": 0.067,
+                }
+            )
+    table("attacks/glasses/examples.csv", examples)
+    np.save(root / "attacks/glasses/images.npy", pictures(len(examples)))
+    for name, ids in (
+        ("benign", [row["image_id"] for row in manifest]),
+        ("glasses", [row["example_id"] for row in examples]),
+    ):
+        np.savez(
+            root / f"influence/{name}/profiles.npz",
+            conv4_3=generator.normal(size=(len(ids), 8)).astype(np.float32),
+            ids=np.array(ids),
+        )
+
+    layers = []
+    for slice_name, variant in itertools.product(SLICES, ("raw", "standardised_tuned")):
+        row = {"slice": slice_name, "paper_index": paper_index(slice_name), "size": 8,
+               "quantity": "logit", "variant": variant}
+        for name in ("benign_target", "benign_other", "impersonation"):
+            row = with_interval(row, name, 3, 4)
+            row = with_interval(row, f"test_{name}", 2, 4)
+        layers.append(row | {"balanced_accuracy": generator.uniform(0.5, 1), "auc": 0.9, "seeds": 10})
+    table("detection/layers.csv", layers)
+    best = {"slice": "conv4_3", "paper_index": 14, "size": 8, "chosen_on": "val", "score": 0.9}
+    (root / "detection/best_layer.json").write_text(json.dumps(best))
+    pairs = []
+    for target, attacker in itertools.product(PEOPLE[:2], PEOPLE[2:]):
+        row = {"target": target, "attacker": attacker, "slice": "conv4_3", "variant": "raw"}
+        row = with_interval(row, "benign_target", 3, 3)
+        row = with_interval(row, "benign_other", 8, 9)
+        pairs.append(with_interval(row, "impersonation", 1, 2))
+    table("detection/table1.csv", pairs)
+    curve = [
+        {"detector": detector, "fpr": x, "tpr": x**power}
+        for detector, power in (("influence", 0.2), ("confidence", 0.8))
+        for x in np.linspace(0, 1, 20)
+    ]
+    table("detection/roc.csv", curve)
+    table(
+        "detection/controls.csv",
+        [
+            {"detector": "influence", "control": control, "flag_rate": 0.25, "n": 12,
+             "flag_rate_low": 0.1, "flag_rate_high": 0.5}
+            for control in ("plain_frames", "random_frames", "failed_attacks")
+        ],
+    )
+    table(
+        "detection/histograms.csv",
+        [
+            {"slice": "conv4_3", "metric": metric, "group": group, "lower": x, "upper": x + 1,
+             "count": 3, "share": 0.25}
+            for metric, group, x in itertools.product(
+                ("euclidean", "flag_score"), ("within", "impersonation"), range(4)
+            )
+        ],
+    )
+    table(
+        "detection/distance_matrix.csv",
+        [
+            {"slice": "conv4_3", "metric": "euclidean", "identity": a, "other": b,
+             "distance": float(a != b)}
+            for a, b in itertools.product(PEOPLE, PEOPLE)
+        ],
+    )
+    detection = {
+        "slice": "conv4_3", "variant": "standardised_tuned", "auc": 0.987,
+        "pairs": [{"target": "ann", "attacker": "007"}],
+        "tpr_at_fpr": {"0.01": 0.5, "0.05": 0.75, "0.0991": 1.0},
+        "flag_rate": {"plain_frames": 0.25, "random_frames": 0.25, "failed_attacks": 0.25},
+    }
+    (root / "detection/summary.json").write_text(json.dumps(detection))
+
+    grid = [
+        {"mu": mu, "mu_as": "quantile", "n": n, "phi": phi, "fill": fill, "ac_clean_real": 0.9,
+         "ac_adv_real": 0.7, "ac_adv_target": 0.1, "goodness": generator.uniform(0.5, 0.9),
+         "n_clean": 12, "n_adv": 12}
+        for mu, n, phi, fill in itertools.product((0.9, 0.98), (0, 8), (0, 80), ("zero", "telea"))
+    ]
+    table("saliency/grid.csv", grid)
+    top = max(grid, key=lambda row: row["goodness"])
+    chosen = {name: top for name in ("clean", "adversarial_correct", "adversarial_success", "goodness")}
+    chosen |= {"by_fill": {"zero": grid[0], "telea": grid[1]}, "source_setting": grid[0]}
+    chosen |= {"network_passes": 1234, "network_passes_naive": 56789, "n_clean": 12, "n_adv": 12}
+    (root / "saliency/best.json").write_text(json.dumps(chosen))
+    evaluation, thresholds = [], []
+    for defence, threshold in itertools.product(
+        ("none", "saliency", "saliency_source", "oracle", "random"), (None, 0.8)
+    ):
+        row = {"attack": "glasses", "defence": defence, "fill": "" if defence == "none" else "zero",
+               "threshold": threshold}
+        hits = 8 if defence == "none" else 1
+        row = with_interval(row, "adversarial_success", hits, 12)
+        for name in RATES[1:]:
+            row = with_interval(row, name, 9, 12)
+        if defence != "none":
+            row |= {"mask_iou": 0.4, "mask_iou_n": 12, "mask_iou_low": 0.3, "mask_iou_high": 0.5}
+        evaluation.append(row)
+    for defence, threshold in itertools.product(("none", "saliency"), np.linspace(0, 1, 11)):
+        thresholds.append({"defence": defence, "fill": "zero", "threshold": threshold}
+                          | {name: 1 - threshold for name in RATES})
+    table("saliency/evaluation.csv", evaluation)
+    table("saliency/threshold_curve.csv", thresholds)
+    count = 5
+    masks = generator.random((count, SIDE, SIDE)) > 0.7
+    np.savez(
+        root / "saliency/masks.npz",
+        images=pictures(count), filled=pictures(count),
+        saliency=generator.random((count, SIDE, SIDE), dtype=np.float32),
+        thresholded=masks, closed=masks, filtered=masks,
+        worked=np.array([True, True, True, False, False]),
+        prediction_before=np.array(["ann"] * count), prediction_after=np.array(["007"] * count),
+    )
+    for job, stage, start, end in (
+        ("data", "data", 1000.0, 1010.0), ("attack_0", "attack_shard", 1005.0, 1020.0),
+        ("detection", "detection", 1100.0, 1130.0), ("report", "report", 5000.0, 6000.0),
+    ):
+        record = {"stage": stage, "started": start, "ended": end, "params": {}, "metrics": {}}
+        (root / f"tracking/outbox/{job}.json").write_text(json.dumps(record))
+    (root / "benchmarks/data.tsv").write_text("s\th:m:s\tmax_rss\tcpu_time\n10.5\t0:00:10\t321.5\t9.75\n")
+    (root / "benchmarks/quick.tsv").write_text("s\th:m:s\tmax_rss\tcpu_time\n0.2\t0:00:00\tNA\tNA\n")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    root = tmp_path_factory.mktemp("results") / "made_up"
+    write_results(root)
+    figures_stage.run(configuration(), results=root, figures=root / "figures")
+    report(root, configuration())
+    return root
+
+
+def report(root, config):
+    return report_stage.run(
+        config,
+        results=root,
+        summary=root / "summary.json",
+        page=root / "report.html",
+        timings=root / "timings.csv",
+    )
+
+
+def test_every_figure_is_a_readable_svg_and_png(results):
+    for name in FIGURES:
+        root = ET.parse(results / "figures" / f"{name}.svg").getroot()
+        assert root.tag.endswith("svg")
+        png = (results / "figures" / f"{name}.png").read_bytes()
+        assert png[:8] == b"\x89PNG\r\n\x1a\n"
+        assert int.from_bytes(png[16:20], "big") >= 800
+
+
+def test_figures_are_byte_identical_when_drawn_again(results, tmp_path):
+    figures_stage.run(configuration(), results=results, figures=tmp_path)
+    for path in sorted((results / "figures").iterdir()):
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+
+
+def test_every_caption_counts_something(results):
+    captions = json.loads((results / "figures" / "captions.json").read_text())
+    assert tuple(captions) == FIGURES
+    for name, caption in captions.items():
+        assert re.search(r"\d", caption), name
+        assert "{" not in caption
+    assert "n = 12, of which 8 succeeded" in captions["attack_confidence"]
+    assert "n = 8 impersonations" in captions["roc"]
+
+
+def test_captions_do_not_need_heavy_packages():
+    import subprocess
+    import sys
+
+    program = (
+        "import sys, glassguard.report.captions; "
+        "print([name for name in ('matplotlib', 'torch', 'pandas') if name in sys.modules])"
+    )
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert printed.stdout.strip() == "[]"
+
+
+def test_missing_file_is_named(results, tmp_path):
+    with pytest.raises(InputError, match=r"examples\.csv"):
+        figures_stage.run(configuration(), results=tmp_path, figures=tmp_path / "figures")
+
+
+def test_summary_has_the_keys_of_the_contract(results):
+    summary = json.loads((results / "summary.json").read_text())
+    assert summary["experiment"] == "made_up"
+    assert summary["seed"] == 3
+    assert summary["started"] == "1970-01-01T00:16:40+00:00"
+    # 1000-1020 and 1100-1130: overlap counts once, the report's own record not at all.
+    assert summary["wall_s"] == 50.0
+    assert summary["recognizer"]["test_accuracy"] == 0.5
+    assert summary["recognizer"]["test_accuracy_n"] == 12
+    attack = summary["attacks"]["glasses"]
+    assert (attack["n"], attack["success"], attack["still_correct"]) == (12, 8 / 12, 4 / 12)
+    assert attack["validation"]["n"] == 12
+    assert summary["detection"]["flag_rate"]["plain_frames"] == 0.25
+    saliency = summary["saliency"]
+    assert set(saliency["best"]) == {"mu", "mu_as", "n", "phi", "fill", "goodness"}
+    assert saliency["source_setting"]["fill"] == "zero"
+    assert saliency["test"]["before"]["adversarial_success"] == pytest.approx(8 / 12)
+    assert "defence_success" not in saliency["test"]["before"]
+    assert saliency["test"]["after"]["defence_success"] == 0.75
+    assert saliency["test"]["after_threshold_0.8"]["adversarial_success_n"] == 12
+    assert saliency["test"]["oracle"]["mask_iou"] == 0.4
+
+
+def test_attack_rates_without_a_test_split_give_no_rate():
+    examples = pd.DataFrame(
+        {"split": ["val"], "attacker": ["a"], "target": ["b"], "prediction": ["b"],
+         "success": [True], "success_jpeg": [False]}
+    )
+    rates = attack_rates(examples)
+    assert rates["n"] == 0
+    assert "success" not in rates
+    assert rates["validation"]["success"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("intervals", "seconds"),
+    [([], 0), ([(0, 5)], 5), ([(0, 5), (1, 2)], 5), ([(7, 9), (0, 5), (4, 6)], 8)],
+)
+def test_covered_seconds_is_the_length_of_the_union(intervals, seconds):
+    assert covered_seconds(intervals) == seconds
+
+
+def test_started_of_nothing_is_empty():
+    assert started([]) == ""
+
+
+def test_timings_keep_jobs_that_were_too_short_to_measure(results):
+    table = pd.read_csv(results / "timings.csv")
+    assert table.columns.tolist() == ["stage", "wall_s", "cpu_s", "max_rss_mb"]
+    assert table["stage"].tolist() == ["data", "quick"]
+    assert table.loc[0].tolist() == ["data", 10.5, 9.75, 321.5]
+    assert np.isnan(table.loc[1, "max_rss_mb"])
+    assert timings({}).empty
+
+
+def test_rate_says_interval_and_n():
+    values = {"success": 0.5, "success_low": 0.25, "success_high": 0.75, "success_n": 10}
+    assert rate(values, "success") == "50.0 % [25.0–75.0], n = 10"
+    assert rate({"success": float("nan")}, "success") == "–"
+
+
+def test_table_1_has_the_sources_rows_last(results):
+    table = pairs_table(pd.read_csv(results / "detection" / "table1.csv", dtype={"attacker": str}))
+    last = [table.rows[index] for index in sorted(table.from_source)]
+    assert [row[-1] for row in last] == ["92.3 %", "100.0 %", "94.9 %"]
+    assert table.rows[0][-1] == "50.0 %"
+
+
+def test_evaluation_stands_beside_the_source(results):
+    test = evaluation_rates(pd.read_csv(results / "saliency" / "evaluation.csv"))
+    table = evaluation_table(test, threshold=0.8)
+    by_name = {(row[0], row[1]): row for row in table.rows}
+    assert by_name["saliency mask, Study S", "–"][2:6] == ("21.7 %", "60.0 %", "93.3 %", "56.7 %")
+    assert by_name["saliency mask, Study S", "≥ 0.8"][5] == "54.9 %"
+    assert by_name["none", "–"][2].startswith("66.7 %")
+
+
+def test_sources_figures_are_those_of_the_texts():
+    assert [pair.benign_target for pair in sources_figures.TABLE_1] == [1.0, 0.75, 0.714]
+    assert sources_figures.BEST_GOODNESS == 0.7768
+
+
+def test_page_is_self_contained_and_generated_from_numbers(results):
+    page = (results / "report.html").read_text()
+    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
+    assert "url(" not in page
+    assert page.count("data:image/svg+xml;base64,") == len(FIGURES)
+    assert "These are not real faces" in page
+    assert "66.7 % of 12 test attacks" in page
+    assert "experiment: made_up" in page
+
+
+def test_page_of_photographs_has_no_banner(results, tmp_path):
+    report_stage.run(
+        configuration("folder"),
+        results=results,
+        summary=tmp_path / "summary.json",
+        page=tmp_path / "report.html",
+        timings=tmp_path / "timings.csv",
+    )
+    assert "not real faces" not in (tmp_path / "report.html").read_text()
+
+
+def test_page_escapes_names(results, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(results, copy)
+    path = copy / "detection" / "table1.csv"
+    path.write_text(path.read_text().replace("ann", "<script>alert(1)</script>"))
+    report(copy, configuration())
+    page = (copy / "report.html").read_text()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_headline_follows_the_numbers(results):
+    summary = json.loads((results / "summary.json").read_text())
+    means = {"benign_target": 0.1, "benign_other": 0.2, "impersonation": 0.3}
+    words = " ".join(headline(summary, means=means, threshold=0.8))
+    assert "reject 30.0 %" in words
+    assert "from 66.7 % to 8.3 %" in words
+
+
+def test_captions_name_only_figures_that_can_be_drawn():
+    assert all(hasattr(figures_stage._Study, name) for name in CAPTIONS)
