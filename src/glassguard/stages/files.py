@@ -24,6 +24,7 @@ TEXT_COLUMNS = {
     "prediction": str,
     "initial_prediction": str,
     "reason": str,
+    "other": str,
 }
 
 
@@ -75,6 +76,15 @@ def read_examples(path: Path) -> pd.DataFrame:
     return frame
 
 
+def read_table(path: Path) -> pd.DataFrame:
+    """Read any other table of an earlier stage.
+
+    Raises:
+        InputError: the file is missing or is no CSV.
+    """
+    return _read_csv(path)
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
@@ -90,7 +100,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table: six significant digits and ``\\n`` on every system, so bytes can be compared."""
+    """Write a table: six significant digits, one kind of line end, so bytes can be compared."""
     frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n", encoding="utf-8")
 
 

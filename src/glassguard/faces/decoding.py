@@ -1,0 +1,109 @@
+"""Bytes of a picture file to RGB, without trusting the file.
+
+Nothing in a folder of downloaded pictures can be relied on: files are cut off, are web pages by
+another name, are far larger than memory, carry their rotation apart from their pixels. Whatever
+is wrong ends in :class:`PictureError` with a reason of one line.
+"""
+
+import io
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp")
+"""Endings by which files of :data:`FORMATS` are usually named, lower case."""
+
+MINIMUM_SIDE = 24
+"""Pixels. With a smaller side the eyes of a cropped face are less than seven pixels apart."""
+
+BYTES_PER_PIXEL = 8
+"""Uncompressed pixels of the richest kind (16-bit RGBA): no honest file needs more."""
+
+NEUTRAL = (128, 128, 128)
+"""Grey behind transparent pixels: the least contrast to faces of any brightness."""
+
+_EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class PictureError(Exception):
+    """A file that cannot be used; the message is the reason, one line."""
+
+
+def maximum_bytes(maximum_pixels: int) -> int:
+    """Size of a file above which it need not be read: it cannot be an honest picture."""
+    return maximum_pixels * BYTES_PER_PIXEL
+
+
+def decode(content: bytes, *, maximum_pixels: int) -> np.ndarray:
+    """Decode the bytes of a JPEG, PNG, WebP or BMP file.
+
+    The header is read first, and the picture's size is judged before a pixel is decoded. EXIF
+    rotation is applied, transparent pixels show :data:`NEUTRAL`, 16-bit samples keep their upper
+    eight bits, CMYK and grey become RGB; of several frames the first is taken.
+
+    Args:
+        content: the whole file.
+        maximum_pixels: width times height above which the picture is rejected.
+
+    Returns:
+        uint8 RGB, H×W×3.
+
+    Raises:
+        PictureError: the file is empty, no picture, of another format, cut off or damaged, or
+            the picture too large or too small.
+    """
+    if not content:
+        raise PictureError("empty file")
+    try:
+        picture = Image.open(io.BytesIO(content), formats=FORMATS)
+    except Image.DecompressionBombError:
+        raise PictureError(f"more than {maximum_pixels} pixels") from None
+    except UnidentifiedImageError:
+        raise PictureError("not a JPEG, PNG, WebP or BMP picture") from None
+    except Exception as error:  # a hostile header may raise anything inside a decoder
+        raise PictureError(f"damaged picture: {_one_line(error)}") from None
+    width, height = picture.size
+    if width * height > maximum_pixels:
+        raise PictureError(f"{width}×{height}: more than {maximum_pixels} pixels")
+    if min(width, height) < MINIMUM_SIDE:
+        raise PictureError(f"{width}×{height}: a side is shorter than {MINIMUM_SIDE} pixels")
+    try:
+        picture.load()
+        return np.ascontiguousarray(np.asarray(_to_rgb(_upright(picture)), dtype=np.uint8))
+    except Exception as error:  # damaged data raises a dozen kinds of errors, by format
+        raise PictureError(f"damaged picture: {_one_line(error)}") from None
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        orientation = picture.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # broken metadata is no reason to lose a sound picture
+        return picture
+    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I"):
+        # Pillow would clip 16-bit grey at 255 and leave nearly all of it white.
+        samples = np.clip(np.asarray(picture, dtype=np.int64), 0, 65535)
+        return Image.fromarray((samples >> 8).astype(np.uint8)).convert("RGB")
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        background = Image.new("RGBA", layer.size, (*NEUTRAL, 255))
+        return Image.alpha_composite(background, layer).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__

@@ -1,0 +1,147 @@
+"""A folder of photographs with one sub-folder per person."""
+
+import os
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from glassguard.errors import InputError
+from glassguard.faces.decoding import SUFFIXES
+
+
+@dataclass(frozen=True)
+class FoundPictures:
+    """What a folder holds.
+
+    Attributes:
+        people: by name of the sub-folder, sorted: the person's files, sorted, at any depth.
+        rejected: (path below the root, reason) of what was seen and is not followed.
+    """
+
+    people: dict[str, list[Path]]
+    rejected: list[tuple[str, str]]
+
+
+def check_folder(root: Path, *, key: str) -> None:
+    """Say quickly whether a folder can hold a study; opens no picture.
+
+    Args:
+        root: the folder.
+        key: the configuration's key that names it, for the message.
+
+    Raises:
+        InputError: it is missing, no directory, cannot be read, or no sub-folder holds a file
+            that is named like a picture (or has no suffix at all).
+    """
+    try:
+        if not root.exists():
+            raise InputError(f"{key}: {root}: no such folder")
+        if not root.is_dir():
+            raise InputError(f"{key}: {root}: is not a folder; it must hold one folder per person")
+        people = [entry for entry in sorted(root.iterdir()) if _visible(entry) and entry.is_dir()]
+    except OSError as error:
+        raise InputError(f"{key}: {root}: cannot be read: {error.strerror}") from None
+    if not people:
+        raise InputError(f"{key}: {root}: holds no folders; one per person is needed")
+    for person in people:
+        for _, folders, files in os.walk(person):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in files:
+                if not name.startswith(".") and Path(name).suffix.lower() in (*SUFFIXES, ""):
+                    return
+    raise InputError(
+        f"{key}: {root}: no pictures in its {len(people)} folder(s); allowed: {', '.join(SUFFIXES)}"
+    )
+
+
+def find_pictures(root: Path, *, key: str) -> FoundPictures:
+    """List the files of every person.
+
+    Hidden files and folders are passed over. A link to a file inside of the root counts as that
+    file; links that lead out of the root and links to folders (which may run in circles) do not.
+
+    Args:
+        root: folder with one sub-folder per person.
+        key: the configuration's key that names it, for messages.
+
+    Raises:
+        InputError: as :func:`check_folder`; or a folder's name is not valid UTF-8.
+    """
+    check_folder(root, key=key)
+    base = root.resolve()
+    people: dict[str, list[Path]] = {}
+    rejected: list[tuple[str, str]] = []
+    for entry in sorted(base.iterdir()):
+        if not _visible(entry):
+            continue
+        if entry.is_symlink():
+            rejected.append((printable(entry.name), _refused_link(entry, base)))
+        elif not entry.is_dir():
+            rejected.append((printable(entry.name), "not in a person's folder"))
+        elif printable(entry.name) != entry.name:
+            raise InputError(
+                f"{key}: {root}: the folder {entry.name!r} has a name that is not UTF-8"
+            )
+        else:
+            files: list[Path] = []
+            _walk(entry, base, files, rejected, key)
+            people[entry.name] = sorted(files)
+    return FoundPictures(people, rejected)
+
+
+def printable(name: str) -> str:
+    """A file's name as text that can be written to a table, whatever bytes it is made of."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def same_person_key(name: str) -> str:
+    """A name without case, underscores, spaces, hyphens, dots and the form of its accents.
+
+    ``Tom_Hardy``, ``tom hardy`` and ``Tom-Hardy`` are one person in two collections.
+    """
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(letter for letter in folded if letter not in "_-. \t")
+
+
+def _walk(
+    folder: Path, base: Path, files: list[Path], rejected: list[tuple[str, str]], key: str
+) -> None:
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{key}: {error.filename}: cannot be read: {error.strerror}")
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        inner = Path(place)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted([*names, *folders]):
+            path = inner / name
+            if not _visible(path) or (name in folders and not path.is_symlink()):
+                continue
+            source = printable(path.relative_to(base).as_posix())
+            if path.is_symlink() and not _file_inside(path, base):
+                rejected.append((source, _refused_link(path, base)))
+            elif not path.is_file():
+                rejected.append((source, "not a regular file"))
+            else:
+                files.append(path)
+
+
+def _file_inside(link: Path, base: Path) -> bool:
+    try:
+        target = link.resolve(strict=True)
+    except (OSError, RuntimeError):
+        return False
+    return target.is_file() and target.is_relative_to(base)
+
+
+def _refused_link(link: Path, base: Path) -> str:
+    try:
+        target = link.resolve(strict=True)
+    except (OSError, RuntimeError):
+        return "broken link"
+    return (
+        "link to a folder" if target.is_relative_to(base) else "link that leads out of the folder"
+    )
+
+
+def _visible(path: Path) -> bool:
+    return not path.name.startswith(".")

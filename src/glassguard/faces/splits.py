@@ -1,0 +1,62 @@
+"""Which pictures are learnt from, which are chosen on, and which nothing is chosen on."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+
+def split_by_person(
+    labels: Sequence[str] | np.ndarray,
+    groups: Sequence[int] | np.ndarray,
+    *,
+    fractions: Mapping[str, float],
+    seed: int,
+) -> np.ndarray:
+    """Split each person's pictures by themselves, never taking a group apart.
+
+    Each person has the wanted share in every split, to within half a picture where no groups
+    stand in the way, and at least one picture. A person's split depends on the seed, the name and
+    the person's own pictures, so that adding people moves nobody's pictures.
+
+    Args:
+        labels: person of each picture, N.
+        groups: N numbers; pictures of one number stay together.
+        fractions: share by name of the split; what is left is ``train``.
+        seed: non-negative.
+
+    Returns:
+        N names of splits.
+
+    Raises:
+        ValueError: a person has fewer groups than there are splits; the message names the person.
+    """
+    names, numbers = np.asarray(labels), np.asarray(groups)
+    splits = np.empty(len(names), dtype=object)
+    for name in np.unique(names):
+        rows = np.flatnonzero(names == name)
+        generator = np.random.default_rng([seed, *str(name).encode()])
+        splits[rows] = _split_person(str(name), numbers[rows], fractions, generator)
+    return splits.astype(str)
+
+
+def _split_person(
+    name: str, groups: np.ndarray, fractions: Mapping[str, float], generator: np.random.Generator
+) -> np.ndarray:
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    if len(members) <= len(fractions):
+        raise ValueError(
+            f"{name}: {len(members)} distinct picture(s) cannot fill {len(fractions) + 1} splits"
+        )
+    wanted = {split: max(1, round(share * len(groups))) for split, share in fractions.items()}
+    missing = {"train": len(groups) - sum(wanted.values()), **wanted}
+    empty = set(missing)
+    order = [members[position] for position in generator.permutation(len(members))]
+    order.sort(key=len, reverse=True)  # stable; large groups first, single pictures fill the gaps
+    splits = np.empty(len(groups), dtype=object)
+    for done, rows in enumerate(order):
+        allowed = empty if len(order) - done <= len(empty) else missing
+        chosen = max((split for split in missing if split in allowed), key=lambda s: missing[s])
+        splits[rows] = chosen
+        missing[chosen] -= len(rows)
+        empty.discard(chosen)
+    return splits

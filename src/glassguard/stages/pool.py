@@ -1,0 +1,181 @@
+"""Makes the aligned faces of other people that the backbone is pretrained on."""
+
+from pathlib import Path
+
+import numpy as np
+
+from glassguard.configuration.schema import EmbeddedData, FolderData
+from glassguard.configuration.slices import PoolSlice
+from glassguard.errors import InputError
+from glassguard.faces import duplicates
+from glassguard.faces.folder import same_person_key
+from glassguard.progress import track
+from glassguard.stages.aligned_faces import (
+    Collection,
+    FolderLimits,
+    Scratch,
+    collect,
+    draw,
+    group_and_split,
+    read_detector,
+    reject_shared,
+    summary,
+    write_pictures,
+    write_rejected,
+)
+from glassguard.stages.files import read_images, read_manifest
+
+LEAST_PEOPLE = 2
+FRACTIONS = {"val": 0.1}
+"""A look at how pretraining goes; nothing of the study is chosen on the pool."""
+
+FIRST_IDENTITY = 10_000
+"""Drawn people of the study are numbered from 0, at most 1,000 of them."""
+
+
+def run(
+    config: PoolSlice,
+    *,
+    images: Path,
+    manifest: Path,
+    rejected: Path,
+    study_manifest: Path | None = None,
+    study_images: Path | None = None,
+) -> dict[str, float | int | str]:
+    """Draw other people, or read them from a folder and leave out whoever is in the study.
+
+    Args:
+        config: the slice; ``backbone.pool`` set means the folder.
+        images: uint8 N×H×W×3 to write.
+        manifest: table to write, a row per picture; splits ``train`` and ``val`` only.
+        rejected: table to write, a row per picture that was given and is not used.
+        study_manifest: the study's manifest; needed with a folder.
+        study_images: the study's pictures; needed with a folder.
+
+    Returns:
+        How many people and pictures there are, by split and by kind of alignment.
+
+    Raises:
+        InputError: the folder or the detector cannot be used, or too few people are left.
+    """
+    if config.backbone.pool is not None:
+        if study_manifest is None or study_images is None:
+            raise InputError("backbone.pool: needs --study-manifest and --study-images")
+        return _read_people(
+            config, config.backbone.pool, images, manifest, rejected, study_manifest, study_images
+        )
+    pretraining = config.backbone.pretraining
+    if isinstance(config.data, FolderData):
+        raise InputError("backbone.pool is required with data.source=folder to make a pool")
+    if pretraining.identities is None or pretraining.images_per_identity is None:
+        raise InputError(
+            "backbone.pretraining.identities and images_per_identity: drawn people need numbers"
+        )
+    frame = draw(
+        {
+            f"other_{number:03d}": FIRST_IDENTITY + number
+            for number in range(pretraining.identities)
+        },
+        images_per_identity=pretraining.images_per_identity,
+        size=config.data.image_size,
+        fractions=FRACTIONS,
+        seed=config.seed,
+        images=images,
+        manifest=manifest,
+    )
+    write_rejected([], rejected)
+    return summary(frame)
+
+
+def _read_people(
+    config: PoolSlice,
+    root: Path,
+    images: Path,
+    manifest: Path,
+    rejected: Path,
+    study_manifest: Path,
+    study_images: Path,
+) -> dict[str, float | int | str]:
+    reading = _reading(config.data)
+    detector = read_detector(reading.detector)
+    pretraining = config.backbone.pretraining
+    limits = FolderLimits(
+        section="backbone.pretraining",
+        identities=pretraining.identities,
+        images_per_identity=pretraining.images_per_identity,
+        minimum_images=pretraining.minimum_images,
+        maximum_pixels=reading.maximum_pixels,
+    )
+    study = read_manifest(study_manifest)
+    with Scratch(images.parent, config.data.image_size) as scratch:
+        collection = collect(
+            root,
+            key="backbone.pool",
+            limits=limits,
+            detector=detector,
+            size=config.data.image_size,
+            seed=config.seed,
+            scratch=scratch,
+            excluded={same_person_key(name) for name in study.identity},
+        )
+        reject_shared(collection, scratch, reading.duplicate_distance)
+        _reject_pictures_of_the_study(
+            collection,
+            scratch,
+            set(study.sha256),
+            read_images(study_images),
+            reading.duplicate_distance,
+        )
+        groups, splits = group_and_split(
+            collection,
+            distance=reading.duplicate_distance,
+            limits=limits,
+            fractions=FRACTIONS,
+            seed=config.seed,
+        )
+        people = len(set(collection.labels()))
+        if people < LEAST_PEOPLE:
+            raise InputError(
+                f"backbone.pool: {root}: {people} people with at least "
+                f"{pretraining.minimum_images} usable pictures "
+                f"(backbone.pretraining.minimum_images); at least {LEAST_PEOPLE} are needed"
+                f"{collection.commonest_reason()}"
+            )
+        frame = write_pictures(collection, scratch, splits, images, manifest)
+    write_rejected(collection.rejected, rejected)
+    return {
+        **summary(frame),
+        "rejected": len(collection.rejected),
+        "near_duplicates": len(groups) - len(np.unique(groups)),
+    }
+
+
+def _reading(data: EmbeddedData | FolderData) -> FolderData:
+    """How pictures are read: as the study's, or by the defaults when the study is drawn."""
+    return data if isinstance(data, FolderData) else FolderData(source="folder")
+
+
+def _reject_pictures_of_the_study(
+    collection: Collection,
+    scratch: Scratch,
+    digests: set[str],
+    study: np.ndarray,
+    distance: int,
+) -> None:
+    reasons = {
+        at: "the same file is in the study"
+        for at, picture in enumerate(collection.pictures)
+        if picture.sha256 in digests
+    }
+    hashes = np.array(
+        [
+            duplicates.perceptual_hash(picture)
+            for picture in track(study, description="hashing the study's pictures")
+        ],
+        dtype=np.uint64,
+    )
+    for at, other in duplicates.near_pairs(collection.hashes(), hashes, distance):
+        image = scratch.image(collection.pictures[at].row)
+        if at not in reasons and duplicates.same_photograph(image, study[other]):
+            reasons[int(at)] = "the same photograph is in the study"
+    collection.reject(reasons)
