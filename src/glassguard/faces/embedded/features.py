@@ -1,15 +1,14 @@
 """What is painted on a head: skin, eyes, brows, nose, mouth, beard and hair.
 
 Every function lays its part over ``albedo``, the light that each pixel returns under white light
-(H x W x 3 float32), in place.
+(3 x H x W float32), in place.
 """
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from glassguard.faces.embedded import palette
-from glassguard.faces.embedded.circumstances import Expression, Styling
+from glassguard.faces.embedded.circumstances import Expression, Light, Styling
 from glassguard.faces.embedded.geometry import View, bump, ramp
 from glassguard.faces.embedded.identity import Identity
 from glassguard.faces.embedded.palette import Field, paint
@@ -19,6 +18,18 @@ _SCLERA = palette.light((0.93, 0.90, 0.88))
 _TEETH = palette.light((0.93, 0.90, 0.84))
 _MARK_CELLS = 160
 _SIDES = (-1.0, 1.0)
+
+
+def _darker(identity: Identity) -> float:
+    """Share by which hair and iris are darker than they would be with fair skin."""
+    return float(np.clip(1.3 * identity.skin.melanin - 0.3, 0.0, 0.75))
+
+
+def hair_colour(identity: Identity, darkness: float) -> Field:
+    """Light that hair of somebody returns, of a darkness before that of the skin counts."""
+    hair = identity.hair
+    darker = darkness + (1.0 - darkness) * _darker(identity)
+    return palette.hair_colour(darker, hair.redness, hair.grey)
 
 
 def inside(distance: Field, pixel: float, softness: float = 1.3) -> Field:
@@ -52,9 +63,9 @@ def _marks(identity: Identity, view: View) -> Field:
     mole_places = generator.uniform((-0.75, -0.5), (0.75, 1.15), size=(3, 2))[:moles]
     scale = _MARK_CELLS / 2.4
     for (x, y), strength in zip(places, strengths, strict=True):
-        column, row = int((x + 1.2) * scale), int((y + 0.9) * scale)
-        if 0 <= column < _MARK_CELLS and 0 <= row < _MARK_CELLS:
-            cells[row, column] += 3.0 * strength
+        cell = int((y + 0.9) * scale), int((x + 1.2) * scale)
+        if min(cell) >= 0 and max(cell) < _MARK_CELLS:
+            cells[cell] += 3.0 * strength
     for x, y in mole_places:
         cells[int((y + 0.9) * scale), int((x + 1.2) * scale)] += 12.0
     cells = cv2.GaussianBlur(cells, (0, 0), 1.3)
@@ -77,22 +88,20 @@ def paint_skin(
     along = (y - np.float32(ear_y)) * np.float32(1.0 / 0.27)
     ear_distance = (np.sqrt(across * across + along * along) - 1) * np.float32(0.12)
     ear = inside(ear_distance, view.pixel)
-    paint(albedo, ear, colour * np.array([0.88, 0.74, 0.70], dtype=np.float32))
+    paint(albedo, ear, colour * palette.tint(0.88, 0.74, 0.70))
     inner = bump(side, y, (ear_x + 0.25 * head.ear, ear_y), (0.4 * head.ear, 0.11))
     paint(albedo, ear * inner * np.float32(0.45), colour * np.float32(0.4))
 
     face = inside((view.radius - 1) * np.float32(0.95), view.pixel, 1.6)
     paint(albedo, face, colour)
 
-    red = np.float32(0.30 + styling.blush) * bump(
-        side, y, (0.60, head.cheek_height), (0.22, 0.16)
-    )
+    red = np.float32(0.30 + styling.blush) * bump(side, y, (0.60, head.cheek_height), (0.22, 0.16))
     red += np.float32(0.30) * bump(x, y, (0.0, nose.tip), (0.16, 0.12))
-    paint(albedo, red * face, colour * np.array([1.0, 0.62, 0.58], dtype=np.float32))
+    paint(albedo, red * face, colour * palette.tint(1.0, 0.62, 0.58))
     paint(
         albedo,
         _marks(identity, view) * face,
-        colour * np.array([0.42, 0.28, 0.22], dtype=np.float32),
+        colour * palette.tint(0.42, 0.28, 0.22),
     )
 
     # Folds run from the wings of the nose past the corners of the mouth; smiling deepens them.
@@ -114,20 +123,29 @@ def paint_skin(
 
 
 def paint_eyes(
-    albedo: Field, identity: Identity, expression: Expression, styling: Styling, view: View
+    albedo: Field,
+    identity: Identity,
+    expression: Expression,
+    styling: Styling,
+    light: Light,
+    view: View,
 ) -> Field:
-    """Both eyes with their lids; returns the H x W cover of the openings, which are moist."""
+    """Both eyes with their lids; returns the H x W cover of the openings, which are moist.
+
+    The lamp is mirrored in the iris.
+    """
     eyes = identity.eyes
     openings = np.zeros(view.x.shape, dtype=np.float32)
     skin = palette.skin_colour(identity.skin.melanin + styling.tan, identity.skin.ruddiness)
-    iris_light = palette.iris_colour(eyes.colour)
+    iris_light = palette.iris_colour(eyes.colour * (1.0 - _darker(identity)))
+    glint_x, glint_y = 0.4 * eyes.iris * np.sin(light.azimuth), -0.4 * eyes.iris
     shadow_colour = palette.eye_shadow_colour(styling.shadow_hue)
     smile = max(expression.smile, 0.0)
     pixel = view.pixel
     thin = max(0.018, 0.55 * pixel)
     for side in _SIDES:
         window = _window(view, (0.5 * side, 0.0), 0.42, 0.40)
-        canvas = albedo[window]
+        canvas = albedo[:, *window]
         out = np.float32(side) * view.x[window] - np.float32(0.5)
         down = view.y[window] + np.float32(eyes.tilt) * out
         ex = out * np.float32(1.0 / eyes.width)
@@ -150,7 +168,7 @@ def paint_eyes(
 
         opening = inside(-from_lid, pixel) * inside(down - lower, pixel)
         opening *= inside((np.abs(ex) - 1) * np.float32(eyes.width), pixel)
-        shaded = ramp(from_lid, -0.02, 0.10)[..., None] * np.float32(0.55) + np.float32(0.45)
+        shaded = ramp(from_lid, -0.02, 0.10) * np.float32(0.55) + np.float32(0.45)
         paint(canvas, opening, _SCLERA * shaded)
         corner = bump(ex, down, (-0.95, 0.0), (0.16, 0.05)) * opening
         paint(canvas, corner * np.float32(0.7), palette.light((0.80, 0.45, 0.42)))
@@ -161,9 +179,16 @@ def paint_eyes(
         share = radius * np.float32(1.0 / eyes.iris)
         rays = (np.float32(0.55) + np.float32(0.75) * share) * ramp(share, 1.12, 0.78)
         iris = inside(radius - np.float32(eyes.iris), pixel) * opening
-        paint(canvas, iris, iris_light * (rays[..., None] * shaded + np.float32(0.02)))
+        paint(canvas, iris, iris_light * (rays * shaded + np.float32(0.02)))
         pupil = inside(radius - np.float32(0.45 * eyes.iris), pixel) * opening
         paint(canvas, pupil, np.float32(0.004))
+        glint = bump(
+            sideways,
+            upwards,
+            (side * glint_x, glint_y),
+            (max(0.022, 0.5 * pixel), max(0.022, 0.5 * pixel)),
+        )
+        paint(canvas, glint * iris * np.float32(0.85), np.float32(1.2))
 
         # Lashes thicken the upper line towards the temple.
         thick = np.float32(thin * 1.25) * (1 + np.float32(0.35) * ex)
@@ -182,9 +207,7 @@ def paint_brows(
 ) -> None:
     """Both brows."""
     brows, hair = identity.brows, identity.hair
-    colour = palette.hair_colour(
-        0.35 * hair.darkness + 0.65 * brows.darkness, hair.redness, 0.6 * hair.grey
-    )
+    colour = hair_colour(identity, 0.35 * hair.darkness + 0.65 * brows.darkness)
     phase = float(identity.texture % 628) / 100.0
     for side in _SIDES:
         window = _window(view, (0.5 * side, -0.32), 0.58, 0.42)
@@ -198,11 +221,11 @@ def paint_brows(
         line -= np.float32(4.0 * brows.arch) * held * np.sqrt(held) * (1 - held * held)
         thickness = np.float32(brows.thickness) * (1 - np.float32(0.62) * held * held)
         away = np.abs(y - line) / thickness
-        hairs = np.float32(0.82) + np.float32(0.18) * np.sin(
-            out * np.float32(58.0) + y * np.float32(46.0 - 60.0 * 0.5) + np.float32(phase)
+        hairs = np.float32(0.9) + np.float32(0.1) * np.sin(
+            out * np.float32(58.0) + y * np.float32(16.0) + np.float32(phase)
         )
         cover = ramp(away, 1.25, 0.35) * ramp(along, -0.10, 0.14) * ramp(along, 1.06, 0.80)
-        paint(albedo[window], cover * hairs * np.float32(brows.density), colour)
+        paint(albedo[:, *window], cover * hairs * np.float32(brows.density), colour)
 
 
 def paint_nose(albedo: Field, identity: Identity, styling: Styling, view: View) -> None:
@@ -212,7 +235,7 @@ def paint_nose(albedo: Field, identity: Identity, styling: Styling, view: View) 
     window = _window(view, (0.0, nose.tip), 0.62, 0.42)
     x, y = view.x[window] - np.float32(nose.bend), view.y[window]
     side = np.abs(x)
-    canvas = albedo[window]
+    canvas = albedo[:, *window]
     crease = bump(side, y, (nose.wings + 0.055, nose.tip + 0.03), (0.026, 0.075))
     under = bump(x, y, (0.0, nose.tip + 0.115), (0.72 * nose.wings, 0.03))
     marks = np.maximum(crease * np.float32(0.42), under * np.float32(0.45))
@@ -232,7 +255,7 @@ def paint_mouth(
     centre = identity.nose.tip + mouth.height
     window = _window(view, (0.0, centre), 0.85, 0.45)
     x, y = view.x[window], view.y[window]
-    canvas = albedo[window]
+    canvas = albedo[:, *window]
     pixel = view.pixel
     half = mouth.width * (1.0 + 0.17 * expression.smile)
     share = x * np.float32(1.0 / half)
@@ -251,14 +274,14 @@ def paint_mouth(
     ends = inside((np.abs(share) - 1) * np.float32(half), pixel)
     lips = inside(top - upper_lip - y, pixel, 1.8) * inside(y - bottom - lower_lip, pixel, 1.8)
     lips *= ends
-    natural = skin * np.array([0.80, 0.42, 0.42], dtype=np.float32)
+    natural = skin * palette.tint(0.86, 0.36, 0.38)
     natural = skin * np.float32(0.75) + np.float32(mouth.redness) * (natural - skin * 0.75)
     painted = natural + np.float32(styling.lipstick) * (
         palette.lipstick_colour(styling.lipstick_hue) - natural
     )
     # The upper lip faces down and lies darker; the lower lip's middle catches light.
     tone = np.float32(0.72) + np.float32(0.40) * ramp(y - bottom, -0.02, 0.06)
-    paint(canvas, lips * np.float32(0.9), painted * tone[..., None])
+    paint(canvas, lips * np.float32(0.9), painted * tone)
     if parted > 0.0:
         interior = inside(top - y, pixel) * inside(y - bottom, pixel) * ends
         paint(canvas, interior, palette.light((0.24, 0.08, 0.08)))
@@ -279,9 +302,7 @@ def paint_beard(
 ) -> None:
     """Moustache, chin and jaw, from stubble to a full beard.
 
-    Args:
-        lips: H x W cover of the lips, which stay bare.
-        grain: H x W texture of hair in [0, 1].
+    ``lips`` is the cover of the lips, which stay bare, and ``grain`` the texture of hair in [0, 1].
     """
     beard = identity.beard
     density = max(beard.density * styling.shave, styling.stubble if beard.density > 0.0 else 0.0)
@@ -300,12 +321,13 @@ def paint_beard(
         np.maximum(np.float32(beard.chin) * chin, np.float32(max(beard.jaw, 0.0)) * jaw),
     )
     cover *= np.float32(0.95 * min(density, 1.0)) * (1 - lips) * ramp(view.radius, 1.06, 0.99)
-    hair = identity.hair
-    colour = palette.hair_colour(hair.darkness, hair.redness, hair.grey)
+    colour = hair_colour(identity, identity.hair.darkness)
     paint(albedo, cover * (np.float32(0.65) + np.float32(0.35) * grain), colour)
 
 
-def strands(identity: Identity, styling: Styling, view: View, generator: np.random.Generator) -> Field:
+def strands(
+    identity: Identity, styling: Styling, view: View, generator: np.random.Generator
+) -> Field:
     """Texture of hair in [0, 1], H x W: noise that is long along the strands from the parting."""
     hair = identity.hair
     tile = generator.random((32, 256), dtype=np.float32)
@@ -324,29 +346,41 @@ def strands(identity: Identity, styling: Styling, view: View, generator: np.rand
 
 
 def _hair_light(identity: Identity, styling: Styling, grain: Field) -> Field:
-    hair = identity.hair
-    colour = palette.hair_colour(hair.darkness + styling.dye, hair.redness, hair.grey)
-    return colour * (np.float32(0.45) + np.float32(0.95) * grain)[..., None]
+    colour = hair_colour(identity, identity.hair.darkness + styling.dye)
+    return colour * (np.float32(0.45) + np.float32(0.95) * grain)
 
 
-def _hair_outside(identity: Identity, styling: Styling, view: View) -> Field:
+def _length(identity: Identity, styling: Styling) -> float:
+    """The y at which hair at the sides ends, in this picture."""
+    return -0.3 if styling.tied > 0.0 else identity.hair.length
+
+
+def _hair_outside(identity: Identity, styling: Styling, view: View, grain: Field) -> Field:
     """Signed distance to the outer edge of the hair."""
     hair = identity.hair
     volume = max(hair.volume + styling.volume, 0.02)
-    cap = np.maximum(view.radius - np.float32(1.0 + volume), view.y - np.float32(0.05))
-    if hair.length < 0.15:
+    # Over the ears short hair lies close to the head.
+    close = np.float32(volume) * ramp(view.y, 0.12, -0.35)
+    cap = np.maximum(view.radius - 1 - close, view.y - np.float32(0.10))
+    length = _length(identity, styling)
+    if length < 0.3:
         return cap
-    width = identity.head.temple + 0.06 + volume
-    edge = np.float32(width) + np.float32(0.10 * hair.curl) * np.sin(view.y * np.float32(7.0))
-    sides = np.maximum(np.abs(view.x) - edge, view.y - np.float32(hair.length))
-    return np.minimum(cap, np.maximum(sides, np.float32(-0.2) - view.y))
+    loose = ramp(view.y, -0.35, 0.7)
+    wave = np.sin(view.y * np.float32(7.0)) * np.float32(0.07 * hair.curl)
+    edge = np.float32(identity.head.temple * (1.0 + volume)) + (np.float32(0.06) + wave) * loose
+    end = np.float32(length) + np.float32(0.25) * (grain - np.float32(0.5))
+    sides = np.maximum(np.abs(view.x) - edge, view.y - end)
+    return np.minimum(
+        np.maximum(view.radius - np.float32(1.0 + volume), view.y + np.float32(0.05)),
+        np.maximum(sides, np.float32(-0.15) - view.y),
+    )
 
 
 def paint_back_hair(
     albedo: Field, identity: Identity, styling: Styling, view: View, grain: Field
 ) -> Field:
     """Hair behind the head; returns its H x W cover."""
-    cover = inside(_hair_outside(identity, styling, view), view.pixel, 2.0)
+    cover = inside(_hair_outside(identity, styling, view, grain), view.pixel, 2.0)
     paint(albedo, cover, _hair_light(identity, styling, grain) * np.float32(0.5))
     return cover
 
@@ -367,32 +401,29 @@ def paint_front_hair(
     line = line + np.float32(0.72) * squared * squared
     line = line + np.float32(0.10 + 0.25 * hair.fringe) * (grain - np.float32(0.5))
     front = y - line
-    if hair.length > 0.7:
+    if _length(identity, styling) > 0.7:
         edge = np.float32(hair.curtain) + np.float32(0.06) * (grain - np.float32(0.5))
         curtain = np.maximum(edge - side, np.float32(-0.25) - y)
         front = np.minimum(front, curtain)
     cover = inside(front, view.pixel, 2.2) * inside(
-        _hair_outside(identity, styling, view), view.pixel, 2.0
+        _hair_outside(identity, styling, view, grain), view.pixel, 2.0
     )
     paint(albedo, cover, _hair_light(identity, styling, grain))
     return cover
 
 
-def paint_neck(albedo: Field, identity: Identity, styling: Styling, view: View, cloth: Field) -> Field:
-    """Neck and shoulders; returns their H x W cover.
-
-    Args:
-        cloth: light that the clothes return.
-    """
+def paint_neck(
+    albedo: Field, identity: Identity, styling: Styling, view: View, cloth: Field
+) -> Field:
+    """Neck and shoulders, in clothes that return the light ``cloth``; returns their H x W cover."""
     skin = palette.skin_colour(identity.skin.melanin + styling.tan, identity.skin.ruddiness)
     side = np.abs(view.x)
     width = 0.62 * identity.head.jaw
     neck = inside(side - np.float32(width), view.pixel, 2.0) * ramp(view.y, 0.55, 0.7)
     shadow = np.float32(0.42) + np.float32(0.3) * ramp(view.y, 1.35, 1.9)
-    paint(albedo, neck, skin * shadow[..., None])
-    collar = np.float32(1.42) + np.float32(0.22) * np.square(side - np.float32(0.9)) * np.sign(
-        np.float32(0.9) - side
-    )
+    paint(albedo, neck, skin * shadow)
+    collar = np.float32(1.62) - np.float32(0.30) * ramp(side, 0.0, 0.75)
+    collar += np.float32(0.22) * ramp(side, 0.75, 1.7)
     clothes = inside(collar - view.y, view.pixel, 2.0)
     paint(albedo, clothes, cloth * np.float32(0.8))
     return np.maximum(neck, clothes)

@@ -21,8 +21,9 @@ EYES_AT = ((30.3 / 96, 41.7 / 96), (65.6 / 96, 41.5 / 96))
 
 _CENTRE_Y = 0.25
 _BEYOND = 1.4
+_ANGLES = 1025
 _LEFT, _TOP, _SPAN = -1.9, -1.8, 3.9
-_CELLS = 96
+_CELLS = 72
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,7 @@ class View:
     pixel: float
 
 
-def bump(
-    x: Field, y: Field, centre: tuple[float, float], widths: tuple[float, float]
-) -> Field:
+def bump(x: Field, y: Field, centre: tuple[float, float], widths: tuple[float, float]) -> Field:
     """A Gaussian hill of height 1 with the given standard deviations along x and y."""
     across = (x - np.float32(centre[0])) * np.float32(1.0 / widths[0])
     along = (y - np.float32(centre[1])) * np.float32(1.0 / widths[1])
@@ -63,17 +62,14 @@ def ramp(values: Field, start: float, end: float) -> Field:
     return share * share * (np.float32(3.0) - np.float32(2.0) * share)
 
 
-def outline_radius(identity: Identity, x: Field, y: Field) -> Field:
-    """Distance of points from the head's centre over the distance of the outline, float32.
-
-    The outline is a spline in the angle from the chin, the same on both sides.
-    """
+def _outline(identity: Identity) -> Field:
+    """One over the outline's distance from the head's centre, at even angles from the chin up."""
     head = identity.head
     chin = head.chin - _CENTRE_Y
     angles = (0.0, 0.38, 0.85, 1.40, 1.95, 2.55, np.pi)
     radii = (
         chin,
-        0.62 * chin + 0.38 * head.jaw + head.chin_width - 0.02,
+        0.55 * chin + 0.45 * head.jaw + head.chin_width,
         head.jaw,
         head.cheek,
         head.temple,
@@ -81,12 +77,19 @@ def outline_radius(identity: Identity, x: Field, y: Field) -> Field:
         1.42,
     )
     spline = CubicSpline(angles, radii, bc_type="clamped")
-    table_angles = np.linspace(0.0, np.pi, 129)
-    table = (1.0 / spline(table_angles)).astype(np.float32)
+    return (1.0 / spline(np.linspace(0.0, np.pi, _ANGLES))).astype(np.float32)
+
+
+def _radius(identity: Identity, outline: Field, x: Field, y: Field) -> Field:
+    """Distance of points from the head's centre over the distance of the outline, H x W.
+
+    Both sides of the head share the ``outline`` that :func:`_outline` gives.
+    """
+    head = identity.head
     below = y - np.float32(_CENTRE_Y)
     across = x - np.float32(head.lean) * ramp(y, 0.3, head.chin)
-    angle = np.arctan2(np.abs(across), below)
-    inverse = np.interp(angle, table_angles, table).astype(np.float32)
+    place = np.arctan2(np.abs(across), below) * np.float32((_ANGLES - 1) / np.pi)
+    inverse = cv2.remap(outline[None, :], place, np.zeros_like(place), cv2.INTER_LINEAR)
     return np.sqrt(across * across + below * below) * inverse
 
 
@@ -160,19 +163,16 @@ def _normals(depth: Field, pixel: float) -> tuple[Field, Field, Field]:
 
 
 def look_at(identity: Identity, expression: Expression, pose: Pose, size: int) -> View:
-    """The head under a pose, for every pixel of a square picture.
-
-    Args:
-        size: side of the picture in pixels.
-    """
+    """The head under a pose, for every pixel of a picture of ``size`` x ``size`` pixels."""
     cells = np.linspace(0.0, _SPAN, _CELLS, dtype=np.float32)
     grid_x, grid_y = np.meshgrid(cells + np.float32(_LEFT), cells + np.float32(_TOP))
+    outline = _outline(identity)
     grid_depth = depth_map(
-        identity, expression, grid_x, grid_y, outline_radius(identity, grid_x, grid_y)
+        identity, expression, grid_x, grid_y, _radius(identity, outline, grid_x, grid_y)
     )
     # The eyes stay where alignment puts them: what turns is everything before and behind them.
-    eye_column = int(round((0.5 - _LEFT) / _SPAN * (_CELLS - 1)))
-    eye_row = int(round((0.0 - _TOP) / _SPAN * (_CELLS - 1)))
+    eye_column = round((0.5 - _LEFT) / _SPAN * (_CELLS - 1))
+    eye_row = round((0.0 - _TOP) / _SPAN * (_CELLS - 1))
     reference = float(grid_depth[eye_row, eye_column])
 
     (left_x, left_y), (right_x, right_y) = EYES_AT
@@ -184,11 +184,12 @@ def look_at(identity: Identity, expression: Expression, pose: Pose, size: int) -
     # Pixel centres lie on whole coordinates.
     columns = np.arange(size, dtype=np.float32)[None, :] - np.float32(middle[0])
     rows = np.arange(size, dtype=np.float32)[:, None] - np.float32(middle[1])
-    flat_x = (columns * np.float32(cosine) + rows * np.float32(sine)) / np.float32(length)
-    flat_y = (rows * np.float32(cosine) - columns * np.float32(sine)) / np.float32(length)
+    forward, aside = np.float32(cosine / length), np.float32(sine / length)
+    flat_x: Field = columns * forward + rows * aside
+    flat_y: Field = rows * forward - columns * aside
 
     x, y = _turned(grid_depth, reference, pose, flat_x, flat_y)
-    radius = outline_radius(identity, x, y)
+    radius = _radius(identity, outline, x, y)
     depth = depth_map(identity, expression, x, y, radius)
     half = 0.5 * length * np.array([cosine, sine])
     return View(

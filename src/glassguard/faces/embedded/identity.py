@@ -19,7 +19,7 @@ class Head:
     chin_width: float = between(-0.07, 0.07)  # outward push of the outline beside the chin
     chin_relief: float = between(0.02, 0.13)
     chin_cleft: float = at_times(0.3, 0.05)
-    jaw: float = between(0.90, 1.06)  # radius of the outline at the corner of the jaw
+    jaw: float = between(0.93, 1.09)  # radius of the outline at the corner of the jaw
     cheek: float = between(0.87, 1.03)  # radius at the cheekbone
     cheek_relief: float = between(0.02, 0.13)
     cheek_height: float = between(0.30, 0.50)  # y of the cheekbone
@@ -35,7 +35,7 @@ class Head:
 class Skin:
     """Pigment and marks of the skin."""
 
-    melanin: float = between(0.08, 0.66)  # 0 palest, 1 darkest
+    melanin: float = between(0.10, 0.62)  # 0 palest, 1 darkest
     ruddiness: float = between(-0.03, 0.05)
     freckles: float = at_times(0.4, 1.0)
     moles: float = between(0.0, 3.99)  # whole part: how many
@@ -48,12 +48,12 @@ class Skin:
 class Eyes:
     """One eye; the other mirrors it."""
 
-    width: float = between(0.185, 0.245)  # half of the opening's width
+    width: float = between(0.20, 0.26)  # half of the opening's width
     opening: float = between(0.36, 0.62)  # height of the upper lid's arc over the half width
     lower: float = between(0.18, 0.36)
     tilt: float = between(-0.10, 0.20)  # outer corner above the inner one, radians
     peak: float = between(-0.25, 0.25)  # where the upper lid is highest, towards the temple
-    iris: float = between(0.095, 0.122)  # radius
+    iris: float = between(0.105, 0.132)  # radius
     colour: float = between(0.0, 1.0)  # brown over hazel and green to blue and grey
     crease: float = between(0.03, 0.13)  # distance of the lid's crease from its edge
     crease_depth: float = between(0.1, 0.7)
@@ -86,7 +86,7 @@ class Nose:
     bridge_width: float = between(0.075, 0.135)
     tip_width: float = between(0.115, 0.20)
     hump: float = at_times(0.5, 0.10)
-    wings: float = between(0.155, 0.27)  # x of the nostrils' wings
+    wings: float = between(0.155, 0.25)  # x of the nostrils' wings
     wing_relief: float = between(0.04, 0.12)
     nostrils: float = between(0.2, 0.8)
     bend: float = around(0.0, 0.018, 0.04)  # sideways drift of the tip
@@ -98,11 +98,11 @@ class Mouth:
 
     height: float = between(0.30, 0.42)  # from the tip of the nose to the line of the lips
     width: float = between(0.30, 0.47)  # half
-    upper: float = between(0.035, 0.095)
-    lower: float = between(0.055, 0.125)
+    upper: float = between(0.05, 0.115)
+    lower: float = between(0.075, 0.15)
     bow: float = between(0.0, 0.5)  # how deep the upper lip dips in the middle
     corners: float = between(-0.05, 0.05)  # how far the corners are raised
-    redness: float = between(0.15, 0.75)
+    redness: float = between(0.4, 1.0)
     relief: float = between(0.04, 0.11)
     philtrum: float = between(0.0, 0.5)
 
@@ -121,7 +121,7 @@ class Hair:
     curtain: float = between(0.84, 1.10)  # x from which long hair covers the cheek
     curl: float = between(0.0, 1.0)
     strands: float = between(8.0, 20.0)  # per radian about the crown
-    darkness: float = between(0.25, 1.0)
+    darkness: float = between(0.2, 1.0)  # what fair skin would go with
     redness: float = between(0.0, 1.0)
     grey: float = at_times(0.2, 0.8)
 

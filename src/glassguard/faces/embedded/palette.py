@@ -1,7 +1,7 @@
 """Colours of skin, hair and eyes, and painting with them.
 
 Colours are given as a screen shows them and turned into light, in which shading is computed, with
-an exponent of 2.
+an exponent of 2. Colour comes before place in every array (3 x H x W).
 """
 
 from collections.abc import Sequence
@@ -46,8 +46,14 @@ _EYE_SHADOW = (
 
 
 def light(colour: Sequence[float] | NDArray[np.floating]) -> Field:
-    """A colour on a screen, three shares, as amounts of light."""
-    return np.square(np.clip(np.asarray(colour, dtype=np.float32), 0.0, 1.0))
+    """A colour on a screen, three shares, as amounts of light, 3 x 1 x 1."""
+    shares = np.clip(np.asarray(colour, dtype=np.float32), 0.0, 1.0)
+    return np.square(shares).reshape(3, 1, 1)
+
+
+def tint(red: float, green: float, blue: float) -> Field:
+    """Factors on the three colours of light, 3 x 1 x 1."""
+    return np.array([red, green, blue], dtype=np.float32).reshape(3, 1, 1)
 
 
 def _between_stops(stops: tuple[tuple[float, tuple[float, ...]], ...], at: float) -> Field:
@@ -86,12 +92,12 @@ def eye_shadow_colour(hue: float) -> Field:
     return light(_between_stops(_EYE_SHADOW, hue))
 
 
-def paint(canvas: Field, cover: Field, colour: Field) -> None:
+def paint(canvas: Field, cover: Field, colour: Field | np.float32) -> None:
     """Lay a colour over a canvas in place.
 
     Args:
-        canvas: H x W x 3.
+        canvas: 3 x H x W.
         cover: H x W opacity in [0, 1].
-        colour: one colour, or H x W x 3.
+        colour: 3 x 1 x 1 for one colour, or 3 x H x W.
     """
-    canvas += cover[..., None] * (colour - canvas)
+    canvas += cover * (colour - canvas)

@@ -14,13 +14,14 @@ _NOMINAL = 96
 
 
 def _background(generator: np.random.Generator, size: int) -> Field:
-    """Blurred patches of colour, as of a room out of focus: H x W x 3 light."""
+    """Blurred patches of colour, as of a room out of focus: 3 x H x W light."""
     patches = generator.random((4, 4, 3), dtype=np.float32)
     base = generator.random(3, dtype=np.float32)
     patches = np.float32(0.65) * base + np.float32(0.35) * patches
     room = cv2.resize(patches, (size, size), interpolation=cv2.INTER_CUBIC)
-    grey = room.mean(axis=2, keepdims=True)
-    return np.square(np.clip(grey + np.float32(0.55) * (room - grey), 0.02, 1.0))
+    room = np.ascontiguousarray(room.transpose(2, 0, 1))
+    grey = room.mean(axis=0)
+    return np.square(np.clip(grey + np.float32(0.4) * (room - grey), 0.02, 1.0))
 
 
 def _direction(light: Light) -> NDArray[np.float64]:
@@ -54,15 +55,11 @@ def _cast_shadow(view: View, direction: NDArray[np.float64]) -> Field:
     return cv2.GaussianBlur(lit, (0, 0), 0.035 / view.pixel)
 
 
-def _illuminate(
-    albedo: Field, view: View, light: Light, gloss: Field, head: Field
-) -> Field:
-    """Light that reaches the camera.
+def _illuminate(albedo: Field, view: View, light: Light, gloss: Field, head: Field) -> Field:
+    """Light that reaches the camera, 3 x H x W.
 
-    Args:
-        albedo: H x W x 3 light returned under white light.
-        gloss: H x W strength of highlights.
-        head: H x W cover of the modelled head; the rest is lit evenly.
+    ``gloss`` is the strength of highlights. Outside ``head``, the cover of what the depth map
+    models, there are no normals to trust and the light is even.
     """
     direction = _direction(light)
     right, down, towards = view.normals
@@ -80,11 +77,8 @@ def _illuminate(
     room = 1 + head * np.clip(hollow * np.float32(4.5), -0.55, 0.25)
     room = room * (np.float32(0.9) - np.float32(0.14) * down * head)
 
-    warm = np.array([1 + light.warmth, 1.0, 1 - light.warmth], dtype=np.float32)
-    arriving = (
-        np.float32(light.ambient) * room[..., None]
-        + np.float32(light.key) * lamp[..., None] * warm
-    )
+    warm = palette.tint(1 + light.warmth, 1.0, 1 - light.warmth)
+    arriving = np.float32(light.ambient) * room + np.float32(light.key) * lamp * warm
     halfway = direction + np.array([0.0, 0.0, 1.0])
     halfway /= np.linalg.norm(halfway)
     mirror = (
@@ -96,27 +90,25 @@ def _illuminate(
     for _ in range(4):
         mirror = mirror * mirror
     highlight = mirror * gloss * lamp * np.float32(0.8 * light.key)
-    return albedo * arriving + highlight[..., None] * warm
+    return albedo * arriving + highlight * warm
 
 
 def _photograph(
     scene: Field, light: Light, camera: Camera, generator: np.random.Generator
 ) -> NDArray[np.uint8]:
     """The picture that the camera stores of a scene: H x W x 3 uint8 RGB."""
-    size = scene.shape[0]
-    grey = scene.mean(axis=2, keepdims=True)
+    size = scene.shape[1]
+    grey = scene.mean(axis=0)
     scene = grey + np.float32(light.saturation) * (scene - grey)
-    gain = np.exp(light.exposure) * np.array(
-        [
-            1 + light.balance + 0.5 * light.tint,
-            1 - 0.5 * light.tint,
-            1 - light.balance + 0.5 * light.tint,
-        ]
+    gain = palette.tint(
+        1 + light.balance + 0.5 * light.tint,
+        1 - 0.5 * light.tint,
+        1 - light.balance + 0.5 * light.tint,
     )
-    exposed = np.maximum(scene * gain.astype(np.float32), 0.0)
+    exposed = np.maximum(scene * (np.float32(np.exp(light.exposure)) * gain), 0.0)
     # A shoulder keeps bright skin from clipping flat.
     exposed = exposed * (1 + np.float32(0.18) * exposed) / (1 + np.float32(0.55) * exposed)
-    shown = np.sqrt(exposed)
+    shown = np.ascontiguousarray(np.sqrt(exposed).transpose(1, 2, 0))
     shown = cv2.GaussianBlur(shown, (0, 0), camera.blur * size / _NOMINAL)
     noise = generator.standard_normal(shown.shape, dtype=np.float32)
     shown = shown + np.float32(camera.noise) * noise
@@ -159,7 +151,7 @@ def render_face(
     features.paint_back_hair(albedo, identity, styling, view, grain)
     features.paint_neck(albedo, identity, styling, view, cloth)
     head = features.paint_skin(albedo, identity, expression, styling, view)
-    eyes = features.paint_eyes(albedo, identity, expression, styling, view)
+    eyes = features.paint_eyes(albedo, identity, expression, styling, drawn.light, view)
     features.paint_nose(albedo, identity, styling, view)
     lips = features.paint_mouth(albedo, identity, expression, styling, view)
     features.paint_beard(albedo, identity, styling, view, lips, grain)
@@ -167,7 +159,7 @@ def render_face(
     hair = features.paint_front_hair(albedo, identity, styling, view, grain)
 
     gloss = np.float32(identity.skin.shine) * head * (1 - hair)
-    gloss = gloss + np.float32(0.30) * eyes + np.float32(0.08) * lips
+    gloss = gloss + np.float32(0.05) * eyes + np.float32(0.10) * lips
     gloss = gloss + np.float32(0.10) * hair * grain
     scene = _illuminate(albedo, view, drawn.light, gloss, np.maximum(head, hair))
     return _photograph(scene, drawn.light, drawn.camera, generator), view.eyes
