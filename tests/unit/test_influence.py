@@ -43,9 +43,7 @@ def captum_gradients(
     network: FaceRecognizer, pixels: Tensor, position: str
 ) -> OrderedDict[str, Tensor]:
     modules = network.slice_modules(position)
-    peer = LayerGradientXActivation(
-        network, list(modules.values()), multiply_by_inputs=False
-    )
+    peer = LayerGradientXActivation(network, list(modules.values()), multiply_by_inputs=False)
     leaf = pixels.clone().requires_grad_(True)
     gradients = peer.attribute(leaf, target=network(pixels).argmax(1))
     return OrderedDict(zip(modules, (g.detach() for g in gradients), strict=True))
@@ -56,9 +54,7 @@ def captum_gradients(
 def test_profiles_agree_with_captum(
     network: FaceRecognizer, pixels: Tensor, position: str, reduction: str
 ) -> None:
-    ours = influence_profiles(
-        network, network.slice_modules(position), pixels, reduction=reduction
-    )
+    ours = influence_profiles(network, network.slice_modules(position), pixels, reduction=reduction)
     assert tuple(ours.profiles) == SLICES
     for name, gradient in captum_gradients(network, pixels, position).items():
         if gradient.ndim == 4:

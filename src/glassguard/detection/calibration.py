@@ -3,8 +3,9 @@
 Margins of different people's detectors have different zero points and scales, and a person has a
 dozen validation pictures: too few for a quantile each. So a margin is measured from the mean
 margin of the person's own validation pictures, in standard deviations of everybody else's, which
-are many; the shape of the distribution is pooled over people, and only its quantile is read.
-Nothing here sees an attack or a test picture.
+are many, with the weight of one picture given to what is usual for other people; the shape of the
+distribution is pooled over people, and only its quantile is read. Nothing here sees an attack or
+a test picture.
 """
 
 from dataclasses import dataclass
@@ -66,10 +67,11 @@ def calibrate(
             np.array([part.scale for part in parts]),
             np.array([part.cut for part in parts]),
         )
-    others = np.where(own, np.nan, margins)
-    scale = np.array([np.nanstd(row) if (~np.isnan(row)).any() else 0.0 for row in others])
+    foreign = [row[~is_own] for row, is_own in zip(margins, own, strict=True)]
+    zero = np.array([row.mean() if len(row) else 0.0 for row in foreign])
+    scale = np.array([row.std() if len(row) else 0.0 for row in foreign])
     scale[scale == 0] = 1.0
-    units = margins / scale[:, None]
+    units = (margins - zero[:, None]) / scale[:, None]
     pooled = units[own].mean()
     sums, counts = np.where(own, units, 0.0).sum(axis=1), own.sum(axis=1)
     location = (sums + PSEUDO_PICTURES * pooled) / (counts + PSEUDO_PICTURES)
@@ -79,7 +81,7 @@ def calibrate(
         counts[person] - 1 + PSEUDO_PICTURES
     )
     cut = np.quantile(value - without, 1 - acceptance, method="lower")
-    return Calibration(location * scale, scale, np.asarray(cut))
+    return Calibration(zero + location * scale, scale, np.asarray(cut))
 
 
 def threshold_at(scores: NDArray[np.float64], rate: float) -> float:

@@ -1,0 +1,388 @@
+"""Detectors, thresholds, distances and the choice of a slice, on made-up profiles."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import SGDClassifier
+
+from glassguard.detection.calibration import calibrate, threshold_at
+from glassguard.detection.characteristic_profiles import CharacteristicProfiles
+from glassguard.detection.evaluation import (
+    DetectorSettings,
+    fit_slice,
+    pair_rates,
+    pairs_of,
+    sweep,
+)
+from glassguard.detection.linear_detector import ProfileDetector
+from glassguard.detection.pictures import NOBODY, Pictures
+from glassguard.detection.selection import choose, choose_without, left_out
+from glassguard.detection.tables import (
+    controls_table,
+    distances_table,
+    layers_table,
+    operating_points,
+    roc_table,
+)
+
+PEOPLE = 6
+SETTINGS = DetectorSettings(alpha=0.005, max_iter=100, acceptance=0.9)
+FAIR = {"minimum_benign_target": 0.7, "minimum_benign_other": 0.9}
+
+
+def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictures, Pictures]:
+    """Benign and adversarial pictures; an attack only shows at conv4_1.
+
+    There an impersonation's profile stays the attacker's; at conv1_1 it is noise for everybody,
+    at fc7 it is the target's.
+    """
+    generator = np.random.default_rng(seed)
+    centres = generator.normal(0, 3, (PEOPLE, size))
+    identity = np.repeat(np.arange(PEOPLE), 40)
+    split = np.tile(np.repeat(["train", "val", "test"], [20, 10, 10]), PEOPLE)
+
+    def profiles(at_conv4: np.ndarray, at_fc7: np.ndarray) -> dict[str, np.ndarray]:
+        noise = generator.normal(0, 1, (3, len(at_conv4), size))
+        return {
+            "conv1_1": scale * noise[0],
+            "conv4_1": scale * (centres[at_conv4] + noise[1]),
+            "fc7": scale * (centres[at_fc7] + noise[2]),
+        }
+
+    benign = Pictures(
+        profiles(identity, identity),
+        prediction=identity,
+        confidence=np.full(len(identity), 0.99),
+        identity=identity,
+        target=np.full(len(identity), NOBODY),
+        split=split,
+    )
+    pairs = [(0, 2), (0, 3), (1, 4), (1, 5)]
+    target, attacker = (np.repeat(column, 12) for column in np.array(pairs).T)
+    prediction = target.copy()
+    prediction[::6] = attacker[::6]
+    attacks = Pictures(
+        profiles(attacker, prediction),
+        prediction=prediction,
+        confidence=np.full(len(target), 0.9),
+        identity=attacker,
+        target=target,
+        split=np.tile(np.repeat(["val", "test"], 6), len(pairs)),
+    )
+    return benign, attacks
+
+
+def test_detector_is_the_sources_classifier_when_raw() -> None:
+    benign, _ = made_up()
+    values, truth = benign.profiles["conv4_1"], benign.identity == 0
+    ours = ProfileDetector("raw", 0.005, 500, 7).fit(values, truth)
+    peer = SGDClassifier(alpha=0.005, max_iter=500, random_state=7).fit(values, truth)
+    assert np.array_equal(ours.decision_function(values), peer.decision_function(values))
+    assert np.array_equal(ours.predict(values), peer.predict(values))
+
+
+def test_raw_gradients_degenerate_and_standardised_ones_do_not() -> None:
+    benign, _ = made_up(scale=1e-3)
+    values, truth = benign.profiles["conv4_1"], benign.identity == 0
+    assert not ProfileDetector("raw").fit(values, truth).predict(values).any()
+    for variant in ("standardised", "unit_standardised"):
+        found = ProfileDetector(variant).fit(values, truth).predict(values)
+        assert found[truth].mean() > 0.9
+        assert found[~truth].mean() < 0.05
+
+
+def test_unit_variant_ignores_the_length_of_a_profile() -> None:
+    benign, _ = made_up()
+    values, truth = benign.profiles["conv4_1"], benign.identity == 0
+    stretch = np.random.default_rng(1).uniform(0.1, 10, (len(values), 1))
+    unit = ProfileDetector("unit_standardised").fit(values, truth)
+    assert np.allclose(unit.decision_function(values * stretch), unit.decision_function(values))
+    plain = ProfileDetector("standardised").fit(values, truth)
+    assert not np.allclose(
+        plain.decision_function(values * stretch), plain.decision_function(values)
+    )
+
+
+def test_detector_is_an_estimator_and_repeats() -> None:
+    benign, _ = made_up()
+    values, truth = benign.profiles["conv4_1"], benign.identity == 1
+    detector = ProfileDetector("standardised", random_state=3)
+    copy = clone(detector)
+    assert copy.get_params() == detector.get_params()
+    assert np.array_equal(
+        detector.fit(values, truth).decision_function(values),
+        copy.fit(values, truth).decision_function(values),
+    )
+    assert detector.decision_function(values[:0]).shape == (0,)
+    with pytest.raises(ValueError, match="must be one of raw, standardised"):
+        ProfileDetector("squared").fit(values, truth)  # type: ignore[arg-type]
+
+
+def test_calibration_accepts_the_wanted_share_whatever_the_scale() -> None:
+    generator = np.random.default_rng(0)
+    people, each = 40, 25
+    own = np.kron(np.eye(people, dtype=bool), np.ones((1, each), dtype=bool))
+    scale, shift = generator.uniform(0.1, 100, (people, 1)), generator.normal(0, 50, (people, 1))
+
+    def draw() -> np.ndarray:
+        return scale * generator.normal(np.where(own, 4.0, 0.0)) + shift
+
+    calibration = calibrate(draw(), own, acceptance=0.9)
+    fresh = draw()
+    accepted = (fresh > calibration.thresholds[:, None])[own]
+    assert 0.86 < accepted.mean() < 0.94
+    # Every person alike: a pooled raw threshold would favour large margins.
+    assert accepted.reshape(people, each).mean(axis=1).min() > 0.5
+    assert np.allclose(calibration.apply(fresh)[own].mean(), 0, atol=0.15)
+    seeds = calibrate(np.stack([fresh, 2 * fresh]), own, acceptance=0.9)
+    assert seeds.thresholds[1] == pytest.approx(2 * seeds.thresholds[0])
+
+
+def test_calibration_lives_with_one_picture_or_none_of_a_person() -> None:
+    own = np.array([[1, 0, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0]], dtype=bool)
+    calibration = calibrate(np.random.default_rng(0).normal(size=(3, 4)), own, acceptance=0.8)
+    assert np.isfinite(calibration.thresholds).all()
+    with pytest.raises(ValueError, match="no benign validation picture"):
+        calibrate(np.zeros((3, 4)), np.zeros((3, 4), dtype=bool), acceptance=0.8)
+
+
+def test_threshold_never_flags_more_than_the_rate() -> None:
+    scores = np.arange(100.0)
+    for rate, flagged in ((0.01, 1), (0.05, 5), (0.0991, 9), (0.0, 0)):
+        assert (scores > threshold_at(scores, rate)).sum() == flagged
+    assert (np.ones(10) > threshold_at(np.ones(10), 0.5)).sum() == 0
+
+
+def rates_of(benign: Pictures, attacks: Pictures, seed: int = 0) -> pd.DataFrame:
+    return sweep(
+        benign,
+        attacks,
+        variants=("raw", "standardised"),
+        settings=SETTINGS,
+        seeds=[seed, seed + 1],
+    )
+
+
+def test_the_planted_slice_is_found_for_every_pair() -> None:
+    benign, attacks = made_up(scale=1e-3)
+    rates = rates_of(benign, attacks)
+    seen = rates[rates["split"] == "val"]
+    for target, attacker in pairs_of(attacks):
+        chosen = choose_without(seen, target=target, attacker=attacker, **FAIR)
+        assert chosen.slice == "conv4_1"
+        # The other target's two pairs; the pair beside it shares its target.
+        assert chosen.pairs == 2
+    # Without mercy for honest people the one that rejects everybody looks fine.
+    raw = seen[(seen["slice"] == "fc7") & (seen["variant"] == "raw")]
+    assert raw["benign_target"].max() == 0
+    assert raw["impersonation"].min() == 1
+
+
+def test_thresholds_and_choice_never_read_the_test_split() -> None:
+    benign, attacks = made_up()
+    rates = rates_of(benign, attacks)
+    other_benign, other_attacks = made_up(seed=9)
+
+    def with_other_test(ours: Pictures, other: Pictures) -> Pictures:
+        test = (ours.split == "test")[:, None]
+        mixed = {
+            name: np.where(test, 5 * other.profiles[name], profile)
+            for name, profile in ours.profiles.items()
+        }
+        return replace(ours, profiles=mixed)
+
+    changed = rates_of(
+        with_other_test(benign, other_benign), with_other_test(attacks, other_attacks)
+    )
+    for split, same in (("val", True), ("test", False)):
+        left, right = (frame[frame["split"] == split] for frame in (rates, changed))
+        assert left.equals(right) is same
+    fits = [
+        fit_slice(
+            pictures.in_split("train"),
+            pictures.in_split("val"),
+            slice_name="conv4_1",
+            variant="standardised",
+            people=np.arange(PEOPLE),
+            settings=SETTINGS,
+            seeds=[0],
+        ).calibration.thresholds
+        for pictures in (benign, with_other_test(benign, other_benign))
+    ]
+    assert np.array_equal(*fits)
+
+
+def table(rows: list[tuple]) -> pd.DataFrame:
+    columns = ["slice", "variant", "target", "attacker", "benign_target", "benign_other"]
+    return pd.DataFrame(rows, columns=[*columns, "impersonation"])
+
+
+def test_the_reported_pair_has_no_say_in_its_choice() -> None:
+    pairs = [("a", "b"), ("a", "c"), ("d", "b"), ("d", "e")]
+    rates = table(
+        [("conv1_1", "standardised", *pair, 0.9, 1.0, 0.5) for pair in pairs]
+        + [("conv2_1", "standardised", *pair, 0.9, 1.0, 0.4) for pair in pairs]
+    )
+    shared = (rates["target"] == "a") | (rates["attacker"] == "b")
+    assert left_out(rates, target="a", attacker="b")[
+        ["target", "attacker"]
+    ].drop_duplicates().to_numpy().tolist() == [["d", "e"]]
+    before = choose_without(rates, target="a", attacker="b", **FAIR)
+    tempting = rates.copy()
+    tempting.loc[shared & (tempting["slice"] == "conv2_1"), "impersonation"] = 1.0
+    assert choose_without(tempting, target="a", attacker="b", **FAIR) == before
+    assert before.slice == "conv1_1"
+    # The same temptation decides where it may: for the pair it does not concern.
+    assert choose(tempting, **FAIR).slice == "conv2_1"
+
+
+def test_a_lone_pair_is_chosen_for_on_benign_pictures() -> None:
+    rates = table(
+        [
+            ("conv1_1", "standardised", "a", "b", 0.8, 1.0, 1.0),
+            ("conv2_1", "standardised", "a", "b", 0.9, 1.0, 0.0),
+        ]
+    )
+    chosen = choose_without(rates, target="a", attacker="b", **FAIR)
+    assert (chosen.slice, chosen.pairs) == ("conv2_1", 0)
+
+
+def test_detectors_that_turn_honest_people_away_come_last() -> None:
+    rates = table(
+        [
+            ("conv1_1", "raw", "a", "b", 0.6, 1.0, 1.0),
+            ("conv2_1", "standardised", "a", "b", 0.8, 0.95, 0.7),
+        ]
+    )
+    assert choose(rates, **FAIR).slice == "conv2_1"
+    assert choose(rates.iloc[:1], **FAIR).slice == "conv1_1"
+    with pytest.raises(ValueError, match="nothing to choose"):
+        choose(rates.iloc[:0], **FAIR)
+
+
+def test_rates_by_hand() -> None:
+    benign, attacks = made_up()
+    fitted = fit_slice(
+        benign.in_split("train"),
+        benign.in_split("val"),
+        slice_name="conv4_1",
+        variant="standardised",
+        people=np.array([0, 1]),
+        settings=SETTINGS,
+        seeds=[4],
+    )
+    test, attacked = benign.in_split("test"), attacks.in_split("test")
+    row = pair_rates(fitted, test, attacked, [(1, 4)], tuned=[False]).iloc[0]
+    detector = ProfileDetector("standardised", 0.005, 100, 4).fit(
+        benign.in_split("train").profiles["conv4_1"], benign.in_split("train").identity == 1
+    )
+    says = detector.predict(test.profiles["conv4_1"])
+    theirs = (attacked.target == 1) & (attacked.identity == 4) & (attacked.prediction == 1)
+    assert row["benign_target"] == says[test.identity == 1].mean()
+    assert row["benign_other"] == 1 - says[test.identity != 1].mean()
+    assert row["impersonation_n"] == theirs.sum() > 0
+    assert row["impersonation"] == 1 - detector.predict(attacked.profiles["conv4_1"][theirs]).mean()
+
+
+def test_scores_and_flags_use_the_predicted_person() -> None:
+    benign, attacks = made_up()
+    fitted = fit_slice(
+        benign.in_split("train"),
+        benign.in_split("val"),
+        slice_name="conv4_1",
+        variant="standardised",
+        people=np.arange(PEOPLE),
+        settings=SETTINGS,
+        seeds=[0, 1, 2],
+    )
+    test, attacked = benign.in_split("test"), attacks.in_split("test")
+    success, failed = (
+        attacked.where(attacked.impersonating),
+        attacked.where(~attacked.impersonating),
+    )
+    scores = {"influence": fitted.scores}
+    points = operating_points(
+        scores,
+        validation=benign.in_split("val"),
+        benign=test,
+        impersonations=success,
+        bootstrap=50,
+        seed=0,
+    )
+    assert points["auc"].min() > 0.98
+    assert (points["auc_low"] <= points["auc"]).all()
+    assert (points["fpr"] < 0.3).all()
+    assert (points["tpr_n"] == len(success)).all()
+    curve = roc_table(scores, test, success)
+    assert curve[["fpr", "tpr"]].iloc[[0, -1]].to_numpy().tolist() == [[0, 0], [1, 1]]
+    flags = controls_table(
+        {"influence": lambda pictures: fitted.flagged(pictures, tuned=True)},
+        {"benign": test, "failed_attacks": failed, "impersonations": success},
+    ).set_index("control")
+    assert flags.loc["impersonations", "flag_rate"] > 0.9
+    assert flags.loc["benign", "flag_rate"] < 0.3
+    # A failed attack is seen as its wearer, whose profile it has here.
+    assert flags.loc["failed_attacks", "flag_rate"] < 0.6
+    assert flags.loc["benign", "n"] == len(test)
+    assert flags.loc["benign", "flag_rate_low"] <= flags.loc["benign", "flag_rate"]
+
+
+def test_layers_table_has_the_columns_that_others_read() -> None:
+    benign, attacks = made_up()
+    layers = layers_table(
+        rates_of(benign, attacks),
+        sizes=dict.fromkeys(benign.profiles, 12),
+        quantity="logit",
+        seeds=2,
+    )
+    contract = (
+        "slice paper_index size quantity variant benign_target benign_other impersonation "
+        "balanced_accuracy auc seeds"
+    )
+    assert set(contract.split()) <= set(layers.columns)
+    assert len(layers) == 3 * 4
+    best = layers.loc[layers["balanced_accuracy"].idxmax()]
+    assert best["slice"] == "conv4_1"
+    # Two targets of ten validation pictures each, attacked by two people each.
+    assert best["benign_target_n"] == 20
+    assert 0 <= best["impersonation_low"] <= best["impersonation"] <= best["impersonation_high"]
+
+
+def test_distances_of_known_geometry() -> None:
+    generator = np.random.default_rng(0)
+    spread = np.array([1.0, 10.0])
+    identity = np.repeat([0, 1], 4000)
+    centres = np.array([[0.0, 0.0], [3.0, 40.0]])
+    values = centres[identity] + spread * generator.normal(size=(8000, 2))
+    expected = {"euclidean": np.hypot(3, 40), "standardised": 5.0, "mahalanobis": 5.0}
+    for metric, distance in expected.items():
+        fitted = CharacteristicProfiles(metric).fit(values, identity)
+        assert np.allclose(fitted.centres, [values[:4000].mean(0), values[4000:].mean(0)])
+        assert fitted.between()[0, 1] == pytest.approx(distance, rel=0.05)
+        assert fitted.distances(fitted.centres[:1])[0, 0] == pytest.approx(0, abs=1e-9)
+        assert fitted.distances(np.zeros((0, 2))).shape == (0, 2)
+
+
+def test_mahalanobis_survives_dead_and_doubled_filters() -> None:
+    benign, _ = made_up()
+    values = benign.profiles["conv4_1"]
+    values = np.hstack([values, values, np.zeros((len(values), 3))])
+    distances = CharacteristicProfiles("mahalanobis").fit(values, benign.identity).distances(values)
+    assert np.isfinite(distances).all()
+    assert (distances.argmin(axis=1) == benign.identity).mean() > 0.95
+
+
+def test_distances_table_shows_where_the_attack_is_seen() -> None:
+    benign, attacks = made_up()
+    found = distances_table(benign, attacks, slices=["conv4_1", "fc7"]).set_index(
+        ["slice", "metric"]
+    )
+    near = found.loc[("fc7", "euclidean")]
+    far = found.loc[("conv4_1", "euclidean")]
+    assert far["auc"] > 0.95
+    assert near["auc"] == pytest.approx(0.5, abs=0.2)
+    assert far["within_mean"] < far["impersonation_mean"]
+    assert far["within_mean"] < far["between_mean"]

@@ -1,0 +1,236 @@
+"""The stages influence and detection, by hand on small files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from glassguard.cli import main
+from glassguard.recognizer.network import SLICES, FaceRecognizer
+from glassguard.recognizer.weights import write_recognizer
+
+PEOPLE = [f"person_{k}" for k in range(5)]
+PAIRS = [(0, 1), (0, 2), (3, 4)]
+EYES = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y")
+OPTIONS = (
+    "layers",
+    "best_layer",
+    "table1",
+    "roc",
+    "controls",
+    "distances",
+    "distance_matrix",
+    "histograms",
+    "summary",
+)
+
+
+def write_manifest(path: Path, identity: np.ndarray, split: np.ndarray) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            "image_id": [f"i{k:04d}" for k in range(len(identity))],
+            "identity": np.array(PEOPLE)[identity],
+            "split": split,
+            "source": "made up",
+            "sha256": "0",
+            "width": 32,
+            "height": 32,
+            **dict.fromkeys(EYES, 10.0),
+            "aligned_by": "test",
+        }
+    )
+    frame.to_csv(path, index=False)
+    return frame
+
+
+def write_profiles(path: Path, ids: list[str], centre: np.ndarray, prediction: np.ndarray) -> None:
+    generator = np.random.default_rng(len(ids))
+    centres = np.random.default_rng(5).normal(0, 3, (len(PEOPLE), 8))
+    profiles = {
+        name: (
+            generator.normal(size=(len(ids), 8))
+            + (centres[centre] if name == "conv4_2" else centres[prediction])
+        ).astype(np.float32)
+        for name in ("conv3_2", "conv4_2", "fc7")
+    }
+    np.savez(
+        path,
+        allow_pickle=False,
+        **profiles,
+        ids=np.array(ids),
+        prediction=prediction.astype(np.int64),
+        confidence=np.full(len(ids), 0.9, dtype=np.float32),
+        identities=np.array(PEOPLE),
+        quantity=np.array("logit"),
+    )
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> list[str]:
+    """Command line of ``glassguard detection`` over made-up profiles; attacks show at conv4_2."""
+    identity = np.repeat(np.arange(len(PEOPLE)), 30)
+    split = np.tile(np.repeat(["train", "val", "test"], [14, 8, 8]), len(PEOPLE))
+    manifest = write_manifest(tmp_path / "manifest.csv", identity, split)
+    write_profiles(tmp_path / "benign.npz", manifest["image_id"].tolist(), identity, identity)
+    target, attacker = (np.repeat(column, 8) for column in np.array(PAIRS).T)
+    prediction = np.where(np.arange(len(target)) % 8 == 7, attacker, target)
+    names = np.array(PEOPLE)
+    examples = pd.DataFrame(
+        {
+            "example_id": [f"g{k:05d}" for k in range(len(target))],
+            "image_id": "i0000",
+            "split": np.tile(np.repeat(["val", "test"], 4), len(PAIRS)),
+            "attacker": names[attacker],
+            "target": names[target],
+            "goal": "impersonation",
+            "prediction": names[prediction],
+        }
+    )
+    examples.to_csv(tmp_path / "examples.csv", index=False)
+    write_profiles(tmp_path / "attack.npz", examples["example_id"].tolist(), attacker, prediction)
+    rows = np.flatnonzero(split != "train")
+    for kind in ("plain", "random"):
+        control = pd.DataFrame(
+            {
+                "example_id": [f"{kind}_{k}" for k in range(len(rows))],
+                "image_id": manifest["image_id"][rows].to_numpy(),
+                "split": split[rows],
+                "identity": names[identity[rows]],
+            }
+        )
+        control.to_csv(tmp_path / f"{kind}.csv", index=False)
+        write_profiles(
+            tmp_path / f"{kind}.npz", control["example_id"].tolist(), identity[rows], identity[rows]
+        )
+    config = {"seed": 3, "detector": {"variants": ["raw", "standardised"], "seeds": 4}}
+    config["detector"] |= {"sweep_seeds": 2, "bootstrap": 50}
+    (tmp_path / "detection.yaml").write_text(yaml.safe_dump(config))
+    given = {
+        "config": "detection.yaml",
+        "manifest": "manifest.csv",
+        "examples": "examples.csv",
+        "benign": "benign.npz",
+        "attack": "attack.npz",
+        "plain": "plain.npz",
+        "plain-examples": "plain.csv",
+        "random": "random.npz",
+        "random-examples": "random.csv",
+    }
+    written = {name.replace("_", "-"): f"out/{name}" for name in OPTIONS}
+    return [
+        "detection",
+        *(
+            part
+            for name, file in (given | written).items()
+            for part in (f"--{name}", str(tmp_path / file))
+        ),
+    ]
+
+
+def test_detection_writes_the_contract_and_repeats(study: list[str], tmp_path: Path) -> None:
+    assert main([*study, "--record", str(tmp_path / "record.json")]) == 0
+    out = tmp_path / "out"
+    first = {path.name: path.read_bytes() for path in sorted(out.iterdir())}
+    assert sorted(first) == sorted(OPTIONS)
+    best = json.loads(first["best_layer"])
+    assert best["slice"] == "conv4_2"
+    assert best["paper_index"] == 12
+    table = pd.read_csv(out / "table1")
+    assert list(table.columns[:3]) == ["target", "attacker", "benign_target"]
+    assert len(table) == len(PAIRS)
+    assert (table["slice"] == "conv4_2").all()
+    assert (table["impersonation_n"] == 3).all()
+    assert (table["seeds"] == 4).all()
+    assert table["impersonation"].mean() > 0.9
+    summary = json.loads(first["summary"])
+    assert list(summary["tpr_at_fpr"]) == ["0.01", "0.05", "0.0991"]
+    assert {"plain_frames", "random_frames", "failed_attacks"} <= set(summary["flag_rate"])
+    assert summary["auc"] > 0.95
+    assert summary["source_setting"]["slice"] == "conv3_2"
+    # At conv3_2 the made-up impersonation is the target's own profile: nothing to be seen.
+    assert summary["source_setting"]["impersonation"] < 0.5
+    assert json.loads((tmp_path / "record.json").read_text())["metrics"]["slice"] == "conv4_2"
+    matrix = pd.read_csv(out / "distance_matrix")
+    assert len(matrix) == 3 * len(PEOPLE) ** 2
+    shares = pd.read_csv(out / "histograms").groupby(["metric", "group"])["share"].sum()
+    assert np.allclose(shares, 1)
+    assert main(study) == 0
+    assert first == {path.name: path.read_bytes() for path in sorted(out.iterdir())}
+
+
+def test_profiles_of_other_pictures_are_refused(
+    study: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples = pd.read_csv(tmp_path / "examples.csv")
+    examples.iloc[::-1].to_csv(tmp_path / "examples.csv", index=False)
+    assert main(study) == 2
+    assert "attack.npz: its rows are not those of" in capsys.readouterr().err
+
+
+def test_dodging_counts_whoever_is_seen_instead(study: list[str], tmp_path: Path) -> None:
+    examples = pd.read_csv(tmp_path / "examples.csv")
+    examples.assign(goal="dodging", target="").to_csv(tmp_path / "examples.csv", index=False)
+    assert main(study) == 0
+    table = pd.read_csv(tmp_path / "out" / "table1")
+    assert table["target"].tolist() == [PEOPLE[target] for target, _ in PAIRS]
+
+
+@pytest.fixture
+def recognizer(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    network = FaceRecognizer(
+        identities=5, image_size=32, width=1 / 16, hidden=8, mean=(127.5,) * 3, scale=127.5
+    )
+    write_recognizer(tmp_path / "recognizer.safetensors", network, PEOPLE)
+    return tmp_path / "recognizer.safetensors"
+
+
+def influence_arguments(tmp_path: Path, recognizer: Path) -> list[str]:
+    settings = {"influence": {"quantity": "comparative", "batch_size": 3}}
+    (tmp_path / "influence.yaml").write_text(yaml.safe_dump(settings))
+    files = {
+        "config": tmp_path / "influence.yaml",
+        "images": tmp_path / "images.npy",
+        "ids": tmp_path / "manifest.csv",
+        "recognizer": recognizer,
+        "profiles": tmp_path / "profiles.npz",
+    }
+    return [
+        "influence",
+        *(str(part) for name, file in files.items() for part in (f"--{name}", file)),
+    ]
+
+
+def test_influence_stage_is_byte_identical(tmp_path: Path, recognizer: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    write_manifest(tmp_path / "manifest.csv", np.arange(7) % 5, np.repeat("test", 7))
+    arguments = influence_arguments(tmp_path, recognizer)
+    assert main(arguments) == 0
+    first = (tmp_path / "profiles.npz").read_bytes()
+    with np.load(tmp_path / "profiles.npz", allow_pickle=False) as file:
+        assert tuple(file)[: len(SLICES)] == SLICES
+        assert all(file[name].dtype == np.float32 for name in SLICES)
+        assert file["conv5_3"].shape == (7, 32)
+        assert file["ids"].tolist() == [f"i{k:04d}" for k in range(7)]
+        assert file["identities"].tolist() == PEOPLE
+        assert file["prediction"].dtype == np.int64
+        assert str(file["quantity"]) == "comparative"
+    assert main(arguments) == 0
+    assert (tmp_path / "profiles.npz").read_bytes() == first
+
+
+def test_influence_refuses_pictures_that_do_not_fit(
+    tmp_path: Path, recognizer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_manifest(tmp_path / "manifest.csv", np.arange(5), np.repeat("test", 5))
+    np.save(tmp_path / "images.npy", np.zeros((4, 32, 32, 3), dtype=np.uint8))
+    assert main(influence_arguments(tmp_path, recognizer)) == 2
+    assert "5 rows for 4 pictures" in capsys.readouterr().err
+    np.save(tmp_path / "images.npy", np.zeros((5, 64, 64, 3), dtype=np.uint8))
+    assert main(influence_arguments(tmp_path, recognizer)) == 2
+    assert "takes 32x32" in capsys.readouterr().err
