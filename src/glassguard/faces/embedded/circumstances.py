@@ -71,9 +71,9 @@ class Styling:
 class Camera:
     """What the lens and the file do to the picture."""
 
-    blur: float = between(0.15, 0.85)  # standard deviation, pixels at 96 x 96
-    noise: float = between(0.004, 0.018)  # standard deviation on the 0-1 scale
-    quality: float = between(55.0, 95.0)  # of the JPEG
+    blur: float = between(0.15, 0.65)  # standard deviation, pixels at 96 x 96
+    noise: float = between(0.004, 0.014)  # standard deviation on the 0-1 scale
+    quality: float = between(62.0, 95.0)  # of the JPEG
 
 
 @dataclass(frozen=True)
