@@ -28,7 +28,7 @@ def test_wilson_of_nothing_is_not_a_number() -> None:
 
 
 def test_wilson_refuses_more_successes_than_trials() -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="must not be greater"):
         wilson_interval(3, 2)
 
 
