@@ -58,5 +58,5 @@ def test_other_arrays_are_refused(tmp_path, array):
 def test_json_round_trip_and_no_nan(tmp_path):
     files.write_json({"goodness": 0.5, "name": "Zoë"}, tmp_path / "a.json")
     assert files.read_json(tmp_path / "a.json") == {"goodness": 0.5, "name": "Zoë"}
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="JSON"):
         files.write_json({"goodness": float("nan")}, tmp_path / "b.json")

@@ -10,7 +10,7 @@ import io
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp")
 """Endings by which files of :data:`FORMATS` are usually named, lower case."""
 
@@ -22,6 +22,8 @@ BYTES_PER_PIXEL = 8
 
 NEUTRAL = (128, 128, 128)
 """Grey behind transparent pixels: the least contrast to faces of any brightness."""
+
+Image.init()  # registers the decoders once, since pictures are opened on several threads
 
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
