@@ -17,12 +17,12 @@ rule attack_shard:
         benchmark_of("attack_{attack}_{scatteritem}")
     conda:
         "../../environment.yml"
-    params:
-        shard=shard,
-        shards=STUDY.attack_shards,
     threads: lambda wildcards: STUDY.attacks[wildcards.attack].threads
     resources:
         mem_mb=2000,
+    params:
+        shard=shard,
+        shards=STUDY.attack_shards,
     shell:
         "glassguard attack_shard --config {input.config} --images {input.images} "
         "--manifest {input.manifest} --recognizer {input.recognizer} --shard {params.shard} "
@@ -73,11 +73,11 @@ rule controls:
         benchmark_of("controls_{control}")
     conda:
         "../../environment.yml"
-    params:
-        kind=lambda wildcards: CONTROLS[wildcards.control],
-    threads: 1
+    threads: STUDY.controls.threads
     resources:
         mem_mb=2000,
+    params:
+        kind=lambda wildcards: CONTROLS[wildcards.control],
     shell:
         "glassguard controls --config {input.config} --kind {params.kind} "
         "--images {input.images} --manifest {input.manifest} --recognizer {input.recognizer} "

@@ -19,7 +19,9 @@ except InputError as error:
 
 # Jobs find the command line even where the environment is not activated.
 os.environ.update(
-    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    PATH=os.pathsep.join(
+        [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    ),
     # Large blocks go back to the system late: training spends its time on sums, not on page faults.
     MALLOC_MMAP_THRESHOLD_="1073741824",
     MALLOC_TRIM_THRESHOLD_="4294967296",
@@ -96,6 +98,12 @@ PRETRAINING_PICTURES = {
     part: result(f"data/{part}" if OWN_PICTURES else f"backbone/pool_{part}")
     for part in ("images.npy", "manifest.csv")
 }
+# A pool of photographs must not show the study's people or pictures; drawn people never do.
+STUDY_PICTURES = (
+    [result("data/images.npy"), result("data/manifest.csv")]
+    if STUDY.backbone.pool is not None
+    else []
+)
 if STUDY.backbone.weights is not None:
     BACKBONE_JOBS = ["import_backbone"]
 elif OWN_PICTURES:
@@ -107,7 +115,11 @@ SCIENCE_RECORDS = [
     record("data"),
     *map(record, BACKBONE_JOBS),
     record("recognizer"),
-    *[item for a in ATTACKS for item in gather.attack(record(f"attack_{a}_{{scatteritem}}"))],
+    *[
+        item
+        for a in ATTACKS
+        for item in gather.attack(record(f"attack_{a}_{{scatteritem}}"))
+    ],
     *[record(f"attack_{attack}") for attack in ATTACKS],
     *[record(f"controls_{control}") for control in CONTROLS],
     *[record(f"influence_{name}") for name in ("benign", *ATTACKS, *CONTROLS)],

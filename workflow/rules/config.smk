@@ -12,10 +12,10 @@ rule write_config:
         log_of("config_{slice}"),
     conda:
         "../../environment.yml"
-    params:
-        values=lambda wildcards: json.dumps(SLICES[wildcards.slice]),
     threads: 1
     resources:
         mem_mb=200,
+    params:
+        values=lambda wildcards: json.dumps(SLICES[wildcards.slice]),
     shell:
         "glassguard write-config --values {params.values:q} --output {output} > {log} 2>&1"

@@ -17,11 +17,11 @@ rule data:
         benchmark_of("data")
     conda:
         "../../environment.yml"
-    params:
-        pictures=inventory(getattr(STUDY.data, "root", None)),
     threads: 1
     resources:
         mem_mb=2000,
+    params:
+        pictures=inventory(getattr(STUDY.data, "root", None)),
     shell:
         "glassguard data --config {input.config} --images {output.images} "
         "--manifest {output.manifest} --rejected {output.rejected} --record {output.record} "
@@ -31,7 +31,7 @@ rule data:
 rule pool:
     input:
         config=slice_of("pool"),
-        study_manifest=result("data/manifest.csv"),
+        study=STUDY_PICTURES,
         detector=getattr(STUDY.data, "detector", None) or [],
         sources=sources("pool"),
     output:
@@ -45,12 +45,18 @@ rule pool:
         benchmark_of("pool")
     conda:
         "../../environment.yml"
-    params:
-        pictures=inventory(STUDY.backbone.pool),
     threads: 1
     resources:
         mem_mb=2000,
+    params:
+        pictures=inventory(STUDY.backbone.pool),
+        study=lambda wildcards, input: " ".join(
+            f"{option} {file}"
+            for option, file in zip(
+                ["--study-images", "--study-manifest"], input.study
+            )
+        ),
     shell:
-        "glassguard pool --config {input.config} --study-manifest {input.study_manifest} "
+        "glassguard pool --config {input.config} {params.study} "
         "--images {output.images} --manifest {output.manifest} --rejected {output.rejected} "
         "--record {output.record} > {log} 2>&1"

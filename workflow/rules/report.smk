@@ -7,12 +7,12 @@ rule figures:
         records=SCIENCE_RECORDS,
         sources=sources("figures"),
     output:
-        svg=report(
-            figures("svg"),
-            category="Figures",
-            caption="../report/figure.rst",
-        ),
+        svg=[
+            report(path, category="Figures", caption=f"../report/{name}.rst")
+            for name, path in zip(FIGURES, figures("svg"))
+        ],
         png=figures("png"),
+        captions=result("figures/captions.json"),
         record=record("figures"),
     log:
         log_of("figures"),
@@ -23,6 +23,39 @@ rule figures:
     threads: 1
     resources:
         mem_mb=2000,
+    params:
+        results=lambda wildcards, output: Path(output.captions).parents[1],
+        figures=lambda wildcards, output: Path(output.captions).parent,
     shell:
-        "glassguard figures --config {input.config} "
-        "> {log} 2>&1"
+        "glassguard figures --config {input.config} --results {params.results} "
+        "--figures {params.figures} --record {output.record} > {log} 2>&1"
+
+
+rule report:
+    input:
+        config=slice_of("report"),
+        records=SCIENCE_RECORDS,
+        figures=record("figures"),
+        sources=sources("report"),
+    output:
+        summary=result("summary.json"),
+        page=report(
+            result("report.html"), category="Report", caption="../report/report.rst"
+        ),
+        timings=result("timings.csv"),
+        record=record("report"),
+    log:
+        log_of("report"),
+    benchmark:
+        benchmark_of("report")
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        results=lambda wildcards, output: Path(output.summary).parent,
+    shell:
+        "glassguard report --config {input.config} --results {params.results} "
+        "--summary {output.summary} --page {output.page} --timings {output.timings} "
+        "--record {output.record} > {log} 2>&1"

@@ -46,12 +46,12 @@ rule grid_shard:
         benchmark_of("grid_{scatteritem}")
     conda:
         "../../environment.yml"
-    params:
-        shard=shard,
-        shards=STUDY.saliency.grid.shards,
     threads: STUDY.saliency.threads
     resources:
         mem_mb=2000,
+    params:
+        shard=shard,
+        shards=STUDY.saliency.grid.shards,
     shell:
         "glassguard grid_shard --config {input.config} --manifest {input.manifest} "
         "--images {input.images} --maps {input.maps} --examples {input.examples} "

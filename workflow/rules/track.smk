@@ -20,11 +20,11 @@ rule track:
         benchmark_of("track")
     conda:
         "../../environment.yml"
-    params:
-        results=result(""),
     threads: 1
     resources:
         mem_mb=1000,
+    params:
+        results=lambda wildcards, output: Path(output.done).parents[1],
     shell:
         "glassguard track --config {input.config} --records {input.records} "
         "{input.report_records} --results {params.results} --done {output.done} "
