@@ -1,0 +1,282 @@
+"""The stages ``data`` and ``pool`` from end to end, on pictures that the tests make."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from glassguard.configuration.slices import DataSlice, PoolSlice
+from glassguard.errors import InputError
+from glassguard.faces.alignment import common_pose
+from glassguard.faces.folder import check_folder, find_pictures, same_person_key
+from glassguard.faces.manifest import COLUMNS
+from glassguard.stages import data, pool
+from glassguard.stages.files import read_images, read_manifest
+
+NAMES = ("anna", "Bo_Ek", "cid", "dora")
+
+
+def scene(*seed: int) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    coarse = generator.integers(30, 220, (12, 10, 3), dtype=np.uint8)
+    return cv2.resize(coarse, (100, 120), interpolation=cv2.INTER_CUBIC)
+
+
+def save(path: Path, picture: np.ndarray, quality: int = 95) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+@pytest.fixture
+def people(tmp_path) -> Path:
+    root = tmp_path / "people"
+    for person, name in enumerate(NAMES):
+        for number in range(10):
+            save(root / name / f"{number}.jpg", scene(person, number))
+    return root
+
+
+def run_data(root: Path, out: Path, **keys) -> tuple[dict, np.ndarray, pd.DataFrame, pd.Series]:
+    out.mkdir(exist_ok=True)
+    section = {"source": "folder", "root": root, "image_size": 64, "minimum_images": 6} | keys
+    config = DataSlice.model_validate({"seed": 1, "data": section})
+    paths = out / "images.npy", out / "manifest.csv", out / "rejected.csv"
+    metrics = data.run(config, images=paths[0], manifest=paths[1], rejected=paths[2])
+    reasons = pd.read_csv(paths[2], keep_default_na=False).set_index("source").reason
+    return metrics, read_images(paths[0]), read_manifest(paths[1]), reasons
+
+
+def run_pool(root: Path | None, out: Path, study: Path, **keys):
+    out.mkdir(exist_ok=True)
+    pretraining = {"identities": None, "images_per_identity": None, "minimum_images": 4} | keys
+    config = PoolSlice.model_validate(
+        {
+            "seed": 1,
+            "data": {"source": "folder", "root": study, "image_size": 64},
+            "backbone": {"pool": root, "pretraining": pretraining},
+        }
+    )
+    metrics = pool.run(
+        config,
+        images=out / "images.npy",
+        manifest=out / "manifest.csv",
+        rejected=out / "rejected.csv",
+        study_manifest=study / "manifest.csv",
+        study_images=study / "images.npy",
+    )
+    reasons = pd.read_csv(out / "rejected.csv", keep_default_na=False).set_index("source").reason
+    return metrics, read_images(out / "images.npy"), read_manifest(out / "manifest.csv"), reasons
+
+
+def test_a_clean_folder_is_used_whole(people, tmp_path):
+    metrics, images, manifest, reasons = run_data(people, tmp_path / "out")
+    assert tuple(manifest.columns) == COLUMNS
+    assert images.shape == (40, 64, 64, 3)
+    assert len(manifest) == 40
+    assert manifest.image_id.is_unique
+    assert manifest.identity.unique().tolist() == sorted(NAMES)
+    assert manifest.split.value_counts().to_dict() == {"train": 24, "val": 8, "test": 8}
+    assert set(manifest.aligned_by) == {"crop"}
+    eyes = manifest[["left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y"]]
+    np.testing.assert_allclose(eyes, np.tile(common_pose(64)[:2].ravel(), (40, 1)), atol=1e-3)
+    assert reasons.empty
+    assert metrics["pictures"] == 40
+    assert metrics["people"] == 4
+
+
+def test_each_unusable_file_is_listed_with_its_reason(people, tmp_path):
+    (people / "anna" / "empty.jpg").write_bytes(b"")
+    (people / "anna" / "page.jpg").write_text("<html>")
+    (people / "cid" / "cut.jpg").write_bytes((people / "cid" / "1.jpg").read_bytes()[:900])
+    save(people / "cid" / "large.jpg", np.zeros((300, 300, 3), np.uint8))
+    (people / "copy.jpg").write_bytes((people / "cid" / "1.jpg").read_bytes())
+    (people / "dora" / "zz_copy.jpg").write_bytes((people / "dora" / "3.jpg").read_bytes())
+    (people / "few").mkdir()
+    save(people / "few" / "one.jpg", scene(9, 9))
+    (people / "anna" / ".hidden.jpg").write_bytes(b"")
+    (people / "dora" / "padding.jpg").write_bytes(bytes(8 * 20_000 + 1))
+    metrics, images, manifest, reasons = run_data(people, tmp_path / "out", maximum_pixels=20_000)
+    assert len(images) == len(manifest) == 40
+    assert reasons.to_dict() == {
+        "anna/empty.jpg": "empty file",
+        "anna/page.jpg": "not a JPEG, PNG, WebP or BMP picture",
+        "cid/cut.jpg": reasons["cid/cut.jpg"],
+        "cid/large.jpg": "300×300: more than 20000 pixels",
+        "copy.jpg": "not in a person's folder",
+        "dora/padding.jpg": "file too large for a picture of 20000 pixels",
+        "dora/zz_copy.jpg": "the same file as dora/3.jpg",
+        "few/one.jpg": "person has 1 usable picture(s), fewer than data.minimum_images=6",
+    }
+    assert reasons["cid/cut.jpg"].startswith("damaged picture")
+    assert metrics["rejected"] == 8
+
+
+def test_a_picture_under_two_names_is_used_under_neither(people, tmp_path):
+    (people / "dora" / "x.jpg").write_bytes((people / "anna" / "2.jpg").read_bytes())
+    save(people / "cid" / "y.jpg", scene(1, 4), quality=85)
+    _, _, manifest, reasons = run_data(people, tmp_path / "out")
+    assert reasons["dora/x.jpg"] == reasons["anna/2.jpg"] == "the same file under anna and dora"
+    assert reasons["cid/y.jpg"] == "the same photograph as Bo_Ek/4.jpg, of another person"
+    assert reasons["Bo_Ek/4.jpg"] == "the same photograph as cid/y.jpg, of another person"
+    assert len(manifest) == 38
+
+
+def test_near_duplicates_lie_on_one_side(people, tmp_path):
+    for number in range(5):
+        save(people / "anna" / f"again_{number}.jpg", scene(0, number), quality=80)
+    metrics, _, manifest, _ = run_data(people, tmp_path / "out")
+    split = manifest.set_index("source").split
+    for number in range(5):
+        assert split[f"anna/{number}.jpg"] == split[f"anna/again_{number}.jpg"]
+    assert metrics["near_duplicates"] == 5
+
+
+def test_the_limits_choose_people_and_pictures(people, tmp_path):
+    for number in range(10, 13):
+        save(people / "cid" / f"{number}.jpg", scene(2, number))
+    save(people / "few" / "0.jpg", scene(8, 8))
+    _, _, manifest, reasons = run_data(
+        people, tmp_path / "out", identities=4, images_per_identity=8
+    )
+    assert manifest.groupby("identity").size().to_dict() == dict.fromkeys(NAMES, 8)
+    assert reasons["few/0.jpg"] == "person beyond data.identities=4"
+    assert (reasons == "beyond data.images_per_identity=8").sum() == 2 * 3 + 5
+
+
+def test_the_files_are_the_same_again_and_with_more_workers(people, tmp_path, monkeypatch):
+    run_data(people, tmp_path / "one")
+    monkeypatch.setattr("glassguard.stages.aligned_faces.WORKERS", 5)
+    run_data(people, tmp_path / "two")
+    for name in ("images.npy", "manifest.csv", "rejected.csv"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_links_are_followed_inside_the_root_only(people, tmp_path):
+    outside = tmp_path / "outside"
+    save(outside / "secret.jpg", scene(5, 5))
+    save(people / "anna" / "deep" / "er" / "10.jpg", scene(0, 10))
+    (people / "anna" / "leak.jpg").symlink_to(outside / "secret.jpg")
+    (people / "anna" / "gone.jpg").symlink_to(outside / "absent.jpg")
+    (people / "anna" / "loop").symlink_to(people / "anna")
+    (people / "eve").symlink_to(outside)
+    (people / "anna" / "inside.jpg").symlink_to(people / "anna" / "deep" / "er" / "10.jpg")
+    found = find_pictures(people, key="data.root")
+    assert dict(found.rejected) == {
+        "anna/leak.jpg": "link that leads out of the folder",
+        "anna/gone.jpg": "broken link",
+        "anna/loop": "link to a folder",
+        "eve": "link that leads out of the folder",
+    }
+    names = [path.relative_to(people / "anna").as_posix() for path in found.people["anna"]]
+    assert names[-2:] == ["deep/er/10.jpg", "inside.jpg"]
+    assert "eve" not in found.people
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda root: None, "no such folder"),
+        (lambda root: root.write_text(""), "is not a folder"),
+        (lambda root: root.mkdir(), "holds no folders"),
+        (lambda root: (root / "anna").mkdir(parents=True), "no pictures"),
+    ],
+)
+def test_an_unusable_folder_is_named_with_its_key(tmp_path, make, problem):
+    make(tmp_path / "root")
+    with pytest.raises(InputError, match=f"data.root: .*root: .*{problem}"):
+        check_folder(tmp_path / "root", key="data.root")
+    with pytest.raises(InputError, match=problem):
+        run_data(tmp_path / "root", tmp_path / "out")
+
+
+def test_too_few_people_are_bad_input_with_the_commonest_reason(people, tmp_path):
+    with pytest.raises(InputError, match=r"data\.root.* 0 people .* most often: person has 10"):
+        run_data(people, tmp_path / "out", minimum_images=11)
+
+
+@pytest.mark.parametrize("content", [None, b"no model"])
+def test_a_detector_that_cannot_be_used_is_bad_input(people, tmp_path, content):
+    path = tmp_path / "detector.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"data\.detector: .*detector\.onnx"):
+        run_data(people, tmp_path / "out", detector=path)
+
+
+def test_a_pool_leaves_out_people_and_pictures_of_the_study(people, tmp_path):
+    study = tmp_path / "study"
+    run_data(people, study)
+    root = tmp_path / "pool"
+    for person in range(3):
+        for number in range(12):
+            save(root / f"p{person}" / f"{number}.jpg", scene(50 + person, number))
+    for number in range(12):
+        save(root / "bo ek" / f"{number}.jpg", scene(60, number))
+    (root / "p0" / "same.jpg").write_bytes((people / "anna" / "0.jpg").read_bytes())
+    save(root / "p1" / "alike.jpg", scene(2, 3), quality=85)
+    metrics, images, manifest, reasons = run_pool(root, tmp_path / "out", study)
+    assert manifest.identity.unique().tolist() == ["p0", "p1", "p2"]
+    assert images.shape == (36, 64, 64, 3)
+    assert manifest.split.value_counts().to_dict() == {"train": 33, "val": 3}
+    assert reasons["p0/same.jpg"] == "the same file is in the study"
+    assert reasons["p1/alike.jpg"] == "the same photograph is in the study"
+    assert reasons["bo ek/4.jpg"] == "person is in the study"
+    assert metrics["rejected"] == 14
+    assert metrics["people"] == 3
+
+    _, _, manifest, _ = run_pool(
+        root, tmp_path / "less", study, identities=2, images_per_identity=5
+    )
+    assert manifest.groupby("identity").size().to_dict() == {"p0": 5, "p1": 5}
+
+
+@pytest.mark.parametrize("name", ["tom hardy", "TOM_HARDY", "Tom-Hardy", "Tom.Hardy"])
+def test_spellings_of_one_name_are_one_person(name):
+    assert same_person_key(name) == same_person_key("Tom_Hardy") != same_person_key("Tom_Harding")
+
+
+def test_drawn_study_and_pool_share_nobody(tmp_path):
+    section = {"source": "embedded", "identities": 4, "images_per_identity": 8, "image_size": 64}
+    names = ("images.npy", "manifest.csv", "rejected.csv")
+    for out in ("study", "again", "pool"):
+        (tmp_path / out).mkdir()
+    for out in ("study", "again"):
+        paths = [tmp_path / out / name for name in names]
+        config = DataSlice.model_validate({"seed": 5, "data": section})
+        metrics = data.run(config, images=paths[0], manifest=paths[1], rejected=paths[2])
+    assert metrics["people"] == 4
+    for name in names:
+        assert (tmp_path / "study" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    pretraining = {"identities": 2, "images_per_identity": 6, "minimum_images": 4}
+    config = PoolSlice.model_validate(
+        {
+            "seed": 5,
+            "data": section,
+            "backbone": {"pool": None, "pretraining": pretraining},
+        }
+    )
+    paths = [tmp_path / "pool" / name for name in names]
+    pool.run(config, images=paths[0], manifest=paths[1], rejected=paths[2])
+    study, others = read_manifest(tmp_path / "study/manifest.csv"), read_manifest(paths[1])
+    assert study.source[12] == "drawn:person_001/4"
+    assert others.identity.unique().tolist() == ["other_000", "other_001"]
+    assert others.split.value_counts().to_dict() == {"train": 10, "val": 2}
+    assert not set(study.sha256) & set(others.sha256)
+    assert (study.left_eye_x < study.right_eye_x).all()
+    images = read_images(paths[0])
+    assert images.shape == (12, 64, 64, 3)
+    assert not np.array_equal(images[0], images[6])
+
+
+def test_drawing_in_several_processes_changes_nothing(tmp_path, monkeypatch):
+    section = {"source": "embedded", "identities": 4, "images_per_identity": 8, "image_size": 32}
+    config = DataSlice.model_validate({"seed": 5, "data": section})
+    contents = []
+    for limit in (1000, 1):
+        monkeypatch.setattr("glassguard.stages.aligned_faces._DRAWN_IN_ONE_PROCESS", limit)
+        paths = [tmp_path / name for name in ("images.npy", "manifest.csv", "rejected.csv")]
+        data.run(config, images=paths[0], manifest=paths[1], rejected=paths[2])
+        contents.append([path.read_bytes() for path in paths])
+    assert contents[0] == contents[1]
