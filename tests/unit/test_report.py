@@ -70,8 +70,15 @@ def with_interval(row, name, successes, n):
 def write_results(root: Path) -> None:
     generator = np.random.default_rng(0)
     for folder in (
-        "data", "recognizer", "attacks/glasses", "detection", "saliency", "influence/benign",
-        "influence/glasses", "tracking/outbox", "benchmarks",
+        "data",
+        "recognizer",
+        "attacks/glasses",
+        "detection",
+        "saliency",
+        "influence/benign",
+        "influence/glasses",
+        "tracking/outbox",
+        "benchmarks",
     ):
         (root / folder).mkdir(parents=True)
 
@@ -83,9 +90,18 @@ def write_results(root: Path) -> None:
 
     manifest = [
         {
-            "image_id": f"{name}-{split}-{index}", "identity": name, "split": split, "source": "",
-            "sha256": "", "width": SIDE, "height": SIDE, "left_eye_x": 9, "left_eye_y": 12,
-            "right_eye_x": 22, "right_eye_y": 12, "aligned_by": "drawn",
+            "image_id": f"{name}-{split}-{index}",
+            "identity": name,
+            "split": split,
+            "source": "",
+            "sha256": "",
+            "width": SIDE,
+            "height": SIDE,
+            "left_eye_x": 9,
+            "left_eye_y": 12,
+            "right_eye_x": 22,
+            "right_eye_y": 12,
+            "aligned_by": "drawn",
         }
         for name, split, index in itertools.product(PEOPLE, ("train", "val", "test"), range(3))
     ]
@@ -97,8 +113,13 @@ def write_results(root: Path) -> None:
     table(
         "recognizer/history.csv",
         [
-            {"epoch": e, "train_loss": 1 / e, "train_accuracy": 1 - 0.3 / e, "val_loss": 1.2 / e,
-             "val_accuracy": 1 - 0.4 / e}
+            {
+                "epoch": e,
+                "train_loss": 1 / e,
+                "train_accuracy": 1 - 0.3 / e,
+                "val_loss": 1.2 / e,
+                "val_accuracy": 1 - 0.4 / e,
+            }
             for e in range(1, 6)
         ],
     )
@@ -109,13 +130,20 @@ def write_results(root: Path) -> None:
             examples.append(
                 {
                     "example_id": f"g{len(examples):05d}",
-                    "image_id": f"{attacker}-{split}-{index}", "split": split,
-                    "attacker": attacker, "target": target, "goal": "impersonation",
-                    "iterations": 20 * (index + 1), "gradients": 60,
+                    "image_id": f"{attacker}-{split}-{index}",
+                    "split": split,
+                    "attacker": attacker,
+                    "target": target,
+                    "goal": "impersonation",
+                    "iterations": 20 * (index + 1),
+                    "gradients": 60,
                     "initial_prediction": attacker,
-                    "prediction": target if success else attacker, "confidence_true": 0.1,
-                    "confidence_target": 0.95 if success else 0.2, "success": success,
-                    "success_jpeg": index > 1, "frame_area": 0.067,
+                    "prediction": target if success else attacker,
+                    "confidence_true": 0.1,
+                    "confidence_target": 0.95 if success else 0.2,
+                    "success": success,
+                    "success_jpeg": index > 1,
+                    "frame_area": 0.067,
                 }
             )
     table("attacks/glasses/examples.csv", examples)
@@ -132,12 +160,19 @@ def write_results(root: Path) -> None:
 
     layers = []
     for slice_name, variant in itertools.product(SLICES, ("raw", "standardised_tuned")):
-        row = {"slice": slice_name, "paper_index": paper_index(slice_name), "size": 8,
-               "quantity": "logit", "variant": variant}
+        row = {
+            "slice": slice_name,
+            "paper_index": paper_index(slice_name),
+            "size": 8,
+            "quantity": "logit",
+            "variant": variant,
+        }
         for name in ("benign_target", "benign_other", "impersonation"):
             row = with_interval(row, name, 3, 4)
             row = with_interval(row, f"test_{name}", 2, 4)
-        layers.append(row | {"balanced_accuracy": generator.uniform(0.5, 1), "auc": 0.9, "seeds": 10})
+        layers.append(
+            row | {"balanced_accuracy": generator.uniform(0.5, 1), "auc": 0.9, "seeds": 10}
+        )
     table("detection/layers.csv", layers)
     best = {"slice": "conv4_3", "paper_index": 14, "size": 8, "chosen_on": "val", "score": 0.9}
     (root / "detection/best_layer.json").write_text(json.dumps(best))
@@ -157,16 +192,30 @@ def write_results(root: Path) -> None:
     table(
         "detection/controls.csv",
         [
-            {"detector": "influence", "control": control, "flag_rate": 0.25, "n": 12,
-             "flag_rate_low": 0.1, "flag_rate_high": 0.5}
+            {
+                "detector": detector,
+                "control": control,
+                "flag_rate": 0.25,
+                "n": 12,
+                "flag_rate_low": 0.1,
+                "flag_rate_high": 0.5,
+            }
+            for detector in ("influence", "influence@0.0991")
             for control in ("plain_frames", "random_frames", "failed_attacks")
         ],
     )
     table(
         "detection/histograms.csv",
         [
-            {"slice": "conv4_3", "metric": metric, "group": group, "lower": x, "upper": x + 1,
-             "count": 3, "share": 0.25}
+            {
+                "slice": "conv4_3",
+                "metric": metric,
+                "group": group,
+                "lower": x,
+                "upper": x + 1,
+                "count": 3,
+                "share": 0.25,
+            }
             for metric, group, x in itertools.product(
                 ("euclidean", "flag_score"), ("within", "impersonation"), range(4)
             )
@@ -175,28 +224,65 @@ def write_results(root: Path) -> None:
     table(
         "detection/distance_matrix.csv",
         [
-            {"slice": "conv4_3", "metric": "euclidean", "identity": a, "other": b,
-             "distance": float(a != b)}
+            {
+                "slice": "conv4_3",
+                "metric": "euclidean",
+                "identity": a,
+                "other": b,
+                "distance": float(a != b),
+            }
             for a, b in itertools.product(PEOPLE, PEOPLE)
         ],
     )
     detection = {
-        "slice": "conv4_3", "variant": "standardised_tuned", "auc": 0.987,
+        "slice": "conv4_3",
+        "variant": "standardised_tuned",
+        "auc": 0.987,
         "pairs": [{"target": "ann", "attacker": "007"}],
         "tpr_at_fpr": {"0.01": 0.5, "0.05": 0.75, "0.0991": 1.0},
-        "flag_rate": {"plain_frames": 0.25, "random_frames": 0.25, "failed_attacks": 0.25},
+        "flag_rate": {"plain_frames": 0.25, "random_frames": 0.25, "failed_attacks": None},
+        "detectors": [
+            {
+                "detector": detector,
+                "wanted_fpr": wanted,
+                "threshold": 1.0,
+                "fpr": 0.0,
+                "fpr_n": 12,
+                "fpr_low": 0.0,
+                "fpr_high": 0.3,
+                "tpr": 0.5,
+                "tpr_n": 8,
+                "tpr_low": 0.2,
+                "tpr_high": 0.8,
+                "auc": auc,
+                "auc_low": auc,
+                "auc_high": auc,
+            }
+            for detector, auc in (("influence", 0.987), ("softmax_confidence", None))
+            for wanted in (0.01, 0.05, 0.0991)
+        ],
     }
     (root / "detection/summary.json").write_text(json.dumps(detection))
 
     grid = [
-        {"mu": mu, "mu_as": "quantile", "n": n, "phi": phi, "fill": fill, "ac_clean_real": 0.9,
-         "ac_adv_real": 0.7, "ac_adv_target": 0.1, "goodness": generator.uniform(0.5, 0.9),
-         "n_clean": 12, "n_adv": 12}
+        {
+            "mu": mu,
+            "mu_as": "quantile",
+            "n": n,
+            "phi": phi,
+            "fill": fill,
+            "ac_clean_real": 0.9,
+            "ac_adv_real": 0.7,
+            "ac_adv_target": 0.1,
+            "goodness": generator.uniform(0.5, 0.9),
+            "n_clean": 12,
+            "n_adv": 12,
+        }
         for mu, n, phi, fill in itertools.product((0.9, 0.98), (0, 8), (0, 80), ("zero", "telea"))
     ]
     table("saliency/grid.csv", grid)
     top = max(grid, key=lambda row: row["goodness"])
-    chosen = {name: top for name in ("clean", "adversarial_correct", "adversarial_success", "goodness")}
+    chosen = dict.fromkeys(("clean", "adversarial_correct", "adversarial_success", "goodness"), top)
     chosen |= {"by_fill": {"zero": grid[0], "telea": grid[1]}, "source_setting": grid[0]}
     chosen |= {"network_passes": 1234, "network_passes_naive": 56789, "n_clean": 12, "n_adv": 12}
     (root / "saliency/best.json").write_text(json.dumps(chosen))
@@ -204,8 +290,12 @@ def write_results(root: Path) -> None:
     for defence, threshold in itertools.product(
         ("none", "saliency", "saliency_source", "oracle", "random"), (None, 0.8)
     ):
-        row = {"attack": "glasses", "defence": defence, "fill": "" if defence == "none" else "zero",
-               "threshold": threshold}
+        row = {
+            "attack": "glasses",
+            "defence": defence,
+            "fill": "" if defence == "none" else "zero",
+            "threshold": threshold,
+        }
         hits = 8 if defence == "none" else 1
         row = with_interval(row, "adversarial_success", hits, 12)
         for name in RATES[1:]:
@@ -214,28 +304,40 @@ def write_results(root: Path) -> None:
             row |= {"mask_iou": 0.4, "mask_iou_n": 12, "mask_iou_low": 0.3, "mask_iou_high": 0.5}
         evaluation.append(row)
     for defence, threshold in itertools.product(("none", "saliency"), np.linspace(0, 1, 11)):
-        thresholds.append({"defence": defence, "fill": "zero", "threshold": threshold}
-                          | {name: 1 - threshold for name in RATES})
+        thresholds.append(
+            {"defence": defence, "fill": "zero", "threshold": threshold}
+            | dict.fromkeys(RATES, 1 - threshold)
+        )
     table("saliency/evaluation.csv", evaluation)
     table("saliency/threshold_curve.csv", thresholds)
     count = 5
     masks = generator.random((count, SIDE, SIDE)) > 0.7
     np.savez(
         root / "saliency/masks.npz",
-        images=pictures(count), filled=pictures(count),
+        images=pictures(count),
+        filled=pictures(count),
         saliency=generator.random((count, SIDE, SIDE), dtype=np.float32),
-        thresholded=masks, closed=masks, filtered=masks,
+        thresholded=masks,
+        closed=masks,
+        filtered=masks,
         worked=np.array([True, True, True, False, False]),
-        prediction_before=np.array(["ann"] * count), prediction_after=np.array(["007"] * count),
+        prediction_before=np.array(["ann"] * count),
+        prediction_after=np.array(["007"] * count),
     )
     for job, stage, start, end in (
-        ("data", "data", 1000.0, 1010.0), ("attack_0", "attack_shard", 1005.0, 1020.0),
-        ("detection", "detection", 1100.0, 1130.0), ("report", "report", 5000.0, 6000.0),
+        ("data", "data", 1000.0, 1010.0),
+        ("attack_0", "attack_shard", 1005.0, 1020.0),
+        ("detection", "detection", 1100.0, 1130.0),
+        ("report", "report", 5000.0, 6000.0),
     ):
         record = {"stage": stage, "started": start, "ended": end, "params": {}, "metrics": {}}
         (root / f"tracking/outbox/{job}.json").write_text(json.dumps(record))
-    (root / "benchmarks/data.tsv").write_text("s\th:m:s\tmax_rss\tcpu_time\n10.5\t0:00:10\t321.5\t9.75\n")
-    (root / "benchmarks/quick.tsv").write_text("s\th:m:s\tmax_rss\tcpu_time\n0.2\t0:00:00\tNA\tNA\n")
+    (root / "benchmarks/data.tsv").write_text(
+        "s\th:m:s\tmax_rss\tcpu_time\n10.5\t0:00:10\t321.5\t9.75\n"
+    )
+    (root / "benchmarks/quick.tsv").write_text(
+        "s\th:m:s\tmax_rss\tcpu_time\n0.2\t0:00:00\tNA\tNA\n"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +392,9 @@ def test_captions_do_not_need_heavy_packages():
         "import sys, glassguard.report.captions; "
         "print([name for name in ('matplotlib', 'torch', 'pandas') if name in sys.modules])"
     )
-    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    printed = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert printed.stdout.strip() == "[]"
 
 
@@ -312,6 +416,9 @@ def test_summary_has_the_keys_of_the_contract(results):
     assert (attack["n"], attack["success"], attack["still_correct"]) == (12, 8 / 12, 4 / 12)
     assert attack["validation"]["n"] == 12
     assert summary["detection"]["flag_rate"]["plain_frames"] == 0.25
+    assert summary["detection"]["flag_rate_high"]["plain_frames"] == 0.5
+    assert summary["detection"]["tpr_at_fpr_n"] == {"0.01": 8, "0.05": 8, "0.0991": 8}
+    assert summary["detection"]["pairs"][0]["impersonation_n"] == 2
     saliency = summary["saliency"]
     assert set(saliency["best"]) == {"mu", "mu_as", "n", "phi", "fill", "goodness"}
     assert saliency["source_setting"]["fill"] == "zero"
@@ -324,8 +431,14 @@ def test_summary_has_the_keys_of_the_contract(results):
 
 def test_attack_rates_without_a_test_split_give_no_rate():
     examples = pd.DataFrame(
-        {"split": ["val"], "attacker": ["a"], "target": ["b"], "prediction": ["b"],
-         "success": [True], "success_jpeg": [False]}
+        {
+            "split": ["val"],
+            "attacker": ["a"],
+            "target": ["b"],
+            "prediction": ["b"],
+            "success": [True],
+            "success_jpeg": [False],
+        }
     )
     rates = attack_rates(examples)
     assert rates["n"] == 0

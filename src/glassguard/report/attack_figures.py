@@ -151,9 +151,7 @@ def sampled_pairs(examples: pd.DataFrame, count: int) -> pd.DataFrame:
     return pd.concat([new_targets, rest]).head(count)
 
 
-def profiles(
-    groups: Sequence[tuple[str, np.ndarray, np.ndarray]], *, slice_name: str
-) -> Figure:
+def profiles(groups: Sequence[tuple[str, np.ndarray, np.ndarray]], *, slice_name: str) -> Figure:
     """Influence profiles of targets against those of their impersonations (Study I, Fig. 6).
 
     Args:

@@ -13,8 +13,8 @@ CAPTIONS: dict[str, str] = {
     ),
     "recognizer_training": (
         "Training of the fully connected layers over {epochs} epochs on {train} training "
-        "pictures; {validation} validation pictures. Study S prints {source_train:.1%} and "
-        "{source_validation:.1%}."
+        "pictures; {validation} validation pictures. Study S prints {source_train} and "
+        "{source_validation}."
     ),
     "attack_confidence": (
         "Undefended attacks on the test split (n = {n}, of which {successes} succeeded). Left: "
@@ -58,11 +58,11 @@ CAPTIONS: dict[str, str] = {
         "fill {fill}. Top: one attacked test picture. Below: {shown} test pictures, evenly drawn "
         "from those that fooled the recognizer and on which the mask worked (the answer became the "
         "attacker's own name) or failed, with the answer below each. Over the whole test split it "
-        "worked on {undone:.1%} (n = {examples} attacked pictures)."
+        "worked on {undone} (n = {examples} attacked pictures)."
     ),
     "saliency_grid": (
-        "Goodness on the validation split (n = {adversarial} attacked, {clean} clean pictures) for fill {fill} and \u03bc as "
-        "{mu_as}, one panel for each \u03c6; the best combination is framed."
+        "Goodness on the validation split (n = {adversarial} attacked, {clean} clean pictures) "
+        "for fill {fill} and \u03bc as {mu_as}, one panel for each \u03c6; the best combination is framed."
     ),
     "saliency_evaluation": (
         "Test split before and after the defence (n = {adversarial} attacked, {clean} clean "

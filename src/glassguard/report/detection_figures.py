@@ -39,7 +39,9 @@ def layers(table: pd.DataFrame, *, chosen: str) -> Figure:
     """
     figure = new_figure(height=3.1)
     axes = figure.subplots()
-    slices = table.drop_duplicates("slice").sort_values("paper_index", kind="stable")["slice"].tolist()
+    slices = (
+        table.drop_duplicates("slice").sort_values("paper_index", kind="stable")["slice"].tolist()
+    )
     position = {name: index for index, name in enumerate(slices)}
     for index, (variant, rows) in enumerate(table.groupby("variant", sort=False)):
         means = rows.groupby("slice", sort=False)["balanced_accuracy"].mean()
@@ -52,8 +54,13 @@ def layers(table: pd.DataFrame, *, chosen: str) -> Figure:
         )
     axes.axvline(position[chosen], color=INK, linewidth=0.8, linestyle=":")
     axes.annotate(
-        "chosen", (position[chosen], 1.0), xycoords=("data", "axes fraction"), xytext=(3, -2),
-        textcoords="offset points", va="top", fontsize=7.5,
+        "chosen",
+        (position[chosen], 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(3, -2),
+        textcoords="offset points",
+        va="top",
+        fontsize=7.5,
     )
     axes.set_xticks(range(len(slices)), slices, rotation=45, ha="right")
     axes.set_ylabel("balanced accuracy")
@@ -84,13 +91,20 @@ def table1(table: pd.DataFrame) -> Figure:
         if np.isfinite(rate).any():
             axes.axvline(float(np.nanmean(rate)), color=OURS, linewidth=0.8, linestyle=":")
         axes.plot(
-            [getattr(pair, column) for pair in sources], theirs, "s", markerfacecolor="white",
-            color=SOURCE, markersize=4.5,
+            [getattr(pair, column) for pair in sources],
+            theirs,
+            "s",
+            markerfacecolor="white",
+            color=SOURCE,
+            markersize=4.5,
         )
         axes.axhline(count - 0.1, color="#bbbbbb", linewidth=0.6)
         axes.set_title(title)
         rate_axis(axes, "x")
-    labels = [f"{spelt(str(a))} → {spelt(str(t))}" for a, t in zip(table["attacker"], table["target"], strict=True)]
+    labels = [
+        f"{spelt(str(a))} → {spelt(str(t))}"
+        for a, t in zip(table["attacker"], table["target"], strict=True)
+    ]
     labels += [f"{pair.attacker} → {pair.target}, Study I" for pair in sources]
     panels[0].set_yticks([*ours, *theirs], labels, fontsize=6.5)
     panels[0].set_ylim(theirs[-1] + 0.7, -0.7)
@@ -142,7 +156,7 @@ def distance_matrix(table: pd.DataFrame, *, metric: str = "euclidean") -> Figure
     names = rows["identity"].drop_duplicates().tolist()
     # Rows come in the order of people on both sides.
     distances = rows["distance"].to_numpy().reshape(len(names), len(names))
-    figure = new_figure(height=5.6, width=6.4)
+    figure = new_figure(height=6.2)
     axes = figure.subplots()
     image = axes.imshow(distances, cmap=SEQUENTIAL)
     ticks = range(len(names))
@@ -164,7 +178,7 @@ def roc(table: pd.DataFrame, *, first: str, most: int = 7) -> Figure:
         first: the detector that is the study's; drawn first.
         most: how many detectors are drawn.
     """
-    figure = new_figure(height=4.4, width=5.6)
+    figure = new_figure(height=4.4)
     axes = figure.subplots()
     inset = axes.inset_axes((0.42, 0.1, 0.56, 0.46))
     names = table["detector"].drop_duplicates().tolist()
@@ -187,4 +201,3 @@ def roc(table: pd.DataFrame, *, first: str, most: int = 7) -> Figure:
         inset.axvline(mark, color=SOURCE, linewidth=0.7, linestyle=":")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
-

@@ -12,6 +12,14 @@ from glassguard.report.tables import Table, percent
 
 TEMPLATE = "page.html.jinja"
 
+KINDS = {
+    "benign": "benign test pictures",
+    "plain_frames": "benign pictures with plain frames",
+    "random_frames": "benign pictures with frames of random texture",
+    "failed_attacks": "attacks that failed",
+}
+"""What is counted as flagged, in words."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -111,18 +119,19 @@ def headline(
                 f"adversarial eyeglasses ({name}) over {attack['pairs']} pairs succeed; "
                 f"{percent(attack['still_correct'])} are still recognized as the attacker."
             )
+    area = "" if detection["auc"] is None else f"; area under the curve {detection['auc']:.3f}"
     flagged = ", ".join(
-        f"{percent(value)} of the {kind.replace('_', ' ')}"
+        f"{percent(value)} of the {KINDS.get(kind, kind.replace('_', ' '))}"
         for kind, value in detection["flag_rate"].items()
-        if value is not None
+        if value is not None and kind != "impersonations"
     )
     sentences += [
         f"Detectors on influence profiles (most often at {detection['slice']}, "
-        f"{detection['variant'].replace('_', ' ')}) reject {percent(means['impersonation'])} of the "
-        f"successful impersonations, accept {percent(means['benign_target'])} of the targets' own "
-        f"pictures and reject {percent(means['benign_other'])} of other people's (means over "
-        f"pairs); area under the curve {detection['auc']:.3f}.",
-        f"The same detectors flag {flagged}.",
+        f"{detection['variant'].replace('_', ' ')}) reject {percent(means['impersonation'])} of "
+        f"the successful impersonations, accept {percent(means['benign_target'])} of the targets' "
+        f"own pictures and reject {percent(means['benign_other'])} of other people's (means over "
+        f"pairs){area}.",
+        f"As controls, the same detectors flag {flagged}.",
         f"The saliency mask ({summary['saliency']['best']['fill'].replace('_', ' ')} fill) takes "
         f"the attacks' success from {percent(before['adversarial_success'])} to "
         f"{percent(after['adversarial_success'])} and attacked pictures recognized from "

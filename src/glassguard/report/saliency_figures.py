@@ -114,7 +114,9 @@ def saliency_grid(grid: pd.DataFrame, best: Mapping[str, object]) -> Figure:
     for axes, phi in zip(panels.ravel(), phis, strict=False):
         table = rows[rows["phi"] == phi].pivot_table(index="n", columns="mu", values="goodness")
         values = table.to_numpy()
-        image = axes.imshow(values, cmap=SEQUENTIAL, vmin=low, vmax=high, aspect="auto", origin="lower")
+        image = axes.imshow(
+            values, cmap=SEQUENTIAL, vmin=low, vmax=high, aspect="auto", origin="lower"
+        )
         axes.set_xticks(range(table.shape[1]), [f"{mu:g}" for mu in table.columns], rotation=90)
         axes.set_yticks(range(table.shape[0]), [str(n) for n in table.index])
         axes.set_title(f"φ = {phi}")
@@ -122,7 +124,12 @@ def saliency_grid(grid: pd.DataFrame, best: Mapping[str, object]) -> Figure:
             for (row, column), value in np.ndenumerate(values):
                 light = high > low and (value - low) / (high - low) < 0.55
                 axes.text(
-                    column, row, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=6,
+                    column,
+                    row,
+                    f"{value:.2f}".lstrip("0"),
+                    ha="center",
+                    va="center",
+                    fontsize=6,
                     color="white" if light else "black",
                 )
         if phi == best["phi"]:
@@ -162,15 +169,22 @@ def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
         for index, defence in enumerate(defences):
             row = evaluation[at & (evaluation["defence"] == defence)].iloc[0]
             values = np.array([row[name] for name in RATES], dtype=float)
-            ends = np.array([[row[f"{name}_low"], row[f"{name}_high"]] for name in RATES], dtype=float)
+            ends = np.array(
+                [[row[f"{name}_low"], row[f"{name}_high"]] for name in RATES], dtype=float
+            )
             centres = np.arange(len(RATES)) + (index - (len(defences) - 1) / 2) * width
             shown = np.isfinite(values)
             if defence == "none":
                 shown[list(RATES).index("defence_success")] = False
             axes.bar(
-                centres[shown], values[shown], width * 0.92,
+                centres[shown],
+                values[shown],
+                width * 0.92,
                 color="#c9c9c9" if defence == "none" else COLOURS[(index - 1) % len(COLOURS)],
-                edgecolor="white", linewidth=0.4, hatch=HATCHES[index], label=DEFENCES[defence],
+                edgecolor="white",
+                linewidth=0.4,
+                hatch=HATCHES[index],
+                label=DEFENCES[defence],
             )
             axes.vlines(centres[shown], ends[shown, 0], ends[shown, 1], color=INK, linewidth=0.8)
             printed = {
@@ -182,17 +196,24 @@ def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
                 value = getattr(printed, name, None)
                 if value is not None:
                     axes.plot(
-                        [centre - width / 2, centre + width / 2], [value, value],
-                        color="white", linewidth=3.2, solid_capstyle="butt",
+                        [centre - width / 2, centre + width / 2],
+                        [value, value],
+                        color="white",
+                        linewidth=3.2,
+                        solid_capstyle="butt",
                     )
                     axes.plot(
-                        [centre - width / 2, centre + width / 2], [value, value],
-                        color=SOURCE, linewidth=1.8, solid_capstyle="butt",
+                        [centre - width / 2, centre + width / 2],
+                        [value, value],
+                        color=SOURCE,
+                        linewidth=1.8,
+                        solid_capstyle="butt",
                     )
         axes.set_xticks(range(len(RATES)), list(RATES.values()))
         axes.tick_params(axis="x", length=0)
         axes.set_title(
-            "every answer counts" if free else f"answers below {threshold:g} are rejected", loc="left"
+            "every answer counts" if free else f"answers below {threshold:g} are rejected",
+            loc="left",
         )
         rate_axis(axes)
         axes.set_ylim(0, 1.02)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -51,7 +51,8 @@ RC: dict[str, Any] = {
 @contextmanager
 def drawing() -> Iterator[None]:
     """The house style while a figure is made and saved; nothing outside changes."""
-    with mpl.rc_context({**mpl.rcParamsDefault, "backend": "agg", **RC}):
+    look: dict[Any, Any] = dict(mpl.rcParamsDefault)
+    with mpl.rc_context(look | {"backend": "agg"} | RC):
         yield
 
 
@@ -69,7 +70,7 @@ def series(position: int) -> dict[str, Any]:
     }
 
 
-def rate_axis(axes: Axes, which: str = "y") -> None:
+def rate_axis(axes: Axes, which: Literal["x", "y"] = "y") -> None:
     """An axis for rates: 0 to 1 with a faint grid."""
     (axes.set_ylim if which == "y" else axes.set_xlim)(-0.02, 1.02)
     axes.grid(axis=which)

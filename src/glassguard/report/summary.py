@@ -17,6 +17,10 @@ EVALUATION_RATES = (
     "mask_iou",
     "mask_recall",
 )
+PAIR_RATES = ("benign_target", "benign_other", "impersonation")
+DETECTOR = "influence"
+"""The study's own detector among those of ``controls.csv`` and ``roc.csv``."""
+
 CONTROL_DEFENCES = ("saliency_source", "oracle", "random")
 
 
@@ -29,6 +33,8 @@ def summarise(
     recognizer: Mapping[str, Any],
     attacks: Mapping[str, pd.DataFrame],
     detection: Mapping[str, Any],
+    pairs: pd.DataFrame,
+    controls: pd.DataFrame,
     best_masks: Mapping[str, Any],
     evaluation: pd.DataFrame,
 ) -> dict[str, Any]:
@@ -42,6 +48,8 @@ def summarise(
         recognizer: ``recognizer/metrics.json``.
         attacks: per attack its ``examples.csv``.
         detection: ``detection/summary.json``.
+        pairs: ``detection/table1.csv``.
+        controls: ``detection/controls.csv``.
         best_masks: ``saliency/best.json``.
         evaluation: ``saliency/evaluation.csv``.
 
@@ -58,7 +66,7 @@ def summarise(
         "wall_s": round(covered_seconds(intervals), 1),
         "recognizer": accuracies(recognizer),
         "attacks": {name: attack_rates(table) for name, table in attacks.items()},
-        "detection": dict(detection),
+        "detection": detection_rates(detection, pairs, controls),
         "saliency": {
             "best": {key: best[key] for key in ("mu", "mu_as", "n", "phi", "fill", "goodness")},
             "source_setting": best_masks["source_setting"],
@@ -122,6 +130,40 @@ def _attack_rates(rows: pd.DataFrame) -> dict[str, float]:
         **rate("success_jpeg", int(rows["success_jpeg"].astype(bool).sum()), n),
         **rate("still_correct", int((rows["prediction"] == rows["attacker"]).sum()), n),
     }
+
+
+def detection_rates(
+    detection: Mapping[str, Any], pairs: pd.DataFrame, controls: pd.DataFrame
+) -> dict[str, Any]:
+    """The headline of the detection with n and intervals beside its rates.
+
+    Args:
+        detection: ``detection/summary.json``.
+        pairs: ``detection/table1.csv``.
+        controls: ``detection/controls.csv``.
+    """
+    found = dict(detection)
+    rates = [f"{name}{end}" for name in PAIR_RATES for end in ("", "_n", "_low", "_high")]
+    columns = ["target", "attacker", "slice", "variant", *rates]
+    found["pairs"] = [
+        {name: _known(value) for name, value in row.items()}
+        for row in pairs[columns].to_dict("records")
+    ]
+    points = [row for row in detection["detectors"] if row["detector"] == DETECTOR]
+    own = controls[controls["detector"] == DETECTOR]
+    for end in ("n", "low", "high"):
+        found[f"tpr_at_fpr_{end}"] = {f"{row['wanted_fpr']:g}": row[f"tpr_{end}"] for row in points}
+        column = "n" if end == "n" else f"flag_rate_{end}"
+        found[f"flag_rate_{end}"] = {
+            str(name): _known(value)
+            for name, value in zip(own["control"], own[column], strict=True)
+        }
+    return found
+
+
+def _known(value: Any) -> Any:
+    """``None`` in place of NaN, which JSON does not have."""
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def evaluation_rates(evaluation: pd.DataFrame) -> dict[str, dict[str, Any]]:

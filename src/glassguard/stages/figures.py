@@ -19,6 +19,8 @@ from glassguard.report import (
 )
 from glassguard.report.captions import CAPTIONS, FIGURES
 from glassguard.report.style import DOTS_PER_INCH, drawing
+from glassguard.report.summary import DETECTOR
+from glassguard.report.tables import percent
 from glassguard.stages.files import (
     read_examples,
     read_images,
@@ -30,7 +32,6 @@ from glassguard.stages.files import (
 
 EXAMPLE_COLUMNS = 6
 PROFILE_TARGETS = 3
-DETECTOR = "influence"
 
 Drawn = tuple[Figure, dict[str, Any]]
 
@@ -55,9 +56,7 @@ def run(config: ReportSlice, *, results: Path, figures: Path) -> dict[str, float
             figure, numbers = drawers[name]()
             captions[name] = CAPTIONS[name].format(**numbers)
             figure.savefig(figures / f"{name}.svg", metadata={"Date": None})
-            figure.savefig(
-                figures / f"{name}.png", dpi=DOTS_PER_INCH, metadata={"Software": None}
-            )
+            figure.savefig(figures / f"{name}.png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     write_json(captions, figures / "captions.json")
     return {"figures": len(FIGURES)}
 
@@ -104,8 +103,8 @@ class _Study:
             "epochs": len(history),
             "train": int(counts["train"]),
             "validation": int(counts["val"]),
-            "source_train": sources_figures.RECOGNIZER.train_accuracy,
-            "source_validation": sources_figures.RECOGNIZER.validation_accuracy,
+            "source_train": percent(sources_figures.RECOGNIZER.train_accuracy),
+            "source_validation": percent(sources_figures.RECOGNIZER.validation_accuracy),
         }
 
     def attack_confidence(self) -> Drawn:
@@ -185,7 +184,7 @@ class _Study:
         return saliency_figures.saliency_steps(examples), {
             **self.best_mask,
             "shown": len(examples["worked"]),
-            "undone": evaluation["defence_success"],
+            "undone": percent(evaluation["defence_success"]),
             "examples": int(evaluation["defence_success_n"]),
         }
 

@@ -12,6 +12,7 @@ from glassguard.configuration.slices import ReportSlice
 from glassguard.errors import InputError
 from glassguard.report import tables
 from glassguard.report.captions import FIGURES
+from glassguard.report.detection_figures import TABLE_1_RATES
 from glassguard.report.page import Picture, Section, headline, render
 from glassguard.report.summary import summarise
 from glassguard.report.summary import timings as timings_of
@@ -58,6 +59,7 @@ def run(
     best_layer = read_json(results / "detection" / "best_layer.json")
     detection = read_json(results / "detection" / "summary.json")
     pairs = read_table(results / "detection" / "table1.csv")
+    controls = read_table(results / "detection" / "controls.csv")
     best_masks = read_json(results / "saliency" / "best.json")
     numbers = summarise(
         experiment=study.experiment,
@@ -67,6 +69,8 @@ def run(
         recognizer=read_json(results / "recognizer" / "metrics.json"),
         attacks=attacks,
         detection=detection,
+        pairs=pairs,
+        controls=controls,
         best_masks=best_masks,
         evaluation=read_table(results / "saliency" / "evaluation.csv"),
     )
@@ -97,7 +101,7 @@ def run(
                 tables.pairs_table(pairs),
                 tables.variants_table(layers, chosen=best_layer["slice"]),
                 tables.operating_table(detection),
-                tables.controls_table(read_table(results / "detection" / "controls.csv")),
+                tables.controls_table(controls),
             ),
             _some(
                 pictures,
@@ -127,7 +131,7 @@ def run(
             ),
         ),
     )
-    means = {name: float(pairs[name].mean()) for name in tables.TABLE_1_RATES}
+    means = {name: float(pairs[name].mean()) for name in TABLE_1_RATES}
     page.write_text(
         render(
             summary=numbers,
@@ -140,7 +144,11 @@ def run(
         ),
         encoding="utf-8",
     )
-    return {"wall_s": numbers["wall_s"], "jobs_timed": len(times), "page_bytes": page.stat().st_size}
+    return {
+        "wall_s": numbers["wall_s"],
+        "jobs_timed": len(times),
+        "page_bytes": page.stat().st_size,
+    }
 
 
 def _intervals(outbox: Path) -> list[tuple[float, float]]:

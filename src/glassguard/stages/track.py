@@ -8,14 +8,25 @@ import yaml
 from glassguard.configuration.slices import TrackSlice
 from glassguard.progress import track
 from glassguard.stages.files import read_json, read_table, write_json
-from glassguard.tracking.records import Artifact, Point, Record, grid_points, parse_record, stage_run
+from glassguard.tracking.records import (
+    Artifact,
+    Point,
+    Record,
+    grid_points,
+    parse_record,
+    stage_run,
+)
 
 ARTIFACTS: dict[str, tuple[str, ...]] = {
     "data": ("data/manifest.csv", "data/rejected.csv"),
     "pool": ("backbone/pool_manifest.csv", "backbone/pool_rejected.csv"),
     "pretrain": ("backbone/metrics.json",),
     "import_backbone": ("backbone/metrics.json",),
-    "recognizer": ("recognizer/metrics.json", "recognizer/history.csv", "recognizer/predictions.csv"),
+    "recognizer": (
+        "recognizer/metrics.json",
+        "recognizer/history.csv",
+        "recognizer/predictions.csv",
+    ),
     "attack": ("attacks/{name}/examples.csv",),
     "detection": ("detection/*.csv", "detection/*.json"),
     "grid": ("saliency/grid.csv", "saliency/best.json"),
@@ -28,7 +39,9 @@ ARTIFACTS: dict[str, tuple[str, ...]] = {
 GRID_RUNS = 40
 
 
-def run(config: TrackSlice, *, records: list[Path], results: Path, done: Path) -> dict[str, float | int | str]:
+def run(
+    config: TrackSlice, *, records: list[Path], results: Path, done: Path
+) -> dict[str, float | int | str]:
     """Upsert the runs of one experiment.
 
     Args:
@@ -47,17 +60,25 @@ def run(config: TrackSlice, *, records: list[Path], results: Path, done: Path) -
     # MLflow takes a second or two to import, which a study without tracking should not pay.
     from glassguard.tracking.mlflow_store import MlflowStore
 
-    parsed = [parse_record(path.stem, read_json(path)) for path in sorted(records, key=lambda path: path.stem)]
+    parsed = [
+        parse_record(path.stem, read_json(path))
+        for path in sorted(records, key=lambda path: path.stem)
+    ]
     runs = [
         stage_run(record, artifacts=_artifacts(record, results), points=_points(record, results))
         for record in track(parsed, description="tracking: reading records")
     ]
     summary = results / "summary.json"
     headline = read_json(summary) if summary.exists() else {}
-    config_texts = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((results / "config").glob("*.yaml"))}
+    config_texts = {
+        path.stem: yaml.safe_load(path.read_text())
+        for path in sorted((results / "config").glob("*.yaml"))
+    }
     study = config_texts.get("report", {}).get("study", config_texts)
     store = MlflowStore(config.tracking.uri, config.tracking.artifacts)
-    upserted = store.upsert(config.experiment, runs, headline=headline, config=yaml.safe_dump(study, sort_keys=False))
+    upserted = store.upsert(
+        config.experiment, runs, headline=headline, config=yaml.safe_dump(study, sort_keys=False)
+    )
     counts = {"enabled": 1, "runs": len(runs), **vars(upserted)}
     write_json(counts, done)
     return counts
@@ -68,7 +89,9 @@ def _artifacts(record: Record, results: Path) -> list[Artifact]:
     name = str(record.params.get("name", "*"))
     paths = [path for pattern in patterns for path in results.glob(pattern.format(name=name))]
     return [
-        Artifact(path, hashlib.sha256(path.read_bytes()).hexdigest()) for path in sorted(paths) if path.is_file()
+        Artifact(path, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in sorted(paths)
+        if path.is_file()
     ]
 
 

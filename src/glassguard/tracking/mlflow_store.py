@@ -15,12 +15,13 @@ from urllib.parse import unquote
 # Set before the import: MLflow looks at it when it is loaded.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-from mlflow.entities import Metric, Param, Run, RunTag  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
-from mlflow.tracking import MlflowClient  # noqa: E402
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
 
-from glassguard.errors import InputError  # noqa: E402
-from glassguard.tracking.records import StageRun, digest_of, split_metrics  # noqa: E402
+from glassguard.errors import InputError
+from glassguard.tracking.records import StageRun, digest_of, split_metrics
 
 MLFLOW_EXPERIMENT = "glassguard"
 EXPERIMENT_TAG = "glassguard.experiment"
@@ -28,6 +29,7 @@ JOB_TAG = "glassguard.job"
 DIGEST_TAG = "glassguard.digest"
 PARENT_JOB = "experiment"
 PAGE = 1000
+LARGEST_BATCH = 100
 
 
 @dataclass
@@ -61,7 +63,7 @@ class MlflowStore:
         try:
             self.client = MlflowClient(tracking_uri=uri)
             self.experiment_id = self._experiment(location)
-        except (MlflowException, OSError) as error:
+        except (MlflowException, SQLAlchemyError, OSError) as error:
             raise InputError(f"tracking.uri: {uri}: {str(error).splitlines()[0]}") from error
 
     def _experiment(self, location: str | None) -> str:
@@ -84,7 +86,12 @@ class MlflowStore:
         )
 
     def upsert(
-        self, experiment: str, runs: Sequence[StageRun], *, headline: Mapping[str, object], config: str
+        self,
+        experiment: str,
+        runs: Sequence[StageRun],
+        *,
+        headline: Mapping[str, object],
+        config: str,
     ) -> Upserted:
         """Bring the runs of one experiment up to date.
 
@@ -168,7 +175,11 @@ class MlflowStore:
         parent: str | None,
         stage: str = "experiment",
     ) -> str:
-        tags = {EXPERIMENT_TAG: experiment, "glassguard.stage": stage, "mlflow.source.name": "glassguard"}
+        tags = {
+            EXPERIMENT_TAG: experiment,
+            "glassguard.stage": stage,
+            "mlflow.source.name": "glassguard",
+        }
         if parent is not None:
             tags["mlflow.parentRunId"] = parent
         if job is not None:
@@ -188,14 +199,13 @@ class MlflowStore:
         words: Mapping[str, str] | None = None,
     ) -> None:
         moment = round(at * 1000)
-        self._batches(run_id, [Param(key, value) for key, value in params.items()], "params")
-        self._batches(run_id, [Metric(key, value, moment, 0) for key, value in metrics.items()], "metrics")
-        self._batches(run_id, [RunTag(key, value) for key, value in (words or {}).items()], "tags")
-
-    def _batches(self, run_id: str, entries: Sequence[object], kind: str) -> None:
+        logged = [Param(key, value) for key, value in params.items()]
+        numbers = [Metric(key, value, moment, 0) for key, value in metrics.items()]
+        tags = [RunTag(key, value) for key, value in (words or {}).items()]
         # A server takes at most 100 parameters or tags at once.
-        for start in range(0, len(entries), 100):
-            self.client.log_batch(run_id, **{kind: entries[start : start + 100]})
+        for start in range(0, max(len(logged), len(numbers), len(tags)), LARGEST_BATCH):
+            part = slice(start, start + LARGEST_BATCH)
+            self.client.log_batch(run_id, numbers[part], logged[part], tags[part])
 
     def _finish(self, run_id: str, digest: str, ended: float) -> None:
         # Last of all: a run without a digest was interrupted and will be replaced.
@@ -222,7 +232,9 @@ class MlflowStore:
         found: list[Run] = []
         token = None
         while True:
-            page = self.client.search_runs([self.experiment_id], condition, max_results=PAGE, page_token=token)
+            page = self.client.search_runs(
+                [self.experiment_id], condition, max_results=PAGE, page_token=token
+            )
             found.extend(page)
             token = page.token
             if not token:

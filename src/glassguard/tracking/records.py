@@ -82,8 +82,15 @@ def parse_record(job: str, values: Any) -> Record:
     """
     lacking = [key for key in RECORD_KEYS if not isinstance(values, Mapping) or key not in values]
     if lacking:
-        raise InputError(f"{job}.json: a record must have {', '.join(RECORD_KEYS)}; lacks {lacking[0]}")
-    for key, kind in (("started", (int, float)), ("ended", (int, float)), ("params", Mapping), ("metrics", Mapping)):
+        raise InputError(
+            f"{job}.json: a record must have {', '.join(RECORD_KEYS)}; lacks {lacking[0]}"
+        )
+    for key, kind in (
+        ("started", (int, float)),
+        ("ended", (int, float)),
+        ("params", Mapping),
+        ("metrics", Mapping),
+    ):
         if not isinstance(values[key], kind):
             raise InputError(f"{job}.json: {key} has the wrong type: {type(values[key]).__name__}")
     return Record(
@@ -96,7 +103,9 @@ def parse_record(job: str, values: Any) -> Record:
     )
 
 
-def stage_run(record: Record, *, artifacts: Iterable[Artifact] = (), points: Iterable[Point] = ()) -> StageRun:
+def stage_run(
+    record: Record, *, artifacts: Iterable[Artifact] = (), points: Iterable[Point] = ()
+) -> StageRun:
     """Bring a record into the shape of a run and give it its digest.
 
     The digest covers job, parameters, metrics, grid points and the contents of the artifacts, but
@@ -140,7 +149,9 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def split_metrics(values: Mapping[str, Any], prefix: str = "") -> tuple[dict[str, float], dict[str, str]]:
+def split_metrics(
+    values: Mapping[str, Any], prefix: str = ""
+) -> tuple[dict[str, float], dict[str, str]]:
     """Nested results to dotted names: finite numbers on one side, words on the other.
 
     Truth values count as numbers; ``None``, NaN and infinities are left out, since no tracking
@@ -174,7 +185,9 @@ def grid_points(grid: pd.DataFrame, *, limit: int) -> tuple[Point, ...]:
     """
     settings = [name for name in GRID_SETTINGS if name in grid.columns]
     numbers = [
-        name for name in grid.columns if name not in settings and pd.api.types.is_numeric_dtype(grid[name])
+        name
+        for name in grid.columns
+        if name not in settings and pd.api.types.is_numeric_dtype(grid[name])
     ]
     ordered = grid.sort_values(
         ["goodness", *settings], ascending=[False] + [True] * len(settings), kind="stable"
@@ -183,7 +196,12 @@ def grid_points(grid: pd.DataFrame, *, limit: int) -> tuple[Point, ...]:
     kept = kept.loc[~kept.index.duplicated()]
     points = []
     for row in kept.to_dict("records"):
-        params = {name: f"{row[name]:g}" if isinstance(row[name], float) else str(row[name]) for name in settings}
+        params = {
+            name: f"{row[name]:g}" if isinstance(row[name], float) else str(row[name])
+            for name in settings
+        }
         metrics = {name: float(row[name]) for name in numbers if math.isfinite(row[name])}
-        points.append(Point(", ".join(f"{key} {value}" for key, value in params.items()), params, metrics))
+        points.append(
+            Point(", ".join(f"{key} {value}" for key, value in params.items()), params, metrics)
+        )
     return tuple(points)

@@ -1,0 +1,190 @@
+"""Records of stages as MLflow runs."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from glassguard.configuration.slices import TrackSlice
+from glassguard.errors import InputError
+from glassguard.stages import track
+from glassguard.tracking.records import (
+    Artifact,
+    Record,
+    flatten,
+    grid_points,
+    parse_record,
+    split_metrics,
+    stage_run,
+)
+
+
+def record(**changes):
+    values = {"job": "data", "stage": "data", "started": 1.0, "ended": 2.0}
+    return Record(**(values | {"params": {"seed": 0}, "metrics": {"pictures": 7}} | changes))
+
+
+def test_flatten_names_nested_settings():
+    flat = flatten({"b": {"y": [1, 2], "x": None}, "a": True, "text": "é"})
+    assert flat == {"a": "true", "b.x": "null", "b.y": "[1, 2]", "text": "é"}
+    assert len(flatten({"long": "x" * 9000})["long"]) == 5000
+
+
+def test_split_metrics_leaves_out_what_cannot_be_drawn():
+    numbers, words = split_metrics(
+        {"a": {"b": 1, "c": float("nan")}, "d": "conv4_3", "e": None, "f": [1], "g": True}
+    )
+    assert numbers == {"a.b": 1.0, "g": 1.0}
+    assert words == {"d": "conv4_3"}
+
+
+def test_digest_covers_findings_and_files_but_no_times(tmp_path):
+    digest = stage_run(record()).digest
+    assert stage_run(record(started=5.0, ended=9.0)).digest == digest
+    assert stage_run(record(params={"seed": 1})).digest != digest
+    assert stage_run(record(metrics={"pictures": 8})).digest != digest
+    assert stage_run(record(), artifacts=[Artifact(tmp_path / "a", "00")]).digest != digest
+
+
+def test_grid_points_are_the_best_and_the_best_of_every_fill():
+    grid = pd.DataFrame(
+        {
+            "mu": [0.9, 0.95, 0.98, 0.98],
+            "mu_as": "quantile",
+            "n": [0, 2, 4, 8],
+            "phi": 80,
+            "fill": ["telea", "telea", "telea", "zero"],
+            "goodness": [0.7, 0.9, 0.8, 0.6],
+        }
+    )
+    points = grid_points(grid, limit=2)
+    assert [point.metrics["goodness"] for point in points] == [0.9, 0.8, 0.6]
+    assert points[2].params["fill"] == "zero"
+    assert points[0].params["mu"] == "0.95"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([], "must have"),
+        ({"stage": "data"}, "lacks started"),
+        ({"stage": "d", "started": "x", "ended": 1, "params": {}, "metrics": {}}, "started"),
+    ],
+)
+def test_broken_record_is_named(values, said):
+    with pytest.raises(InputError, match=f"data.json.*{said}"):
+        parse_record("data", values)
+
+
+class Study:
+    """A folder of results that is tracked into a database beside it."""
+
+    def __init__(self, root):
+        self.root = root
+        self.results = root / "results" / "smoke"
+        self.outbox = self.results / "tracking" / "outbox"
+        self.outbox.mkdir(parents=True)
+
+    def write(self, job, stage, metrics, params=None):
+        values = {"stage": stage, "started": 1.8e9, "ended": 1.8e9 + 5}
+        values |= {"params": params or {"seed": 0}, "metrics": metrics}
+        (self.outbox / f"{job}.json").write_text(json.dumps(values))
+
+    def track(self, *, artifacts="artifacts", enabled=True):
+        config = TrackSlice.model_validate(
+            {
+                "experiment": "smoke",
+                "tracking": {
+                    "enabled": enabled,
+                    "uri": f"sqlite:///{self.root}/mlflow.db",
+                    "artifacts": str(self.root / artifacts),
+                },
+            }
+        )
+        done = self.results / "tracking" / "done.json"
+        return track.run(
+            config, records=list(self.outbox.glob("*.json")), results=self.results, done=done
+        )
+
+    def runs(self):
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(tracking_uri=f"sqlite:///{self.root}/mlflow.db")
+        experiment = client.get_experiment_by_name("glassguard")
+        return client, client.search_runs([experiment.experiment_id])
+
+
+@pytest.mark.slow
+def test_upsert_follows_the_records(tmp_path):
+    study = Study(tmp_path)
+    study.write("data", "data", {"pictures": 7})
+    study.write("grid", "grid", {"goodness": 0.9, "fill": "telea"})
+    (study.results / "saliency").mkdir()
+    pd.DataFrame(
+        {
+            "mu": [0.9, 0.98],
+            "mu_as": "quantile",
+            "n": 0,
+            "phi": 80,
+            "fill": ["zero", "telea"],
+            "goodness": [0.5, 0.9],
+        }
+    ).to_csv(study.results / "saliency" / "grid.csv", index=False)
+    (study.results / "summary.json").write_text(json.dumps({"detection": {"auc": 0.9}}))
+
+    assert study.track() == {
+        "enabled": 1,
+        "runs": 2,
+        "new": 2,
+        "replaced": 0,
+        "unchanged": 0,
+        "removed": 0,
+    }
+    client, runs = study.runs()
+    by_name = {run.info.run_name: run for run in runs}
+    assert len(runs) == 5
+    parent, grid = by_name["smoke"], by_name["grid"]
+    assert parent.data.metrics == {"detection.auc": 0.9}
+    assert grid.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert grid.data.metrics["goodness"] == 0.9
+    assert grid.data.params == {"seed": "0"}
+    assert [file.path for file in client.list_artifacts(grid.info.run_id)] == ["grid.csv"]
+    points = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == grid.info.run_id]
+    assert sorted(run.data.params["fill"] for run in points) == ["telea", "zero"]
+
+    assert study.track()["unchanged"] == 2
+    _, again = study.runs()
+    assert {run.info.run_id for run in again} == {run.info.run_id for run in runs}
+
+    study.write("data", "data", {"pictures": 8})
+    (study.outbox / "grid.json").unlink()
+    (study.results / "summary.json").write_text(json.dumps({"detection": {"auc": 0.95}}))
+    counts = study.track()
+    assert (counts["replaced"], counts["removed"], counts["unchanged"]) == (1, 1, 0)
+    _, later = study.runs()
+    assert sorted(run.info.run_name for run in later) == ["data", "smoke"]
+    data = next(run for run in later if run.info.run_name == "data")
+    parent = next(run for run in later if run.info.run_name == "smoke")
+    assert data.data.metrics["pictures"] == 8
+    assert parent.data.metrics == {"detection.auc": 0.95}
+    assert data.data.tags["mlflow.parentRunId"] == parent.info.run_id
+
+    # Moved: the whole is written again where artifacts belong now.
+    assert study.track(artifacts="elsewhere")["new"] == 1
+
+
+def test_without_tracking_only_done_is_written(tmp_path):
+    study = Study(tmp_path)
+    study.write("data", "data", {"pictures": 7})
+    assert study.track(enabled=False) == {"enabled": 0}
+    assert (study.results / "tracking" / "done.json").exists()
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_store_that_cannot_be_opened_is_one_line(tmp_path):
+    study = Study(tmp_path)
+    study.write("data", "data", {"pictures": 7})
+    (tmp_path / "mlflow.db").write_text("this is no database, but a text that is long enough " * 9)
+    with pytest.raises(InputError, match=r"tracking\.uri") as caught:
+        study.track()
+    assert "\n" not in str(caught.value)
