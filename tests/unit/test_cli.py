@@ -1,0 +1,80 @@
+"""The command line: one line for bad input, and a fast writer of slices."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from glassguard.cli import main
+
+
+def test_write_config_keeps_the_order(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "slice.yaml"
+    assert (
+        main(
+            [
+                "write-config",
+                "--values",
+                '{"b": 1, "a": {"d": [1, 2], "c": null}}',
+                "--output",
+                str(path),
+            ]
+        )
+        == 0
+    )
+    assert list(yaml.safe_load(path.read_text())) == ["b", "a"]
+    assert yaml.safe_load(path.read_text())["a"] == {"d": [1, 2], "c": None}
+
+
+def test_write_config_refuses_what_is_not_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["write-config", "--values", "{", "--output", str(tmp_path / "x.yaml")]) == 2
+    assert "--values: not JSON" in capsys.readouterr().err
+
+
+def test_write_config_imports_nothing_heavy(tmp_path: Path) -> None:
+    program = (
+        "import sys; from glassguard.cli import main;"
+        f"main(['write-config', '--values', '{{}}', '--output', {str(tmp_path / 'x.yaml')!r}]);"
+        "print(*({'torch', 'hydra', 'cv2', 'mlflow', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "no such file"),
+        ("a: [", "not YAML"),
+        (
+            "experiment: x\ntracking: {enabeld: true}\n",
+            "tracking.enabeld: unknown key (did you mean enabled?)",
+        ),
+    ],
+)
+def test_a_bad_slice_is_one_line(
+    text: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "track.yaml"
+    if text is not None:
+        path.write_text(text)
+    options = ["--records", str(path), "--results", str(tmp_path), "--done", str(tmp_path / "done")]
+    assert main(["track", "--config", str(path), *options]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert str(path) in error
+    assert said in error
+    assert not (tmp_path / "done").exists()
+
+
+def test_an_unknown_stage_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["trian"])
+    assert caught.value.code == 2
+    assert "trian" in capsys.readouterr().err
