@@ -109,7 +109,7 @@ def attack_confidence(examples: pd.DataFrame) -> Figure:
         label=[f"succeeded ({int(success.sum())})", f"failed ({int((~success).sum())})"],
     )
     confidence.set(xlabel="confidence in the target", ylabel="attacked pictures")
-    confidence.legend(loc="upper left")
+    confidence.legend(loc="best")
     reached = np.sort(examples.loc[success, "iterations"].to_numpy(dtype=float))
     share = np.arange(1, len(reached) + 1) / max(len(examples), 1)
     end = float(examples["iterations"].max()) if len(examples) else 1.0

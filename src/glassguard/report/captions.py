@@ -45,7 +45,7 @@ CAPTIONS: dict[str, str] = {
     "roc": (
         "Successful impersonations that are flagged against benign pictures that are flagged, on "
         "the test split, for {detectors} detectors (n = {impersonations} impersonations, {benign} "
-        "benign pictures). Inset: the same with a logarithmic axis, where a usable threshold lies; "
+        "benign pictures). Right: the same with a logarithmic axis, where a usable threshold lies; "
         "dotted at 1, 5 and 9.91 % false alarms."
     ),
     "profiles": (
@@ -61,8 +61,9 @@ CAPTIONS: dict[str, str] = {
         "worked on {undone} (n = {examples} attacked pictures)."
     ),
     "saliency_grid": (
-        "Goodness on the validation split (n = {adversarial} attacked, {clean} clean pictures) "
-        "for fill {fill} and \u03bc as {mu_as}, one panel for each \u03c6; the best combination is framed."
+        "Goodness on the validation split (n = {adversarial} attacked, {clean} clean "
+        "pictures) for fill {fill} and \u03bc as {mu_as}, one panel for each \u03c6; the best "
+        "combination is framed."
     ),
     "saliency_evaluation": (
         "Test split before and after the defence (n = {adversarial} attacked, {clean} clean "

@@ -171,33 +171,35 @@ def distance_matrix(table: pd.DataFrame, *, metric: str = "euclidean") -> Figure
 
 
 def roc(table: pd.DataFrame, *, first: str, most: int = 7) -> Figure:
-    """Receiver operating characteristics with a logarithmic inset.
+    """Receiver operating characteristics, once more with a logarithmic axis.
+
+    A panel beside rather than an inset, which would lie on the curves of a weak detector.
 
     Args:
         table: ``detection/roc.csv``: detector, fpr, tpr.
         first: the detector that is the study's; drawn first.
         most: how many detectors are drawn.
     """
-    figure = new_figure(height=4.4)
-    axes = figure.subplots()
-    inset = axes.inset_axes((0.42, 0.1, 0.56, 0.46))
+    figure = new_figure(height=3.6)
+    linear, logarithmic = figure.subplots(1, 2, sharey=True)
     names = table["detector"].drop_duplicates().tolist()
     names.sort(key=lambda name: name != first)
+    seen = table.loc[table["fpr"] > 0, "fpr"]
+    least = min(float(seen.min()) / 1.5, 5e-3) if len(seen) else 1e-3
     for index, name in enumerate(names[:most]):
         rows = table[table["detector"] == name]
         look = series(index) | {"marker": "", "linewidth": 1.8 if index == 0 else 1.1}
-        axes.plot(rows["fpr"], rows["tpr"], label=spelt(name), **look)
-        inset.plot(rows["fpr"].clip(lower=1e-4), rows["tpr"], **look)
-    axes.set(xlabel="benign pictures flagged", ylabel="impersonations flagged")
-    rate_axis(axes)
-    axes.set_xlim(-0.02, 1.02)
-    inset.set_xscale("log")
-    least = table.loc[table["fpr"] > 0, "fpr"].min()
-    inset.set_xlim(min(float(least) / 1.5 if np.isfinite(least) else 1e-3, 5e-3), 1)
-    inset.set_ylim(0, 1.02)
-    inset.grid()
-    inset.tick_params(labelsize=7)
+        linear.plot(rows["fpr"], rows["tpr"], label=spelt(name), **look)
+        # On a logarithmic axis nothing is at zero: it starts at the left edge.
+        logarithmic.plot(rows["fpr"].clip(lower=least), rows["tpr"], **look)
+    for axes in (linear, logarithmic):
+        axes.set_xlabel("benign pictures flagged")
+        rate_axis(axes)
+    linear.set_ylabel("impersonations flagged")
+    linear.set_xlim(-0.02, 1.02)
+    logarithmic.set_xscale("log")
+    logarithmic.set_xlim(least, 1)
     for mark in (0.01, 0.05, 0.0991):
-        inset.axvline(mark, color=SOURCE, linewidth=0.7, linestyle=":")
-    figure.legend(loc="outside lower center", ncols=2)
+        logarithmic.axvline(mark, color=SOURCE, linewidth=0.7, linestyle=":")
+    figure.legend(loc="outside lower center", ncols=3)
     return figure

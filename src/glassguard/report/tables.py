@@ -228,28 +228,27 @@ def controls_table(controls: pd.DataFrame) -> Table:
         controls: ``detection/controls.csv``: detector, control, flag_rate, n, flag_rate_low,
             flag_rate_high.
     """
-    kinds = controls["control"].drop_duplicates().tolist()
+    kinds = controls.drop_duplicates("control").set_index("control")["n"]
     rows = []
     for detector, group in controls.groupby("detector", sort=False):
-        by_kind = {
-            row["control"]: {**row, "flag_rate_n": row["n"]} for row in group.to_dict("records")
-        }
-        cells = (rate(by_kind[kind], "flag_rate") if kind in by_kind else NOTHING for kind in kinds)
-        name, _, wanted = str(detector).partition("@")
-        suffix = (
-            f", threshold at {100 * float(wanted):g} % false alarms"
-            if wanted
-            else ", as in Table 1"
+        at = {row["control"]: row for row in group.to_dict("records")}
+        cells = (
+            rate(at[kind], "flag_rate", counted=False) if kind in at else NOTHING
+            for kind in kinds.index
         )
-        rows.append((spelt(name) + suffix, *cells))
+        name, _, wanted = str(detector).partition("@")
+        rows.append(
+            (spelt(name), f"{100 * float(wanted):g} %" if wanted else "as in Table 1", *cells)
+        )
     return Table(
         "Does the detector only see glasses?",
-        ("detector", *(spelt(kind) for kind in kinds)),
+        ("detector", "threshold", *(f"{spelt(str(kind))} (n = {n})" for kind, n in kinds.items())),
         tuple(rows),
         emphasised=frozenset({0}),
         note=(
-            "Share of test pictures that are flagged. Frames that are not adversarial should be "
-            "flagged no more often than faces without any."
+            "Share of test pictures that are flagged; thresholds by their false-alarm rate on "
+            "benign validation pictures. Frames that are not adversarial should be flagged no more "
+            "often than faces without any."
         ),
     )
 
