@@ -62,10 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.stage == WRITE_CONFIG:
         return _write_config(chosen.options)
+    started = time.time()
     stage = importlib.import_module(f"glassguard.stages.{chosen.stage}")
     options = vars(_stage_parser(chosen.stage, stage).parse_args(chosen.options))
     try:
-        _run(chosen.stage, stage, options)
+        _run(chosen.stage, stage, options, started=started)
     except InputError as error:
         if chosen.traceback:
             traceback.print_exc()
@@ -92,7 +93,7 @@ def _write_config(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _run(name: str, stage: ModuleType, options: dict[str, Any]) -> None:
+def _run(name: str, stage: ModuleType, options: dict[str, Any], *, started: float) -> None:
     record_path: Path | None = options.pop("record")
     config_path: Path = options.pop("config")
     config = read_slice(config_path, _config_model(stage.run))
@@ -100,7 +101,6 @@ def _run(name: str, stage: ModuleType, options: dict[str, Any]) -> None:
         for path in value if isinstance(value, list) else [value]:
             if isinstance(path, Path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-    started = time.time()
     metrics = stage.run(config, **options)
     if record_path is not None:
         record = {

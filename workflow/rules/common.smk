@@ -25,6 +25,8 @@ os.environ.update(
     # Large blocks go back to the system late: training spends its time on sums, not on page faults.
     MALLOC_MMAP_THRESHOLD_="1073741824",
     MALLOC_TRIM_THRESHOLD_="4294967296",
+    # Threads that wait for each other must not burn the core that they wait for.
+    OMP_WAIT_POLICY="PASSIVE",
     MLFLOW_DISABLE_TELEMETRY="true",
     MPLBACKEND="agg",
 )
