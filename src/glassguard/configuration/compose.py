@@ -65,8 +65,8 @@ def compose_study(directory: Path, experiment: str, overrides: Sequence[str] = (
     experiments = sorted(path.stem for path in (directory / "experiment").glob("*.yaml"))
     if experiment not in experiments:
         raise InputError(
-            f"experiment {experiment!r}: there is no {directory.name}/experiment/{experiment}.yaml; "
-            f"allowed are {', '.join(experiments)}"
+            f"experiment {experiment!r}: there is no {directory.name}/experiment/{experiment}.yaml;"
+            f" allowed are {', '.join(experiments)}"
         )
     for override in overrides:
         if override.lstrip("+~").split("=")[0] == "experiment":
