@@ -85,7 +85,8 @@ class FolderData(DataCommon):
         4,
         ge=0,
         le=16,
-        description="Hamming distance of 64-bit perceptual hashes up to which two pictures of a person are near-duplicates",
+        description="Hamming distance of 64-bit perceptual hashes up to which two pictures of a "
+        "person are near-duplicates",
     )
 
 
@@ -235,7 +236,7 @@ class Detector(Strict):
     )
     minimum_benign_target: Fraction = Field(
         0.8,
-        description="least acceptance of a person's own validation pictures for a slice to be preferred",
+        description="least acceptance of a person's own validation pictures in a preferred slice",
     )
     minimum_benign_other: Fraction = Field(
         0.97,
@@ -243,7 +244,7 @@ class Detector(Strict):
     )
     target_acceptance: PositiveFraction = Field(
         0.9,
-        description="share of benign validation pictures of the target that the tuned threshold accepts",
+        description="share of the target's validation pictures that the tuned threshold accepts",
     )
     bootstrap: int = Field(1000, ge=10)
     threads: Threads = 1
@@ -315,7 +316,7 @@ class Study(Strict):
     def _sections_agree(self) -> "Study":
         if isinstance(self.data, FolderData) and self.data.root is None:
             raise ValueError(
-                "data.root is required with data.source=folder: a folder with one sub-folder per person"
+                "data.root is required with data.source=folder: a folder with a sub-folder per person"
             )
         for name in RESERVED_SETS:
             if name in self.attacks:
