@@ -240,7 +240,7 @@ class Detector(Strict):
     )
     minimum_benign_other: Fraction = Field(
         0.97,
-        description="least rejection of others' validation pictures for a slice to be preferred",
+        description="least rejection of others' validation pictures in a preferred slice",
     )
     target_acceptance: PositiveFraction = Field(
         0.9,
