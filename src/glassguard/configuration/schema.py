@@ -316,7 +316,7 @@ class Study(Strict):
     def _sections_agree(self) -> "Study":
         if isinstance(self.data, FolderData) and self.data.root is None:
             raise ValueError(
-                "data.root is required with data.source=folder: a folder with a sub-folder per person"
+                "data.root is required with data.source=folder: a folder, a sub-folder per person"
             )
         for name in RESERVED_SETS:
             if name in self.attacks:
