@@ -56,7 +56,9 @@ class Progress:
         self._last_line = time.monotonic()
         of_total = f" of {self.total}" if self.total is not None else ""
         seconds = self._last_line - self._started
-        print(f"{self.description}: {self.done}{of_total} {state}, {seconds:.1f} s", file=sys.stderr)
+        print(
+            f"{self.description}: {self.done}{of_total} {state}, {seconds:.1f} s", file=sys.stderr
+        )
 
 
 def track(items: Iterable[Item], *, description: str, total: int | None = None) -> Iterator[Item]:

@@ -69,7 +69,9 @@ def test_pairs_are_distinct_people_and_spread():
     assert len(set(pairs)) == 24
     assert all(pair.target != pair.attacker for pair in pairs)
     assert len({pair.target for pair in pairs}) == 12
-    assert len({pair.attacker for pair in pairs}) == 24, "nobody attacks twice while others are free"
+    assert len({pair.attacker for pair in pairs}) == 24, (
+        "nobody attacks twice while others are free"
+    )
     assert pairs == choose_pairs(people[::-1], targets=12, attackers_per_target=2, seed=0)
     assert pairs != choose_pairs(people, targets=12, attackers_per_target=2, seed=1)
 
@@ -161,7 +163,11 @@ def test_whole_picture_always_succeeds_and_larger_frames_more_often(faces):
     targets = torch.arange(7) % 5
     attack = AdversarialGlasses(network, iterations=40)
     means = []
-    for area in (masks, masks | torch.from_numpy(np.arange(96) < 40)[:, None], torch.ones_like(masks)):
+    for area in (
+        masks,
+        masks | torch.from_numpy(np.arange(96) < 40)[:, None],
+        torch.ones_like(masks),
+    ):
         means.append(attack(pixels, area, targets).probabilities.gather(1, targets[:, None]).mean())
     assert means[0] < means[1] < means[2]
     assert means[2] > 0.9
@@ -178,7 +184,9 @@ def test_dodging_lowers_the_true_class(faces):
 def test_penalties_are_felt(faces):
     pixels, masks = faces
     targets = torch.arange(7) % 5
-    rough = AdversarialGlasses(Glimpse(), iterations=20, confidence=0.999999)(pixels, masks, targets)
+    rough = AdversarialGlasses(Glimpse(), iterations=20, confidence=0.999999)(
+        pixels, masks, targets
+    )
     smooth = AdversarialGlasses(
         Glimpse(), iterations=20, confidence=0.999999, total_variation_weight=50.0
     )(pixels, masks, targets)
@@ -192,7 +200,9 @@ def test_penalties_are_felt(faces):
 
 def test_initial_frame_is_yellow(faces):
     pixels, masks = faces
-    result = AdversarialGlasses(Glimpse(), iterations=0)(pixels, masks, torch.zeros(7, dtype=torch.int64))
+    result = AdversarialGlasses(Glimpse(), iterations=0)(
+        pixels, masks, torch.zeros(7, dtype=torch.int64)
+    )
     inside = result.pixels.permute(0, 2, 3, 1)[masks]
     assert torch.equal(inside.unique(dim=0), torch.tensor([[1.0, 1.0, 0.0]]))
     assert not result.gradients.any()

@@ -22,7 +22,9 @@ from glassguard.recognizer.network import (
 )
 from glassguard.recognizer.pretraining import pretrain
 from glassguard.recognizer.weights import (
+    BackboneFile,
     check_convolutions,
+    read_backbone,
     read_recognizer,
     read_tensors,
     write_backbone,
@@ -134,8 +136,11 @@ def test_bad_weight_files_are_refused_by_name(tmp_path):
         for name in CONVOLUTIONS
         for part, tensor in convolutional_layers(1 / 16)[name].state_dict().items()
     }
-    write_backbone(path, tensors, width=1 / 16, mean=(0, 0, 0), scale=1)
+    write_backbone(path, BackboneFile(tensors, 1 / 16, (1.0, 2.0, 3.0), 4.0))
     written = path.read_bytes()
+    assert read_backbone(path).mean == (1.0, 2.0, 3.0)
+    write_backbone(path, BackboneFile(tensors, 1 / 16, (1.0, 2.0, 3.0), 4.0))
+    assert path.read_bytes() == written
     path.write_bytes(written[: len(written) // 2])
     with pytest.raises(InputError, match="not a readable safetensors"):
         read_tensors(path)
@@ -153,14 +158,22 @@ def test_occlusion_covers_one_rectangle_of_the_asked_size():
     pixels = torch.full((200, 3, 40, 40), 0.25)
     pixels[:, :, 0, 0] = 0.9
     covered = occlude(
-        pixels, probability=1.0, smallest=0.2, largest=0.5, generator=torch.Generator().manual_seed(0)
+        pixels,
+        probability=1.0,
+        smallest=0.2,
+        largest=0.5,
+        generator=torch.Generator().manual_seed(0),
     )
     changed = (covered != pixels).any(1)
     area = changed.flatten(1).float().mean(1)
     assert area.max() <= 0.5**2 + 0.06
     assert (area > 0.02).float().mean() > 0.95
     none = occlude(
-        pixels, probability=0.0, smallest=0.2, largest=0.5, generator=torch.Generator().manual_seed(0)
+        pixels,
+        probability=0.0,
+        smallest=0.2,
+        largest=0.5,
+        generator=torch.Generator().manual_seed(0),
     )
     assert torch.equal(none, pixels)
 

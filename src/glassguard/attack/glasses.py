@@ -87,7 +87,9 @@ class AdversarialGlasses:
 
     def __repr__(self) -> str:
         shown = ("goal", "initial_colour", "step", "momentum", "iterations", "confidence")
-        return f"AdversarialGlasses({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+        return (
+            f"AdversarialGlasses({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+        )
 
     def __call__(
         self,

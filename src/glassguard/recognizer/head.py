@@ -165,6 +165,8 @@ def train_dense_layers(
         features_of(network, training_copies(validation_images, plain, seed=seed)),
         torch.from_numpy(validation_labels),
     )
+    # Lightning keeps the mode that it finds, and computing features left dropout switched off.
+    network.classifier.train()
     model = DenseTraining(network.classifier, settings)
     trainer = deterministic_trainer(epochs=settings.epochs)
     trainer.fit(
@@ -193,7 +195,9 @@ def probabilities_of(network: FaceRecognizer, images: NDArray[np.uint8]) -> NDAr
         N x identities float32, rows sum to one.
     """
     rows = [
-        network(to_pixels(torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH])))).softmax(1).numpy()
+        network(to_pixels(torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH]))))
+        .softmax(1)
+        .numpy()
         for start in range(0, len(images), BATCH)
     ]
     return np.concatenate(rows)

@@ -73,7 +73,9 @@ class Normalisation(nn.Module):
         return (pixels * 255.0 - self.mean) / self.scale
 
 
-def convolutional_layers(width: float, *, batch_normalisation: bool = False) -> OrderedDict[str, nn.Module]:
+def convolutional_layers(
+    width: float, *, batch_normalisation: bool = False
+) -> OrderedDict[str, nn.Module]:
     """The thirteen convolutions with their activations and pools, by name.
 
     Args:
@@ -180,9 +182,16 @@ class FaceRecognizer(nn.Module):
 
 def to_pixels(images: Tensor) -> Tensor:
     """N x H x W x 3 uint8 pictures to N x 3 x H x W float32 in [0, 1], channels last in memory."""
-    return images.permute(0, 3, 1, 2).to(torch.float32).div_(255.0).contiguous(memory_format=torch.channels_last)
+    return (
+        images.permute(0, 3, 1, 2)
+        .to(torch.float32)
+        .div_(255.0)
+        .contiguous(memory_format=torch.channels_last)
+    )
 
 
 def to_images(pixels: Tensor) -> Tensor:
     """N x 3 x H x W float in [0, 1] to N x H x W x 3 uint8, rounded to the nearest level."""
-    return pixels.mul(255.0).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    return (
+        pixels.mul(255.0).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    )

@@ -63,7 +63,9 @@ class BackbonePretraining(lightning.LightningModule):
         self.settings = settings
         side = image_size // DOWNSAMPLING
         self.normalisation = Normalisation(settings.mean, settings.scale)
-        self.features = nn.Sequential(convolutional_layers(settings.width, batch_normalisation=True))
+        self.features = nn.Sequential(
+            convolutional_layers(settings.width, batch_normalisation=True)
+        )
         self.embedding = nn.Sequential(
             nn.AdaptiveAvgPool2d(side),
             nn.Flatten(),

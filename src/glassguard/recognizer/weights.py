@@ -1,6 +1,7 @@
 """Reading and writing of networks as safetensors: no pickle, every shape checked by name."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 from glassguard.errors import InputError
 from glassguard.recognizer.network import CONVOLUTIONS, FaceRecognizer, convolutional_layers
 
+METADATA_KEY = "glassguard"
+
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors of a safetensors file and its metadata.
@@ -20,14 +23,18 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(
+                file.metadata() or {}
+            )
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not a readable safetensors file: {error}") from None
 
 
-def check_convolutions(tensors: dict[str, Tensor], *, width: float, path: Path) -> dict[str, Tensor]:
+def check_convolutions(
+    tensors: dict[str, Tensor], *, width: float, path: Path
+) -> dict[str, Tensor]:
     """The thirteen convolutions of a weight file, in order and of the right shape.
 
     Args:
@@ -44,7 +51,9 @@ def check_convolutions(tensors: dict[str, Tensor], *, width: float, path: Path) 
         for part, expected in layers[name].state_dict().items():
             key = f"{name}.{part}"
             if key not in tensors:
-                raise InputError(f"{path}: {key} is missing; a VGG-16 has {CONVOLUTIONS[0]} to {CONVOLUTIONS[-1]}")
+                raise InputError(
+                    f"{path}: {key} is missing; a VGG-16 has {CONVOLUTIONS[0]} to {CONVOLUTIONS[-1]}"
+                )
             if tensors[key].shape != expected.shape:
                 raise InputError(
                     f"{path}: {key} has shape {tuple(tensors[key].shape)}, "
@@ -54,20 +63,63 @@ def check_convolutions(tensors: dict[str, Tensor], *, width: float, path: Path) 
     return checked
 
 
-def write_backbone(path: Path, tensors: dict[str, Tensor], *, width: float, mean: tuple[float, ...], scale: float) -> None:
-    """Write the convolutions with what their input must look like."""
-    metadata = {"width": json.dumps(width), "mean": json.dumps(list(mean)), "scale": json.dumps(scale)}
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata=metadata)
+@dataclass(frozen=True)
+class BackboneFile:
+    """The convolutions of a backbone and what their input must look like.
+
+    Attributes:
+        tensors: ``conv1_1.weight`` to ``conv5_3.bias``, float32.
+        width: share of VGG-16's filters in every layer.
+        mean: R, G, B means on the 0-255 scale.
+        scale: divisor after subtraction of the mean.
+    """
+
+    tensors: dict[str, Tensor]
+    width: float
+    mean: tuple[float, float, float]
+    scale: float
+
+
+def write_backbone(path: Path, backbone: BackboneFile) -> None:
+    """Write a backbone; the same backbone gives the same bytes."""
+    _write(
+        path,
+        backbone.tensors,
+        {"width": backbone.width, "mean": list(backbone.mean), "scale": backbone.scale},
+    )
+
+
+def read_backbone(path: Path) -> BackboneFile:
+    """Read what :func:`write_backbone` wrote.
+
+    Raises:
+        InputError: the file is missing or no backbone of ours.
+    """
+    tensors, metadata = read_tensors(path)
+    try:
+        described = json.loads(metadata[METADATA_KEY])
+        width, scale = float(described["width"]), float(described["scale"])
+        red, green, blue = (float(value) for value in described["mean"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: not a backbone that glassguard wrote: {error}") from None
+    checked = check_convolutions(tensors, width=width, path=path)
+    return BackboneFile(checked, width, (red, green, blue), scale)
 
 
 def write_recognizer(path: Path, network: FaceRecognizer, identities: list[str]) -> None:
     """Write a whole recognizer with the names of its classes, in the order of its logits."""
-    metadata = {
-        "identities": json.dumps(identities),
-        "image_size": json.dumps(network.image_size),
-        "width": json.dumps(network.width),
+    described = {
+        "identities": identities,
+        "image_size": network.image_size,
+        "width": network.width,
     }
-    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, path, metadata=metadata)
+    _write(path, network.state_dict(), described)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], described: dict[str, object]) -> None:
+    # One entry only: safetensors writes several in no fixed order, and files are compared by bytes.
+    metadata = {METADATA_KEY: json.dumps(described, sort_keys=True)}
+    save_file({name: value.contiguous() for name, value in tensors.items()}, path, metadata)
 
 
 def read_recognizer(path: Path) -> tuple[FaceRecognizer, list[str]]:
@@ -81,16 +133,19 @@ def read_recognizer(path: Path) -> tuple[FaceRecognizer, list[str]]:
     """
     tensors, metadata = read_tensors(path)
     try:
-        identities = json.loads(metadata["identities"])
+        described = json.loads(metadata[METADATA_KEY])
+        identities = described["identities"]
         network = FaceRecognizer(
             identities=len(identities),
-            image_size=json.loads(metadata["image_size"]),
-            width=json.loads(metadata["width"]),
+            image_size=described["image_size"],
+            width=described["width"],
             hidden=tensors["classifier.fc6.weight"].shape[0],
             mean=tensors["normalisation.mean"].flatten().tolist(),
             scale=tensors["normalisation.scale"].item(),
         )
         network.load_state_dict(tensors)
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise InputError(f"{path}: not a recognizer that glassguard wrote: {str(error).splitlines()[0]}") from None
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: not a recognizer that glassguard wrote: {str(error).splitlines()[0]}"
+        ) from None
     return network.requires_grad_(False).eval().to(memory_format=torch.channels_last), identities

@@ -15,7 +15,11 @@ def run(
 ) -> dict[str, float | int | str]:
     """Put every example back into the order of the plan."""
     parts = [dict(np.load(path)) for path in shards]
-    gathered = {key: np.concatenate([part[key] for part in parts]) for key in parts[0] if key != "identities"}
+    gathered = {
+        key: np.concatenate([part[key] for part in parts])
+        for key in parts[0]
+        if key != "identities"
+    }
     order = np.argsort(gathered["order"])
     if not np.array_equal(gathered["order"][order], np.arange(len(order))):
         raise InputError(f"{shards[0].parent}: the shards do not make up one attack; delete them")

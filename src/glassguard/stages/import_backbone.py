@@ -4,7 +4,12 @@ import hashlib
 from pathlib import Path
 
 from glassguard.configuration.slices import BackboneSlice
-from glassguard.recognizer.weights import check_convolutions, read_tensors, write_backbone
+from glassguard.recognizer.weights import (
+    BackboneFile,
+    check_convolutions,
+    read_tensors,
+    write_backbone,
+)
 from glassguard.stages.files import write_json
 
 
@@ -14,13 +19,8 @@ def run(
     """Check the thirteen convolutions by name and shape and write them as a backbone."""
     settings = config.backbone
     tensors, _ = read_tensors(weights)
-    write_backbone(
-        backbone,
-        check_convolutions(tensors, width=settings.width, path=weights),
-        width=settings.width,
-        mean=settings.mean,
-        scale=settings.scale,
-    )
+    checked = check_convolutions(tensors, width=settings.width, path=weights)
+    write_backbone(backbone, BackboneFile(checked, settings.width, settings.mean, settings.scale))
     described: dict[str, float | int | str] = {
         "backbone": f"read from {weights.name}",
         "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),

@@ -8,7 +8,7 @@ import torch
 from glassguard.configuration.slices import BackboneSlice
 from glassguard.errors import InputError
 from glassguard.recognizer.pretraining import pretrain
-from glassguard.recognizer.weights import write_backbone
+from glassguard.recognizer.weights import BackboneFile, write_backbone
 from glassguard.stages.files import read_images, read_manifest, write_json
 
 
@@ -33,13 +33,13 @@ def run(
         settings=settings,
         seed=config.seed,
     )
-    write_backbone(
-        backbone, tensors, width=settings.width, mean=settings.mean, scale=settings.scale
-    )
+    write_backbone(backbone, BackboneFile(tensors, settings.width, settings.mean, settings.scale))
     # The study's own people are told from a pool's by the test split, which only the study has.
     own_people = bool((rows["split"] == "test").any())
     described = {
-        "backbone": "pretrained on the study's own training pictures" if own_people else "pretrained on other people",
+        "backbone": "pretrained on the study's own training pictures"
+        if own_people
+        else "pretrained on other people",
         "precision": settings.pretraining.precision,
         **measured,
     }

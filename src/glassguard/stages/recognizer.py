@@ -1,6 +1,5 @@
 """Train the dense layers of the recognizer on frozen convolutions."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,9 @@ import pandas as pd
 import torch
 
 from glassguard.configuration.slices import RecognizerSlice
-from glassguard.errors import InputError
 from glassguard.recognizer.head import probabilities_of, train_dense_layers
 from glassguard.recognizer.network import FaceRecognizer
-from glassguard.recognizer.weights import check_convolutions, read_tensors, write_recognizer
+from glassguard.recognizer.weights import read_backbone, write_recognizer
 from glassguard.stages.files import read_images, read_json, read_manifest, write_csv, write_json
 
 
@@ -33,23 +31,18 @@ def run(
     rows = read_manifest(manifest)
     pictures = read_images(images)
     identities, labels = np.unique(rows["identity"].to_numpy(dtype=str), return_inverse=True)
-    tensors, metadata = read_tensors(backbone)
-    try:
-        width, mean, scale = (json.loads(metadata[key]) for key in ("width", "mean", "scale"))
-    except KeyError as error:
-        raise InputError(f"{backbone}: no backbone that glassguard wrote: lacks {error}") from None
+    pretrained = read_backbone(backbone)
     torch.manual_seed(config.seed)
     network = FaceRecognizer(
         identities=len(identities),
         image_size=pictures.shape[1],
-        width=width,
+        width=pretrained.width,
         hidden=settings.hidden,
-        mean=mean,
-        scale=scale,
+        mean=pretrained.mean,
+        scale=pretrained.scale,
         dropout=settings.dropout,
     ).to(memory_format=torch.channels_last)
-    convolutions = check_convolutions(tensors, width=width, path=backbone)
-    network.features.load_state_dict(convolutions)
+    network.features.load_state_dict(pretrained.tensors)
     split = {name: np.flatnonzero(rows["split"] == name) for name in ("train", "val", "test")}
     epochs = train_dense_layers(
         network,
