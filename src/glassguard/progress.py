@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -72,7 +72,7 @@ def track(items: Iterable[Item], *, description: str, total: int | None = None) 
     Yields:
         The items, unchanged and in order.
     """
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     with Progress(description=description, total=total) as progress:
         for item in items:

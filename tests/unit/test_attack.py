@@ -1,5 +1,7 @@
 """Frames, penalties, pairs and the attack itself."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -42,7 +44,8 @@ def test_wearing_changes_the_frame_only():
     assert np.array_equal(worn[~masks], images[~masks])
     assert (worn[masks] == [255, 255, 0]).all()
     texture = random_texture(2, 96, generator=np.random.default_rng(1))
-    assert texture.std() > 50 and not np.array_equal(texture[0], texture[1])
+    assert texture.std() > 50
+    assert not np.array_equal(texture[0], texture[1])
 
 
 def test_total_variation_ignores_the_edge():
@@ -114,7 +117,8 @@ def test_attack_changes_the_frame_only_and_reaches_the_target(faces):
     confidence = result.probabilities.gather(1, targets[:, None])[:, 0]
     assert (confidence >= 0.95).all()
     torch.testing.assert_close(network(result.pixels).softmax(1), result.probabilities)
-    assert max(network.seen) <= 7 and network.seen[0] == 3
+    assert max(network.seen) <= 7
+    assert network.seen[0] == 3
 
 
 def test_converged_pictures_leave_the_batch(faces):
@@ -151,7 +155,7 @@ def test_more_iterations_are_never_worse(faces):
         )
         assert (result.gradients <= iterations).all()
         confidences.append(result.probabilities.gather(1, targets[:, None])[:, 0])
-    for fewer, more in zip(confidences, confidences[1:], strict=False):
+    for fewer, more in itertools.pairwise(confidences):
         assert (more >= fewer - 1e-6).all()
     assert confidences[-1].mean() > confidences[0].mean() + 0.05
 

@@ -1,4 +1,4 @@
-"""The adversarial eyeglasses attack (Sharif et al. 2016, as Study S uses it; PROTOCOL section 2)."""
+"""The adversarial eyeglasses attack (Sharif et al. 2016), as Study S uses it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -11,6 +11,7 @@ import pytorch_lightning as lightning
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -112,7 +113,7 @@ class DenseTraining(lightning.LightningModule):
         self._sums.clear()
         self.history.append(row)
 
-    def configure_optimizers(self) -> dict:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW, falling to zero along a cosine over the epochs."""
         optimizer = torch.optim.AdamW(
             self.classifier.parameters(),

@@ -9,6 +9,7 @@ would turn guided backpropagation into the plain gradient.
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -178,6 +179,14 @@ class FaceRecognizer(nn.Module):
     def freeze_convolutions(self) -> None:
         """Exclude the convolutions from training, as both studies do."""
         self.features.requires_grad_(False)
+
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def channels_last(network: Network) -> Network:
+    """The network with its weights laid out channels last: convolutions on a CPU run faster."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def to_pixels(images: Tensor) -> Tensor:

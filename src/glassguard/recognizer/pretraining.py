@@ -8,6 +8,7 @@ import pytorch_lightning as lightning
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -114,7 +115,7 @@ class BackbonePretraining(lightning.LightningModule):
         )
         self._losses.clear()
 
-    def configure_optimizers(self) -> dict:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Stochastic gradient descent with Nesterov momentum on a one-cycle schedule."""
         pretraining = self.settings.pretraining
         optimizer = torch.optim.SGD(

@@ -10,7 +10,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from glassguard.errors import InputError
-from glassguard.recognizer.network import CONVOLUTIONS, FaceRecognizer, convolutional_layers
+from glassguard.recognizer.network import (
+    CONVOLUTIONS,
+    FaceRecognizer,
+    channels_last,
+    convolutional_layers,
+)
 
 METADATA_KEY = "glassguard"
 
@@ -23,9 +28,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(
-                file.metadata() or {}
-            )
+            return {name: file.get_tensor(name) for name in file}, dict(file.metadata() or {})
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (SafetensorError, OSError) as error:
@@ -52,7 +55,8 @@ def check_convolutions(
             key = f"{name}.{part}"
             if key not in tensors:
                 raise InputError(
-                    f"{path}: {key} is missing; a VGG-16 has {CONVOLUTIONS[0]} to {CONVOLUTIONS[-1]}"
+                    f"{path}: {key} is missing; "
+                    f"a VGG-16 has {CONVOLUTIONS[0]} to {CONVOLUTIONS[-1]}"
                 )
             if tensors[key].shape != expected.shape:
                 raise InputError(
@@ -148,4 +152,5 @@ def read_recognizer(path: Path) -> tuple[FaceRecognizer, list[str]]:
         raise InputError(
             f"{path}: not a recognizer that glassguard wrote: {str(error).splitlines()[0]}"
         ) from None
-    return network.requires_grad_(False).eval().to(memory_format=torch.channels_last), identities
+    network.requires_grad_(False).eval()
+    return channels_last(network), identities

@@ -142,5 +142,6 @@ def through_jpeg(images: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     decoded = np.empty_like(images)
     for row, picture in enumerate(images):
         _, encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        decoded[row] = cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1]
+        read: NDArray[np.uint8] = cv2.imdecode(encoded, cv2.IMREAD_COLOR)  # type: ignore[assignment]
+        decoded[row] = read[..., ::-1]
     return decoded

@@ -8,7 +8,7 @@ import torch
 
 from glassguard.configuration.slices import RecognizerSlice
 from glassguard.recognizer.head import probabilities_of, train_dense_layers
-from glassguard.recognizer.network import FaceRecognizer
+from glassguard.recognizer.network import FaceRecognizer, channels_last
 from glassguard.recognizer.weights import read_backbone, write_recognizer
 from glassguard.stages.files import read_images, read_json, read_manifest, write_csv, write_json
 
@@ -33,15 +33,17 @@ def run(
     identities, labels = np.unique(rows["identity"].to_numpy(dtype=str), return_inverse=True)
     pretrained = read_backbone(backbone)
     torch.manual_seed(config.seed)
-    network = FaceRecognizer(
-        identities=len(identities),
-        image_size=pictures.shape[1],
-        width=pretrained.width,
-        hidden=settings.hidden,
-        mean=pretrained.mean,
-        scale=pretrained.scale,
-        dropout=settings.dropout,
-    ).to(memory_format=torch.channels_last)
+    network = channels_last(
+        FaceRecognizer(
+            identities=len(identities),
+            image_size=pictures.shape[1],
+            width=pretrained.width,
+            hidden=settings.hidden,
+            mean=pretrained.mean,
+            scale=pretrained.scale,
+            dropout=settings.dropout,
+        )
+    )
     network.features.load_state_dict(pretrained.tensors)
     split = {name: np.flatnonzero(rows["split"] == name) for name in ("train", "val", "test")}
     epochs = train_dense_layers(
