@@ -61,12 +61,13 @@ def run(
     pairs = read_table(results / "detection" / "table1.csv")
     controls = read_table(results / "detection" / "controls.csv")
     best_masks = read_json(results / "saliency" / "best.json")
+    recognizer = read_json(results / "recognizer" / "metrics.json")
     numbers = summarise(
         experiment=study.experiment,
         seed=study.seed,
         faces=study.data.source,
         intervals=_intervals(results / "tracking" / "outbox"),
-        recognizer=read_json(results / "recognizer" / "metrics.json"),
+        recognizer=recognizer,
         attacks=attacks,
         detection=detection,
         pairs=pairs,
@@ -87,7 +88,7 @@ def run(
     sections = (
         Section(
             "Recognizer and attack",
-            "The convolutions were trained on other people and are frozen; the fully connected "
+            f"The convolutions were {recognizer['backbone']} and are frozen; the fully connected "
             "layers are trained here. Then pixels inside a pair of glasses are changed until the "
             "recognizer sees the target.",
             (tables.recognizer_table(numbers), tables.attack_table(numbers)),
