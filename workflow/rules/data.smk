@@ -17,7 +17,7 @@ rule data:
         benchmark_of("data")
     conda:
         "../../environment.yml"
-    threads: 1
+    threads: 2
     resources:
         mem_mb=2000,
     params:
@@ -45,7 +45,7 @@ rule pool:
         benchmark_of("pool")
     conda:
         "../../environment.yml"
-    threads: 1
+    threads: 2
     resources:
         mem_mb=2000,
     params:
