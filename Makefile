@@ -73,6 +73,11 @@ mlflow: $(VENV)/.installed ## open the tracked runs on http://127.0.0.1:PORT
 		mlflow server --workers 1 --backend-store-uri sqlite:///results/mlflow/mlflow.db \
 		--host 127.0.0.1 --port $(PORT)
 
+.PHONY: pictures
+pictures: $(VENV)/.installed ## draw docs/images anew from results/embedded (needs graphviz)
+	cp results/embedded/figures/attack_examples.png docs/images/result.png
+	$(SNAKEMAKE) --rulegraph dot 2>/dev/null | $(IN_VENV) python docs/draw_dag.py > docs/images/dag.svg
+
 .PHONY: lock
 lock: $(VENV)/.installed-dev ## resolve what changed in pyproject.toml (UPGRADE=1: everything)
 	$(IN_VENV) python requirements/lock.py $(if $(UPGRADE),--upgrade,--fix)

@@ -1,0 +1,169 @@
+"""The stages around the attack: plan, shards, gathering, honest wearers."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from glassguard.configuration.schema import Controls, GlassesAttack
+from glassguard.configuration.slices import AttackSlice, ControlsSlice
+from glassguard.errors import InputError
+from glassguard.faces.manifest import COLUMNS
+from glassguard.recognizer.network import FaceRecognizer
+from glassguard.recognizer.weights import write_recognizer
+from glassguard.stages import attack, attack_shard, controls
+from glassguard.stages.attack_shard import plan_attacks, through_jpeg
+from glassguard.stages.files import read_examples, write_csv
+
+PEOPLE = ["ada", "bob", "cleo", "dan", "eve", "finn"]
+SIZE = 32
+SETTINGS = GlassesAttack(
+    kind="glasses",
+    targets=3,
+    attackers_per_target=2,
+    validation_images=2,
+    test_images=3,
+    iterations=3,
+    printable_colours=((0.0, 0.0, 0.0),),
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rows = []
+    for person in PEOPLE:
+        for number in range(12):
+            split = "train" if number < 4 else "val" if number < 8 else "test"
+            eyes = [10.1, 13.9, 21.8, 13.8]
+            row = [f"{person}{number}", person, split, "drawn", "0", SIZE, SIZE, *eyes, "drawn"]
+            rows.append(row)
+    write_csv(pd.DataFrame(rows, columns=list(COLUMNS)), tmp_path / "manifest.csv")
+    generator = np.random.default_rng(0)
+    np.save(
+        tmp_path / "images.npy",
+        generator.integers(0, 256, (len(rows), SIZE, SIZE, 3), dtype=np.uint8),
+    )
+    torch.manual_seed(0)
+    network = FaceRecognizer(
+        identities=len(PEOPLE),
+        image_size=SIZE,
+        width=1 / 16,
+        hidden=8,
+        mean=(127.5, 127.5, 127.5),
+        scale=127.5,
+    )
+    write_recognizer(tmp_path / "recognizer.safetensors", network, PEOPLE)
+    return tmp_path
+
+
+def test_plan_attacks_held_out_pictures_of_the_attacker_only(folder: Path) -> None:
+    rows = pd.read_csv(folder / "manifest.csv")
+    plan = plan_attacks(rows, PEOPLE, SETTINGS, seed=0)
+    assert plan.groupby(["split", "target", "attacker"]).size().to_dict() == {
+        (split, target, attacker): count
+        for split, count in (("val", 2), ("test", 3))
+        for target, attacker in {*zip(plan["target"], plan["attacker"], strict=True)}
+    }
+    assert len(plan) == 6 * 5
+    for _, entry in plan.iterrows():
+        assert rows.loc[entry["row"], "identity"] == entry["attacker"] != entry["target"]
+        assert rows.loc[entry["row"], "split"] == entry["split"]
+        assert rows.loc[entry["row"], "image_id"] == entry["image_id"]
+    pd.testing.assert_frame_equal(plan, plan_attacks(rows, PEOPLE, SETTINGS, seed=0))
+
+
+def run_shards(folder: Path, count: int) -> list[Path]:
+    config = AttackSlice(seed=0, name="glasses", attack=SETTINGS)
+    paths = [folder / f"{shard}-of-{count}.npz" for shard in range(count)]
+    for shard, path in enumerate(paths):
+        attack_shard.run(
+            config,
+            images=folder / "images.npy",
+            manifest=folder / "manifest.csv",
+            recognizer=folder / "recognizer.safetensors",
+            shard=shard,
+            shards=count,
+            results=path,
+        )
+    return paths
+
+
+def gather(folder: Path, paths: list[Path]) -> pd.DataFrame:
+    attack.run(
+        AttackSlice(seed=0, name="glasses", attack=SETTINGS),
+        shards=paths,
+        examples=folder / "examples.csv",
+        images=folder / "adversarial.npy",
+        frames=folder / "frames.npy",
+    )
+    return read_examples(folder / "examples.csv")
+
+
+def test_shards_in_any_order_make_the_same_table(folder: Path) -> None:
+    whole = gather(folder, run_shards(folder, 1))
+    pictures = np.load(folder / "adversarial.npy")
+    thirds = gather(folder, run_shards(folder, 3)[::-1])
+    assert list(whole["example_id"]) == [f"glasses_{row:05d}" for row in range(30)]
+    decided = ["image_id", "split", "attacker", "target", "initial_prediction", "frame_area"]
+    pd.testing.assert_frame_equal(whole[decided], thirds[decided])
+    assert (whole["gradients"] <= SETTINGS.iterations).all()
+    assert (whole["success"] == (whole["prediction"] == whole["target"])).all()
+
+    originals = np.load(folder / "images.npy")
+    rows = pd.read_csv(folder / "manifest.csv").set_index("image_id").index
+    frames = np.load(folder / "frames.npy")
+    untouched = originals[[rows.get_loc(image) for image in whole["image_id"]]]
+    assert np.array_equal(pictures[~frames], untouched[~frames])
+    assert (pictures[frames] != untouched[frames]).any()
+
+
+def test_a_missing_shard_is_noticed(folder: Path) -> None:
+    paths = run_shards(folder, 3)
+    with pytest.raises(InputError, match="do not make up one attack"):
+        gather(folder, paths[:2])
+
+
+def test_jpeg_round_trip_keeps_colours_and_loses_noise() -> None:
+    red = np.zeros((1, 32, 32, 3), dtype=np.uint8)
+    red[..., 0] = 200
+    assert np.abs(through_jpeg(red, 90).astype(int) - red).max() <= 4
+    noise = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
+    assert np.abs(through_jpeg(noise, 50).astype(int) - noise).mean() > 10
+
+
+@pytest.mark.parametrize("kind", ["plain", "random"])
+def test_honest_wearers_wear_the_same_frame(folder: Path, kind: str) -> None:
+    controls.run(
+        ControlsSlice(seed=0, controls=Controls(images=9, validation_images=5)),
+        kind=kind,
+        images=folder / "images.npy",
+        manifest=folder / "manifest.csv",
+        recognizer=folder / "recognizer.safetensors",
+        examples=folder / "controls.csv",
+        control_images=folder / "controls.npy",
+        frames=folder / "control_frames.npy",
+    )
+    table = read_examples(folder / "controls.csv")
+    assert table["split"].value_counts().to_dict() == {"test": 9, "val": 5}
+    worn, frames = np.load(folder / "controls.npy"), np.load(folder / "control_frames.npy")
+    colours = np.unique(worn[frames], axis=0)
+    assert (len(colours) == 1) == (kind == "plain")
+    if kind == "plain":
+        assert colours.tolist() == [[255, 255, 0]]
+    assert abs(table["frame_area"].mean() - 0.067) < 0.01
+
+
+def test_an_unknown_control_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="--kind striped: must be one of plain, random"):
+        controls.run(
+            ControlsSlice(seed=0, controls=Controls()),
+            kind="striped",
+            images=folder / "images.npy",
+            manifest=folder / "manifest.csv",
+            recognizer=folder / "recognizer.safetensors",
+            examples=folder / "c.csv",
+            control_images=folder / "c.npy",
+            frames=folder / "f.npy",
+        )
