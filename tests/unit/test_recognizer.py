@@ -155,28 +155,38 @@ def test_bad_weight_files_are_refused_by_name(tmp_path):
         read_recognizer(path)
 
 
-def test_occlusion_covers_one_rectangle_of_the_asked_size():
-    pixels = torch.full((200, 3, 40, 40), 0.25)
-    pixels[:, :, 0, 0] = 0.9
-    covered = occlude(
-        pixels,
-        probability=1.0,
-        smallest=0.2,
-        largest=0.5,
-        generator=torch.Generator().manual_seed(0),
-    )
-    changed = (covered != pixels).any(1)
+def occluded(pixels: torch.Tensor, seed: int = 0, **changes) -> torch.Tensor:
+    settings = Occlusion(**{"probability": 1.0, "smallest": 0.2, "largest": 0.5, **changes})
+    generator = torch.Generator().manual_seed(seed)
+    return occlude(pixels, **settings.model_dump(), generator=generator)
+
+
+@pytest.mark.parametrize("shape", ["rectangle", "patches"])
+def test_occlusion_covers_what_was_asked(shape):
+    pixels = torch.rand(200, 3, 40, 40)
+    changed = (occluded(pixels, shapes=[shape]) != pixels).any(1)
     area = changed.flatten(1).float().mean(1)
     assert area.max() <= 0.5**2 + 0.06
-    assert (area > 0.02).float().mean() > 0.95
-    none = occlude(
-        pixels,
-        probability=0.0,
-        smallest=0.2,
-        largest=0.5,
-        generator=torch.Generator().manual_seed(0),
-    )
-    assert torch.equal(none, pixels)
+    assert area.min() >= 0.2**2 - 0.03
+    rows = changed.any(2).sum(1)
+    columns = changed.any(1).sum(1)
+    boxes = (changed.flatten(1).sum(1) == rows * columns).float().mean()
+    assert (boxes == 1) if shape == "rectangle" else (boxes < 0.05)
+    assert torch.equal(occluded(pixels, probability=0.0), pixels)
+    assert torch.equal(occluded(pixels, seed=1), occluded(pixels, seed=1))
+
+
+def test_covers_are_what_they_are_called():
+    rows = torch.linspace(0, 1, 48).view(1, 1, 48, 1).expand(50, 3, 48, 48)
+    flat = occluded(rows, covers=["mean"])
+    assert (flat[flat != rows] - 0.5).abs().max() < 1e-5
+    near = occluded(rows, covers=["surroundings"], largest=0.25)
+    assert (near - rows).abs().max() < (flat - rows).abs().max() / 2
+    one = occluded(rows, covers=["colour"], shapes=["rectangle"])
+    for before, after in zip(rows, one, strict=True):
+        assert len(after[:, (before != after).any(0)].unique(dim=1).T) == 1
+    many = occluded(rows, covers=["texture"], shapes=["rectangle"])
+    assert len(many[0][:, (many[0] != rows[0]).any(0)].unique(dim=1).T) > 1
 
 
 def test_mirror_flips_about_half():

@@ -19,6 +19,8 @@ Threads = Annotated[int, Field(ge=1, le=256)]
 Fill = Literal["zero", "mean", "grey", "telea", "navier_stokes"]
 ThresholdKind = Literal["value", "quantile"]
 ChannelReduction = Literal["max_abs", "mean_abs", "max", "sum_abs"]
+Shape = Literal["rectangle", "patches"]
+Cover = Literal["colour", "texture", "mean", "surroundings"]
 ProfileVariant = Literal["raw", "standardised", "unit_standardised"]
 SetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -100,6 +102,8 @@ class Occlusion(Strict):
     largest: PositiveFraction = Field(
         0.4, description="longest side of an occluding shape, share of the picture's side"
     )
+    shapes: tuple[Shape, ...] = Field(("rectangle", "patches"), min_length=1)
+    covers: tuple[Cover, ...] = Field(("colour", "texture", "mean", "surroundings"), min_length=1)
 
 
 class PretrainingStep(Strict):

@@ -1,8 +1,15 @@
 """Training-time changes of faces: mirroring and occlusion. Never part of an attack."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from glassguard.configuration.schema import Cover, Shape
+
+PATCH_GRID = 14
+TEXTURE_GRID = 12
 
 
 def mirror(pixels: Tensor, generator: torch.Generator) -> Tensor:
@@ -22,41 +29,85 @@ def occlude(
     probability: float,
     smallest: float,
     largest: float,
+    shapes: Sequence[Shape],
+    covers: Sequence[Cover],
     generator: torch.Generator,
 ) -> Tensor:
-    """Cover a rectangle of some pictures (random erasing, Zhong et al. 2020).
-
-    The cover is, with equal chance, one random colour, a random colour with coarse random texture,
-    or the picture's mean colour, since a recognizer meets printed accessories as well as masks that
-    were filled.
+    """Cover a part of some pictures.
 
     Args:
         pixels: N x 3 x H x W float in [0, 1].
         probability: share of the pictures that are covered.
-        smallest: shortest side of a rectangle, share of the picture's side.
-        largest: longest side of a rectangle, share of the picture's side.
+        smallest: shortest side of a rectangle, or side of the square that patches have the area
+            of, as a share of the picture's side.
+        largest: longest such side.
+        shapes: what is covered, one drawn for each picture: a ``rectangle`` (random erasing, Zhong
+            et al. 2020), or irregular ``patches`` like those of a saliency mask.
+        covers: by what, one drawn for each picture: one random ``colour``, a coarse random
+            ``texture`` like a printed accessory's, the picture's ``mean`` colour, or the
+            ``surroundings`` diffused into it like an inpainted mask.
         generator: source of every random choice.
 
     Returns:
         A new tensor of the same shape.
     """
-    count, channels, height, width = pixels.shape
+    count, _, height, width = pixels.shape
+    sides = smallest + (largest - smallest) * torch.rand(count, 2, generator=generator)
+    drawn = torch.randint(len(shapes), (count, 1, 1, 1), generator=generator)
+    areas = {shape: SHAPES[shape](sides, height, width, generator) for shape in shapes}
+    covered = _pick([areas[shape] for shape in shapes], drawn)
+    covered = covered & (torch.rand(count, generator=generator) < probability).view(-1, 1, 1, 1)
+    drawn = torch.randint(len(covers), (count, 1, 1, 1), generator=generator)
+    cover = _pick([COVERS[name](pixels, covered, generator) for name in covers], drawn)
+    return torch.where(covered, cover, pixels)
 
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(shape, generator=generator)
 
-    sides = smallest + (largest - smallest) * uniform(count, 2)
-    corners = uniform(count, 2) * (1 - sides)
+def _pick(options: Sequence[Tensor], drawn: Tensor) -> Tensor:
+    picked = options[0]
+    for number, option in enumerate(options[1:], start=1):
+        picked = torch.where(drawn == number, option, picked)
+    return picked
+
+
+def _rectangle(sides: Tensor, height: int, width: int, generator: torch.Generator) -> Tensor:
+    corners = torch.rand(sides.shape, generator=generator) * (1 - sides)
     rows = (torch.arange(height) + 0.5) / height
     columns = (torch.arange(width) + 0.5) / width
     inside_rows = (rows >= corners[:, :1]) & (rows < corners[:, :1] + sides[:, :1])
     inside_columns = (columns >= corners[:, 1:]) & (columns < corners[:, 1:] + sides[:, 1:])
-    covered = inside_rows[:, :, None] & inside_columns[:, None, :]
-    covered &= (uniform(count) < probability)[:, None, None]
+    return (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
 
-    colour = uniform(count, channels, 1, 1)
-    coarse = F.interpolate(uniform(count, channels, 12, 12), size=(height, width), mode="nearest")
-    mean = pixels.mean(dim=(2, 3), keepdim=True)
-    kind = torch.randint(3, (count, 1, 1, 1), generator=generator)
-    cover = torch.where(kind == 0, colour, torch.where(kind == 1, coarse, mean))
-    return torch.where(covered[:, None], cover, pixels)
+
+def _patches(sides: Tensor, height: int, width: int, generator: torch.Generator) -> Tensor:
+    coarse = torch.rand(len(sides), 1, PATCH_GRID, PATCH_GRID, generator=generator)
+    field = F.interpolate(coarse, size=(height, width), mode="bicubic")
+    kept = (sides.prod(dim=1) * height * width).long().clamp(min=1)
+    ranked = field.flatten(1).sort(dim=1, descending=True).values
+    return field > ranked.gather(1, kept[:, None]).view(-1, 1, 1, 1)
+
+
+def _colour(pixels: Tensor, covered: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.rand(len(pixels), pixels.shape[1], 1, 1, generator=generator).expand_as(pixels)
+
+
+def _texture(pixels: Tensor, covered: Tensor, generator: torch.Generator) -> Tensor:
+    coarse = torch.rand(*pixels.shape[:2], TEXTURE_GRID, TEXTURE_GRID, generator=generator)
+    return F.interpolate(coarse, size=pixels.shape[2:], mode="nearest")
+
+
+def _mean(pixels: Tensor, covered: Tensor, generator: torch.Generator) -> Tensor:
+    return pixels.mean(dim=(2, 3), keepdim=True).expand_as(pixels)
+
+
+def _surroundings(pixels: Tensor, covered: Tensor, generator: torch.Generator) -> Tensor:
+    visible = (~covered).to(pixels.dtype)
+    window = 2 * (pixels.shape[2] // 12) + 1
+    both = torch.cat([pixels * visible, visible], dim=1)
+    for _ in range(2):
+        both = F.avg_pool2d(both, window, stride=1, padding=window // 2)
+    diffused = both[:, :-1] / both[:, -1:].clamp(min=1e-3)
+    return torch.where(both[:, -1:] > 1e-2, diffused, _mean(pixels, covered, generator))
+
+
+SHAPES = {"rectangle": _rectangle, "patches": _patches}
+COVERS = {"colour": _colour, "texture": _texture, "mean": _mean, "surroundings": _surroundings}

@@ -50,7 +50,7 @@ class BackbonePretraining(lightning.LightningModule):
     """VGG-16's convolutions with batch normalisation under a cosine margin classifier.
 
     Pictures grow from step to step (``pretraining.steps``); the learning rate rises over the first
-    tenth of all updates and falls to zero along a cosine.
+    tenth of all updates and falls to zero along a line.
 
     Args:
         settings: the ``backbone`` section of the configuration.
@@ -130,6 +130,8 @@ class BackbonePretraining(lightning.LightningModule):
             max_lr=pretraining.learning_rate,
             total_steps=int(self.trainer.estimated_stepping_batches),
             pct_start=WARM_UP,
+            # A cosine would leave nothing for the largest pictures, which come last.
+            anneal_strategy="linear",
             cycle_momentum=False,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
