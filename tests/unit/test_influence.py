@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from glassguard.influence.guided_backpropagation import guided_backpropagation
 from glassguard.influence.internal import influence_profiles
 from glassguard.influence.profiles import profiles_of_images
-from glassguard.recognizer.network import SLICES, FaceRecognizer, to_pixels
+from glassguard.recognizer.network import LAYERS, PRE_RELU, SLICES, FaceRecognizer, to_pixels
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def hooks_left(network: nn.Module) -> int:
 def captum_gradients(
     network: FaceRecognizer, pixels: Tensor, position: str
 ) -> OrderedDict[str, Tensor]:
-    modules = network.slice_modules(position)
+    modules = network.slice_modules([position])
     peer = LayerGradientXActivation(network, list(modules.values()), multiply_by_inputs=False)
     leaf = pixels.clone().requires_grad_(True)
     gradients = peer.attribute(leaf, target=network(pixels).argmax(1))
@@ -54,8 +54,13 @@ def captum_gradients(
 def test_profiles_agree_with_captum(
     network: FaceRecognizer, pixels: Tensor, position: str, reduction: str
 ) -> None:
-    ours = influence_profiles(network, network.slice_modules(position), pixels, reduction=reduction)
-    assert tuple(ours.profiles) == SLICES
+    ours = influence_profiles(
+        network, network.slice_modules([position]), pixels, reduction=reduction
+    )
+    assert tuple(ours.profiles) == tuple(
+        n for n in SLICES if n.endswith(PRE_RELU) == (position == "pre_relu")
+    )
+    assert len(ours.profiles) == 15
     for name, gradient in captum_gradients(network, pixels, position).items():
         if gradient.ndim == 4:
             space = gradient.flatten(2)
@@ -77,16 +82,16 @@ def test_pre_is_post_where_the_activation_is_positive(
     activations: dict[str, Tensor] = {}
     handles = [
         module.register_forward_hook(lambda m, i, o, name=name: activations.update({name: o}))
-        for name, module in network.slice_modules("pre_relu").items()
+        for name, module in network.slice_modules(["pre_relu"]).items()
     ]
     network(pixels)
     for handle in handles:
         handle.remove()
-    ours = influence_profiles(network, network.slice_modules("pre_relu"), pixels)
-    for name in SLICES:
-        expected = post[name] * (activations[name] > 0)
+    ours = influence_profiles(network, network.slice_modules(["pre_relu"]), pixels)
+    for name in LAYERS:
+        expected = post[name] * (activations[name + PRE_RELU] > 0)
         expected = expected.amax((2, 3)) if expected.ndim == 4 else expected
-        assert torch.allclose(ours.profiles[name], expected, rtol=1e-5, atol=1e-9), name
+        assert torch.allclose(ours.profiles[name + PRE_RELU], expected, rtol=1e-5, atol=1e-9), name
 
 
 def test_quantities_of_interest(network: FaceRecognizer, pixels: Tensor) -> None:
@@ -188,7 +193,7 @@ def test_many_pictures_in_batches(network: FaceRecognizer) -> None:
     modules = network.slice_modules()
     batched = profiles_of_images(network, modules, images, batch_size=3)
     whole = influence_profiles(network, modules, to_pixels(torch.from_numpy(images)))
-    for name in SLICES:
+    for name in modules:
         assert batched.profiles[name].dtype == np.float32
         np.testing.assert_allclose(
             batched.profiles[name], whole.profiles[name].numpy(), rtol=1e-4, atol=1e-7

@@ -12,6 +12,8 @@ from glassguard.recognizer.folding import fold_batch_normalisation
 from glassguard.recognizer.head import probabilities_of, train_dense_layers
 from glassguard.recognizer.network import (
     CONVOLUTIONS,
+    LAYERS,
+    PRE_RELU,
     SLICES,
     FaceRecognizer,
     Normalisation,
@@ -47,6 +49,7 @@ def small_network(seed: int = 0, identities: int = 4) -> FaceRecognizer:
 def test_layer_eight_of_the_source_is_conv3_2_with_256_filters():
     assert paper_index("conv3_2") == 8
     assert convolutional_layers(1.0)["conv3_2"].out_channels == 256
+    assert paper_index("conv3_2_pre_relu") == 8
     assert [paper_index(name) for name in ("conv1_1", "conv5_3", "fc6", "fc7")] == [1, 17, 20, 21]
     with pytest.raises(ValueError, match="conv9_9"):
         paper_index("conv9_9")
@@ -67,7 +70,7 @@ def test_vgg_face_means_are_subtracted_in_rgb_order():
 def test_every_activation_is_a_module_of_its_own():
     network = small_network()
     activations = [m for m in network.modules() if isinstance(m, nn.ReLU)]
-    assert len(activations) == len(SLICES) == 15
+    assert len(activations) == len(LAYERS) == 15
     assert not any(activation.inplace for activation in activations)
     assert len(set(map(id, network.slice_modules().values()))) == 15
 
@@ -77,16 +80,16 @@ def test_slices_before_and_behind_the_activation_differ_by_rectification():
     seen = {}
     hooks = [
         module.register_forward_hook(
-            lambda _m, _i, output, key=(position, name): seen.__setitem__(key, output)
+            lambda _m, _i, output, name=name: seen.__setitem__(name, output)
         )
-        for position in ("pre_relu", "post_relu")
-        for name, module in network.slice_modules(position).items()
+        for name, module in network.slice_modules(["pre_relu", "post_relu"]).items()
     ]
     network(torch.rand(2, 3, 32, 32))
     for hook in hooks:
         hook.remove()
-    for name in SLICES:
-        assert torch.equal(seen["pre_relu", name].relu(), seen["post_relu", name])
+    assert set(seen) == set(SLICES)
+    for name in LAYERS:
+        assert torch.equal(seen[name + PRE_RELU].relu(), seen[name])
 
 
 def test_pixels_and_images_are_inverse():

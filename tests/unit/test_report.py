@@ -109,6 +109,7 @@ def write_results(root: Path) -> None:
     np.save(root / "data/images.npy", pictures(len(manifest)))
     metrics = {"train_accuracy": 1.0, "val_accuracy": 0.75, "test_accuracy": 0.5}
     metrics |= {"train_images": 12, "val_images": 12, "test_images": 12}
+    metrics["backbone"] = "pretrained on other people"
     (root / "recognizer/metrics.json").write_text(json.dumps(metrics))
     table(
         "recognizer/history.csv",

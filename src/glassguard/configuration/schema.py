@@ -21,6 +21,7 @@ ThresholdKind = Literal["value", "quantile"]
 ChannelReduction = Literal["max_abs", "mean_abs", "max", "sum_abs"]
 Shape = Literal["rectangle", "patches"]
 Cover = Literal["colour", "texture", "mean", "surroundings"]
+Position = Literal["post_relu", "pre_relu"]
 ProfileVariant = Literal["raw", "standardised", "unit_standardised"]
 SetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -222,7 +223,9 @@ class Influence(Strict):
     """Internal influence (PROTOCOL section 3; Leino et al. 2018)."""
 
     quantity: Literal["logit", "comparative", "softmax"] = "logit"
-    position: Literal["post_relu", "pre_relu"] = "post_relu"
+    positions: tuple[Position, ...] = Field(
+        ("post_relu", "pre_relu"), min_length=1, description="behind or before the activation"
+    )
     reduction: Literal["max", "abs_max", "mean"] = "max"
     batch_size: int = Field(32, ge=1)
     threads: Threads = 1

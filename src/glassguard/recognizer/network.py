@@ -14,6 +14,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from glassguard.configuration.schema import Position
+
 CONVOLUTIONS_PER_BLOCK = (2, 2, 3, 3, 3)
 FILTERS_PER_BLOCK = (64, 128, 256, 512, 512)
 DOWNSAMPLING = 2 ** len(CONVOLUTIONS_PER_BLOCK)
@@ -24,7 +26,10 @@ CONVOLUTIONS: tuple[str, ...] = tuple(
     for index in range(1, count + 1)
 )
 DENSE: tuple[str, ...] = ("fc6", "fc7")
-SLICES: tuple[str, ...] = CONVOLUTIONS + DENSE
+LAYERS: tuple[str, ...] = CONVOLUTIONS + DENSE
+PRE_RELU = "_pre_relu"
+"""Ends the name of a slice before the activation; without it, a slice lies behind it."""
+SLICES: tuple[str, ...] = LAYERS + tuple(layer + PRE_RELU for layer in LAYERS)
 
 
 def paper_index(slice_name: str) -> int:
@@ -39,13 +44,14 @@ def paper_index(slice_name: str) -> int:
     Raises:
         ValueError: there is no such slice.
     """
-    if slice_name in DENSE:
+    layer = slice_name.removesuffix(PRE_RELU)
+    if layer in DENSE:
         flatten = sum(CONVOLUTIONS_PER_BLOCK) + len(CONVOLUTIONS_PER_BLOCK) + 1
-        return flatten + 1 + DENSE.index(slice_name)
-    if slice_name not in CONVOLUTIONS:
+        return flatten + 1 + DENSE.index(layer)
+    if layer not in CONVOLUTIONS:
         raise ValueError(f"no slice {slice_name!r}; there are {', '.join(SLICES)}")
-    pools_before = int(slice_name[4]) - 1
-    return CONVOLUTIONS.index(slice_name) + 1 + pools_before
+    pools_before = int(layer[4]) - 1
+    return CONVOLUTIONS.index(layer) + 1 + pools_before
 
 
 def filters(width: float) -> tuple[int, ...]:
@@ -161,20 +167,23 @@ class FaceRecognizer(nn.Module):
         """
         return self.classifier(self.flatten(self.features(self.normalisation(pixels))))
 
-    def slice_modules(self, position: str = "post_relu") -> OrderedDict[str, nn.Module]:
-        """The module whose output is each slice of :data:`SLICES`.
+    def slice_modules(
+        self, positions: Sequence[Position] = ("post_relu",)
+    ) -> OrderedDict[str, nn.Module]:
+        """The module whose output is each slice, by the names in :data:`SLICES`.
 
         Args:
-            position: ``post_relu`` for the activation's output, ``pre_relu`` for its input.
+            positions: ``post_relu`` for the activations' outputs, ``pre_relu`` for their inputs.
         """
         modules: OrderedDict[str, nn.Module] = OrderedDict()
-        for name in CONVOLUTIONS:
-            layer = name if position == "pre_relu" else "relu" + name.removeprefix("conv")
-            modules[name] = getattr(self.features, layer)
-        for name in DENSE:
-            layer = name if position == "pre_relu" else "relu" + name.removeprefix("fc")
-            modules[name] = getattr(self.classifier, layer)
-        return modules
+        for layers, part in ((CONVOLUTIONS, self.features), (DENSE, self.classifier)):
+            for name in layers:
+                if "post_relu" in positions:
+                    number = name.removeprefix("conv").removeprefix("fc")
+                    modules[name] = getattr(part, f"relu{number}")
+                if "pre_relu" in positions:
+                    modules[name + PRE_RELU] = getattr(part, name)
+        return OrderedDict((name, modules[name]) for name in SLICES if name in modules)
 
     def freeze_convolutions(self) -> None:
         """Exclude the convolutions from training, as both studies do."""

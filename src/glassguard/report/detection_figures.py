@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from glassguard.recognizer.network import PRE_RELU
 from glassguard.report import sources_figures
 from glassguard.report.style import (
     COLOURS,
@@ -37,36 +38,53 @@ def layers(table: pd.DataFrame, *, chosen: str) -> Figure:
         table: ``detection/layers.csv``: slice, paper_index, variant, balanced_accuracy.
         chosen: the slice that was chosen.
     """
-    figure = new_figure(height=3.1)
-    axes = figure.subplots()
-    slices = (
-        table.drop_duplicates("slice").sort_values("paper_index", kind="stable")["slice"].tolist()
-    )
-    position = {name: index for index, name in enumerate(slices)}
-    for index, (variant, rows) in enumerate(table.groupby("variant", sort=False)):
-        means = rows.groupby("slice", sort=False)["balanced_accuracy"].mean()
-        ordered = means.reindex([name for name in slices if name in means.index])
-        axes.plot(
-            [position[name] for name in ordered.index],
-            ordered.to_numpy(),
-            label=spelt(str(variant)),
-            **series(index),
+    before = table["slice"].str.endswith(PRE_RELU)
+    panels = [
+        (title, rows)
+        for title, rows in (
+            ("behind the activation", table[~before]),
+            ("before the activation", table[before]),
         )
-    axes.axvline(position[chosen], color=INK, linewidth=0.8, linestyle=":")
-    axes.annotate(
-        "chosen",
-        (position[chosen], 1.0),
-        xycoords=("data", "axes fraction"),
-        xytext=(3, -2),
-        textcoords="offset points",
-        va="top",
-        fontsize=7.5,
-    )
-    axes.set_xticks(range(len(slices)), slices, rotation=45, ha="right")
-    axes.set_ylabel("balanced accuracy")
-    axes.set_ylim(top=1.01)
-    axes.grid(axis="y")
-    figure.legend(loc="outside upper center", ncols=4)
+        if len(rows)
+    ]
+    figure = new_figure(height=0.6 + 2.5 * len(panels))
+    variants = list(dict.fromkeys(table["variant"]))
+    for axes, (title, part) in zip(
+        np.atleast_1d(figure.subplots(len(panels), 1, sharey=True)), panels, strict=True
+    ):
+        slices = (
+            part.drop_duplicates("slice").sort_values("paper_index", kind="stable")["slice"]
+        ).tolist()
+        position = {name: index for index, name in enumerate(slices)}
+        for variant, rows in part.groupby("variant", sort=False):
+            means = rows.groupby("slice", sort=False)["balanced_accuracy"].mean()
+            ordered = means.reindex([name for name in slices if name in means.index])
+            axes.plot(
+                [position[name] for name in ordered.index],
+                ordered.to_numpy(),
+                label=spelt(str(variant)),
+                **series(variants.index(variant)),
+            )
+        if chosen in position:
+            axes.axvline(position[chosen], color=INK, linewidth=0.8, linestyle=":")
+            axes.annotate(
+                "chosen",
+                (position[chosen], 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(-3, -2),
+                textcoords="offset points",
+                ha="right",
+                va="top",
+                fontsize=7.5,
+            )
+        names = [name.removesuffix(PRE_RELU) for name in slices]
+        axes.set_xticks(range(len(slices)), names, rotation=45, ha="right")
+        axes.set_title(title, loc="left")
+        axes.set_ylabel("balanced accuracy")
+        axes.set_ylim(top=1.01)
+        axes.grid(axis="y")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4)
     return figure
 
 

@@ -19,13 +19,13 @@ def run(
     """Compute the profiles of all pictures.
 
     Args:
-        config: quantity, position and reduction.
+        config: quantity, positions and reduction.
         images: ``.npy``, uint8 N x H x W x 3.
         ids: the table beside it, a manifest or an ``examples.csv``; row = picture.
         recognizer: the network.
         profiles: ``.npz`` to write: per slice float32 N x filters, ``ids``, ``prediction`` (index
-            into ``identities``), ``confidence``, ``identities``, and the settings ``quantity``,
-            ``position`` and ``reduction``.
+            into ``identities``), ``confidence``, ``identities``, and the settings ``quantity`` and
+            ``reduction``.
 
     Raises:
         InputError: a file cannot be used, or table and pictures do not fit.
@@ -43,7 +43,7 @@ def run(
         )
     found = profiles_of_images(
         network,
-        network.slice_modules(settings.position),
+        network.slice_modules(settings.positions),
         pictures,
         quantity=settings.quantity,
         reduction=settings.reduction,
@@ -58,7 +58,6 @@ def run(
         confidence=found.confidence,
         identities=np.array(identities, dtype=np.str_),
         quantity=np.array(settings.quantity),
-        position=np.array(settings.position),
         reduction=np.array(settings.reduction),
     )
     return {
