@@ -1,4 +1,4 @@
-"""Intervals for rates and for areas under curves (PROTOCOL section 7)."""
+"""Intervals for rates and for areas under curves."""
 
 import math
 

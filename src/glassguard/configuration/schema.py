@@ -174,7 +174,7 @@ class Recognizer(Strict):
 
 
 class GlassesAttack(Strict):
-    """Adversarial eyeglasses (PROTOCOL section 2; Sharif et al. 2016; blog 2019)."""
+    """Adversarial eyeglasses (Sharif et al. 2016; blog 2019)."""
 
     kind: Literal["glasses"]
     goal: Literal["impersonation", "dodging"] = "impersonation"
@@ -220,7 +220,7 @@ class Controls(Strict):
 
 
 class Influence(Strict):
-    """Internal influence (PROTOCOL section 3; Leino et al. 2018)."""
+    """Internal influence (Leino et al. 2018)."""
 
     quantity: Literal["logit", "comparative", "softmax"] = "logit"
     positions: tuple[Position, ...] = Field(
@@ -232,7 +232,7 @@ class Influence(Strict):
 
 
 class Detector(Strict):
-    """Linear detectors of one person each (PROTOCOL section 4)."""
+    """Linear detectors of one person each (Study I, section 3)."""
 
     alpha: float = Field(0.005, gt=0, description="SGDClassifier's regularisation")
     max_iter: int = Field(500, ge=1)
@@ -258,7 +258,7 @@ class Detector(Strict):
 
 
 class Grid(Strict):
-    """Parameters of the saliency mask that are searched (PROTOCOL section 5)."""
+    """Parameters of the saliency mask that are searched (blog 2019)."""
 
     mu_as: tuple[ThresholdKind, ...] = Field(min_length=1)
     mu: tuple[PositiveFraction, ...] = Field(min_length=1)
@@ -282,7 +282,7 @@ class SourceSetting(Strict):
 
 
 class Saliency(Strict):
-    """Saliency mask (PROTOCOL section 5; Hayes 2018; blog 2019)."""
+    """Saliency mask (Hayes 2018; blog 2019)."""
 
     channel_reduction: ChannelReduction = "max_abs"
     kernel: Literal[3, 5, 7, 9, 11, 13, 15] = Field(

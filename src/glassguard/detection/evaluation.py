@@ -1,4 +1,4 @@
-"""How well detectors do: rates per pair, flags and their scores (PROTOCOL section 4).
+"""How well detectors do: rates per pair, flags and their scores (Study I, section 3).
 
 A picture is *flagged* when the network says it shows some person and that person's detector says
 it does not. Rates are means over the seeds of the classifier.

@@ -1,4 +1,4 @@
-"""Choice of slice and detector, made without the pair that is reported (PROTOCOL section 4)."""
+"""Choice of slice and detector, made without the pair that is reported (Study I, section 3)."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The tables of the detection study, from rates and scores (columns: RESULTS.md)."""
+"""The tables of the detection study, from rates and scores."""
 
 from collections.abc import Callable, Mapping, Sequence
 

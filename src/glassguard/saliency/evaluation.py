@@ -1,4 +1,4 @@
-"""What a mask does to attacks and to clean pictures (blog 2019; PROTOCOL 5, test-split table)."""
+"""What a mask does to attacks and to clean pictures (blog 2019)."""
 
 import hashlib
 import math

@@ -1,4 +1,4 @@
-"""What stands in a picture where it was masked (PROTOCOL 5.5)."""
+"""What stands in a picture where it was masked (blog 2019, step 5)."""
 
 from typing import Literal
 

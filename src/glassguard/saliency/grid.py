@@ -1,4 +1,4 @@
-"""Search of the mask's parameters with a network pass for distinct masks only (PROTOCOL 5).
+"""Search of the mask's parameters with a network pass for distinct masks only (blog 2019).
 
 A mask depends on the picture and (μ, n, φ) alone and few of a picture's masks differ, so
 

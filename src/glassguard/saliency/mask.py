@@ -1,4 +1,4 @@
-"""From a saliency map to the mask of what to remove (blog 2019, steps 2-4; PROTOCOL 5.2-5.4)."""
+"""From a saliency map to the mask of what to remove (blog 2019, steps 2-4)."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Which pixels a prediction hangs on (Hayes 2018, section 3; blog 2019, step 1; PROTOCOL 5.1)."""
+"""Which pixels a prediction hangs on (Hayes 2018, section 3; blog 2019, step 1)."""
 
 from typing import Literal
 

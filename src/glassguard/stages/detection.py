@@ -66,7 +66,7 @@ def run(
     histograms: Path,
     summary: Path,
 ) -> dict[str, float | int | str]:
-    """Detect the attack from influence profiles (PROTOCOL section 4).
+    """Detect the attack from influence profiles (Study I, section 3).
 
     The slice and variant are chosen on validation pictures and validation attacks. A pair's row
     of Table 1 uses the choice made without every pair that shares its target or its attacker.
