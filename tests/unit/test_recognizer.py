@@ -29,6 +29,7 @@ from glassguard.recognizer.weights import (
     read_backbone,
     read_recognizer,
     read_tensors,
+    relative_width,
     write_backbone,
     write_recognizer,
 )
@@ -148,8 +149,11 @@ def test_bad_weight_files_are_refused_by_name(tmp_path):
     path.write_bytes(written[: len(written) // 2])
     with pytest.raises(InputError, match="not a readable safetensors"):
         read_tensors(path)
-    with pytest.raises(InputError, match=r"conv1_1.weight has shape .* backbone.width=0.125"):
+    with pytest.raises(InputError, match=r"conv1_1.weight has shape .* width 0\.125"):
         check_convolutions(tensors, width=1 / 8, path=path)
+    assert relative_width(tensors, path) == 1 / 16
+    with pytest.raises(InputError, match=r"conv1_1\.weight must be there"):
+        relative_width({}, path)
     del tensors["conv4_2.bias"]
     with pytest.raises(InputError, match=r"conv4_2\.bias is missing"):
         check_convolutions(tensors, width=1 / 16, path=path)

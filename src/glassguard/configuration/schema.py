@@ -144,7 +144,9 @@ class Pretraining(Strict):
 class Backbone(Strict):
     """The thirteen convolutions: pretrained on a pool, or read from a file."""
 
-    width: float = Field(0.25, gt=0, le=1, description="share of VGG-16's filters in every layer")
+    width: float = Field(
+        0.25, gt=0, le=1, description="share of VGG-16's filters; a weights file has its own"
+    )
     mean: tuple[float, float, float] = Field(
         (127.5, 127.5, 127.5), description="R, G, B means on the 0-255 scale"
     )

@@ -12,6 +12,7 @@ from torch import Tensor
 from glassguard.errors import InputError
 from glassguard.recognizer.network import (
     CONVOLUTIONS,
+    FILTERS_PER_BLOCK,
     FaceRecognizer,
     channels_last,
     convolutional_layers,
@@ -34,6 +35,25 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(f"{path}: no such file") from None
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not a readable safetensors file: {error}") from None
+
+
+def relative_width(tensors: dict[str, Tensor], path: Path) -> float:
+    """Share of VGG-16's filters that the first convolution of a weight file has.
+
+    Args:
+        tensors: tensors by name.
+        path: the file, for the message.
+
+    Raises:
+        InputError: there is no first convolution, or it has more filters than VGG-16's.
+    """
+    first = tensors.get(f"{CONVOLUTIONS[0]}.weight")
+    if first is None or first.ndim != 4 or not 1 <= len(first) <= FILTERS_PER_BLOCK[0]:
+        raise InputError(
+            f"{path}: {CONVOLUTIONS[0]}.weight must be there, of shape (filters, 3, 3, 3) with at "
+            f"most {FILTERS_PER_BLOCK[0]} filters"
+        )
+    return len(first) / FILTERS_PER_BLOCK[0]
 
 
 def check_convolutions(
@@ -62,7 +82,7 @@ def check_convolutions(
             if tensors[key].shape != expected.shape:
                 raise InputError(
                     f"{path}: {key} has shape {tuple(tensors[key].shape)}, "
-                    f"backbone.width={width:g} needs {tuple(expected.shape)}"
+                    f"a VGG-16 of width {width:g} has {tuple(expected.shape)}"
                 )
             checked[key] = tensors[key].to(torch.float32).contiguous()
     return checked

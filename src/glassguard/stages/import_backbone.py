@@ -8,6 +8,7 @@ from glassguard.recognizer.weights import (
     BackboneFile,
     check_convolutions,
     read_tensors,
+    relative_width,
     write_backbone,
 )
 from glassguard.stages.files import write_json
@@ -19,8 +20,9 @@ def run(
     """Check the thirteen convolutions by name and shape and write them as a backbone."""
     settings = config.backbone
     tensors, _ = read_tensors(weights)
-    checked = check_convolutions(tensors, width=settings.width, path=weights)
-    write_backbone(backbone, BackboneFile(checked, settings.width, settings.mean, settings.scale))
+    width = relative_width(tensors, weights)
+    checked = check_convolutions(tensors, width=width, path=weights)
+    write_backbone(backbone, BackboneFile(checked, width, settings.mean, settings.scale))
     described: dict[str, float | int | str] = {
         "backbone": f"read from {weights.name}",
         "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
