@@ -10,6 +10,7 @@ from glassguard.configuration.schema import Cover, Shape
 
 PATCH_GRID = 14
 TEXTURE_GRID = 12
+SURROUNDINGS_GRID = 12
 
 
 def mirror(pixels: Tensor, generator: torch.Generator) -> Tensor:
@@ -81,8 +82,9 @@ def _rectangle(sides: Tensor, height: int, width: int, generator: torch.Generato
 def _patches(sides: Tensor, height: int, width: int, generator: torch.Generator) -> Tensor:
     coarse = torch.rand(len(sides), 1, PATCH_GRID, PATCH_GRID, generator=generator)
     field = F.interpolate(coarse, size=(height, width), mode="bicubic")
-    kept = (sides.prod(dim=1) * height * width).long().clamp(min=1)
-    ranked = field.flatten(1).sort(dim=1, descending=True).values
+    # Every other pixel of every other row ranks a smooth field as well as all of them.
+    ranked = field[..., ::2, ::2].flatten(1).sort(dim=1, descending=True).values
+    kept = (sides.prod(dim=1) * ranked.shape[1]).long()
     return field > ranked.gather(1, kept[:, None]).view(-1, 1, 1, 1)
 
 
@@ -101,12 +103,13 @@ def _mean(pixels: Tensor, covered: Tensor, generator: torch.Generator) -> Tensor
 
 def _surroundings(pixels: Tensor, covered: Tensor, generator: torch.Generator) -> Tensor:
     visible = (~covered).to(pixels.dtype)
-    window = 2 * (pixels.shape[2] // 12) + 1
     both = torch.cat([pixels * visible, visible], dim=1)
-    for _ in range(2):
-        both = F.avg_pool2d(both, window, stride=1, padding=window // 2)
-    diffused = both[:, :-1] / both[:, -1:].clamp(min=1e-3)
-    return torch.where(both[:, -1:] > 1e-2, diffused, _mean(pixels, covered, generator))
+    coarse = F.adaptive_avg_pool2d(both, SURROUNDINGS_GRID)
+    coarse = F.avg_pool2d(coarse, 3, stride=1, padding=1)
+    mean = pixels.mean(dim=(2, 3), keepdim=True)
+    seen = coarse[:, -1:]
+    diffused = torch.where(seen > 1e-2, coarse[:, :-1] / seen.clamp(min=1e-2), mean)
+    return F.interpolate(diffused, size=pixels.shape[2:], mode="bilinear")
 
 
 SHAPES = {"rectangle": _rectangle, "patches": _patches}

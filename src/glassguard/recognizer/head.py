@@ -196,7 +196,7 @@ def probabilities_of(network: FaceRecognizer, images: NDArray[np.uint8]) -> NDAr
         N x identities float32, rows sum to one.
     """
     rows = [
-        network(to_pixels(torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH]))))
+        network(to_pixels(torch.from_numpy(np.array(images[start : start + BATCH]))))
         .softmax(1)
         .numpy()
         for start in range(0, len(images), BATCH)
