@@ -85,7 +85,7 @@ lock: $(VENV)/.installed-dev ## resolve what changed in pyproject.toml (UPGRADE=
 .PHONY: clean
 clean: ## remove the environment and all caches, keep the results
 	rm -rf $(VENV) .snakemake .pytest_cache .mypy_cache .ruff_cache build dist src/*.egg-info
-	find src tests workflow requirements benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find src tests workflow requirements -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
