@@ -35,13 +35,15 @@ from glassguard.recognizer.weights import (
 )
 
 
-def small_network(seed: int = 0, identities: int = 4) -> FaceRecognizer:
+def small_network(
+    seed: int = 0, identities: int = 4, width: float = 1 / 16, hidden: int = 12
+) -> FaceRecognizer:
     torch.manual_seed(seed)
     return FaceRecognizer(
         identities=identities,
         image_size=32,
-        width=1 / 16,
-        hidden=12,
+        width=width,
+        hidden=hidden,
         mean=(127.5, 127.5, 127.5),
         scale=127.5,
     ).eval()
@@ -221,9 +223,15 @@ def striped_people(people: int, images: int, size: int = 32) -> tuple[np.ndarray
 def test_pretraining_and_dense_training_learn_and_repeat():
     images, labels = striped_people(4, 48)
     settings = Backbone(
-        width=1 / 16,
+        width=1 / 8,
         pretraining=Pretraining(
-            steps=({"image_size": 32, "epochs": 25},), batch_size=12, learning_rate=0.1, threads=1
+            steps=({"image_size": 32, "epochs": 20},),
+            batch_size=12,
+            learning_rate=0.05,
+            margin=0.0,
+            scale=16.0,
+            occlusion=Occlusion(probability=0.1),
+            threads=1,
         ),
     )
 
@@ -237,7 +245,7 @@ def test_pretraining_and_dense_training_learn_and_repeat():
             seed=3,
         )
         assert measured["pool_val_accuracy"] > 0.6
-        network = small_network()
+        network = small_network(width=1 / 8, hidden=64)
         network.features.load_state_dict(tensors)
         before = network.features.conv1_1.weight.clone()
         history = train_dense_layers(
@@ -247,13 +255,13 @@ def test_pretraining_and_dense_training_learn_and_repeat():
             validation_images=images[1::2],
             validation_labels=labels[1::2],
             settings=Recognizer(
-                hidden=12,
-                epochs=20,
+                hidden=64,
+                epochs=30,
                 batch_size=16,
                 learning_rate=1e-2,
                 dropout=0.0,
                 occluded_copies=1,
-                occlusion=Occlusion(probability=0.5),
+                occlusion=Occlusion(probability=0.5, largest=0.2),
             ),
             seed=3,
         )
@@ -261,7 +269,7 @@ def test_pretraining_and_dense_training_learn_and_repeat():
         return history, probabilities_of(network, images)
 
     history, probabilities = whole()
-    assert [row["epoch"] for row in history] == list(range(1, 21))
+    assert [row["epoch"] for row in history] == list(range(1, 31))
     assert history[-1]["train_accuracy"] > 0.8 > history[0]["train_accuracy"]
     assert (probabilities.argmax(1) == labels)[1::2].mean() > 0.8
     again, probabilities_again = whole()
