@@ -83,7 +83,9 @@ class BackbonePretraining(lightning.LightningModule):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         self.to(memory_format=torch.channels_last)
         self._generator = torch.Generator().manual_seed(seed)
-        self._sizes = [step.image_size for step in pretraining.steps for _ in range(step.epochs)]
+        self.epoch_sizes = [
+            step.image_size for step in pretraining.steps for _ in range(step.epochs)
+        ]
         self._losses: list[float] = []
 
     def embed(self, pixels: Tensor) -> Tensor:
@@ -95,7 +97,7 @@ class BackbonePretraining(lightning.LightningModule):
         images, labels = batch
         pretraining = self.settings.pretraining
         pixels = mirror(to_pixels(images), self._generator)
-        size = self._sizes[self.current_epoch]
+        size = self.epoch_sizes[self.current_epoch]
         if size != pixels.shape[-1]:
             pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
         pixels = occlude(
@@ -109,8 +111,8 @@ class BackbonePretraining(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """One plain line an epoch for the log."""
         print(
-            f"pretraining: epoch {self.current_epoch + 1} of {len(self._sizes)} at "
-            f"{self._sizes[self.current_epoch]} px, loss {np.mean(self._losses):.3f}",
+            f"pretraining: epoch {self.current_epoch + 1} of {len(self.epoch_sizes)} at "
+            f"{self.epoch_sizes[self.current_epoch]} px, loss {np.mean(self._losses):.3f}",
             file=sys.stderr,
         )
         self._losses.clear()
@@ -166,7 +168,7 @@ def pretrain(
         settings, identities=identities, image_size=images.shape[1], seed=seed
     )
     trainer = deterministic_trainer(
-        epochs=len(model._sizes), precision=settings.pretraining.precision
+        epochs=len(model.epoch_sizes), precision=settings.pretraining.precision
     )
     trainer.fit(model, _batches(images, labels, settings.pretraining.batch_size, seed))
     model.eval()
