@@ -121,14 +121,24 @@ def read_backbone(path: Path) -> BackboneFile:
         InputError: the file is missing or no backbone of ours.
     """
     tensors, metadata = read_tensors(path)
+    described = described_backbone(metadata)
+    if described is None:
+        raise InputError(f"{path}: not a backbone that glassguard wrote: no width, mean and scale")
+    width, mean, scale = described
+    checked = check_convolutions(tensors, width=width, path=path)
+    return BackboneFile(checked, width, mean, scale)
+
+
+def described_backbone(
+    metadata: dict[str, str],
+) -> tuple[float, tuple[float, float, float], float] | None:
+    """Width, mean and scale that :func:`write_backbone` put beside the tensors, if it did."""
     try:
         described = json.loads(metadata[METADATA_KEY])
-        width, scale = float(described["width"]), float(described["scale"])
         red, green, blue = (float(value) for value in described["mean"])
-    except (KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: not a backbone that glassguard wrote: {error}") from None
-    checked = check_convolutions(tensors, width=width, path=path)
-    return BackboneFile(checked, width, (red, green, blue), scale)
+        return float(described["width"]), (red, green, blue), float(described["scale"])
+    except (KeyError, ValueError, TypeError):
+        return None
 
 
 def write_recognizer(path: Path, network: FaceRecognizer, identities: list[str]) -> None:

@@ -1,0 +1,260 @@
+"""Downloads of one file: resumed, retried, limited in size, checked, and only then put in place."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import requests
+import urllib3
+
+from glassguard.errors import InputError
+from glassguard.progress import Progress
+
+BLOCK = 1 << 16
+SILENCE = 30.0
+"""Seconds without a byte after which a connection counts as broken."""
+LONGEST_PAUSE = 60.0
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Answers that a later attempt may mend."""
+USER_AGENT = "glassguard (reproduction of published studies)"
+
+
+class DownloadError(InputError):
+    """A file could not be downloaded, or is not the one that was asked for.
+
+    Attributes:
+        url: the address.
+        reason: what is wrong, without the address.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url}: {reason}")
+        self.url = url
+        self.reason = reason
+
+
+class _InterruptedError(Exception):
+    """An attempt failed in a way that another one may mend."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+def download(
+    url: str,
+    destination: Path,
+    *,
+    sha256: str | None,
+    maximum_bytes: int,
+    attempts: int = 5,
+    pause: float = 1.0,
+    silence: float = SILENCE,
+    deadline: float | None = None,
+    show_progress: bool = True,
+) -> str:
+    """Download one file.
+
+    What has arrived lies in ``<destination>.part`` until it is complete and checked, so that an
+    interrupted download goes on where it stopped, in this call or a later one, and nobody ever
+    sees half a file. Two calls must not work on one destination at the same time.
+
+    Args:
+        url: http or https address; redirections are followed.
+        destination: file to write; its folder is made. One that is there is replaced.
+        sha256: expected digest in hexadecimal, or its first characters where no more of it is
+            published; None takes what comes.
+        maximum_bytes: longer files are refused, before or while they arrive.
+        attempts: tries in a row that may fail for passing reasons (no connection, a broken one,
+            HTTP 408, 425, 429 and 5xx); one that brought a mebibyte or more starts the count again.
+        pause: seconds before the second try, doubled each time up to a minute. ``Retry-After`` of
+            the server is respected within that minute.
+        silence: seconds without a byte after which the connection counts as broken.
+        deadline: seconds that one try may take as a whole; None for no limit.
+        show_progress: show the bytes that have arrived.
+
+    Returns:
+        SHA-256 of the file in hexadecimal.
+
+    Raises:
+        DownloadError: the address cannot be reached or refuses, what arrives is empty, too long
+            or a web page, or it has another digest. Nothing is left at the destination by this.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    part = _Part(destination)
+    failures = 0
+    while True:
+        resumed = before = part.length()
+        try:
+            with _progress(destination.name, show_progress) as progress:
+                _attempt(url, part, sha256, maximum_bytes, silence, deadline, progress)
+            digest = part.sha256()
+            if sha256 is None or digest.startswith(sha256.lower()):
+                part.finish(destination)
+                return digest
+            length = part.length()
+            part.discard()
+            # The piece from an earlier try may be another version's; a whole file is what it is.
+            if not resumed:
+                raise DownloadError(
+                    url, f"has SHA-256 {digest} ({length} bytes), expected is {sha256.lower()}"
+                )
+            failure = _InterruptedError("the pieces of an earlier try do not fit")
+        except _InterruptedError as error:
+            failure = error
+        failures = 1 if part.length() - before >= 1 << 20 else failures + 1
+        if failures >= attempts:
+            raise DownloadError(url, f"{failure} (tried {attempts} times)")
+        time.sleep(min(LONGEST_PAUSE, max(failure.wait, pause * 2 ** (failures - 1))))
+
+
+class _Part:
+    """What has arrived of a file, and the server's name for that version of it."""
+
+    def __init__(self, destination: Path) -> None:
+        self.path = destination.with_name(destination.name + ".part")
+        self._version = destination.with_name(destination.name + ".part.version")
+
+    def length(self) -> int:
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    def version(self) -> str:
+        return self._version.read_text().strip() if self._version.is_file() else ""
+
+    def start(self, version: str) -> None:
+        self.path.write_bytes(b"")
+        self._version.write_text(version + "\n")
+
+    def sha256(self) -> str:
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def finish(self, destination: Path) -> None:
+        self.path.replace(destination)
+        self._version.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self._version.unlink(missing_ok=True)
+
+
+@contextmanager
+def _progress(name: str, shown: bool) -> Iterator[Progress | None]:
+    with Progress(description=f"downloading {name}, bytes") if shown else nullcontext() as progress:
+        yield progress
+
+
+def _attempt(
+    url: str,
+    part: _Part,
+    sha256: str | None,
+    maximum_bytes: int,
+    silence: float,
+    deadline: float | None,
+    progress: Progress | None,
+) -> None:
+    """Bring the part to the full length, or say why not."""
+    ends = None if deadline is None else time.monotonic() + deadline
+    # Compressed answers would have neither the file's length nor its positions.
+    headers = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
+    # Without a version or a digest nothing would tell that two pieces are of one file.
+    if part.length() and (part.version() or sha256):
+        headers["Range"] = f"bytes={part.length()}-"
+        if part.version():
+            headers["If-Range"] = part.version()
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=silence) as response:
+            total = _begin(url, response, part, headers, maximum_bytes)
+            if progress is not None:
+                progress.total = total
+                progress.advance(part.length())
+            with part.path.open("ab") as file:
+                # What has arrived is written at once: a broken connection loses nothing of it.
+                while block := response.raw.read1(BLOCK, decode_content=False):
+                    if file.tell() + len(block) > maximum_bytes:
+                        file.close()
+                        part.discard()
+                        raise DownloadError(url, f"is longer than {maximum_bytes} bytes")
+                    file.write(block)
+                    if progress is not None:
+                        progress.advance(len(block))
+                    if ends is not None and time.monotonic() > ends:
+                        raise _InterruptedError(f"took longer than {deadline:g} s")
+    except (requests.ConnectionError, requests.Timeout) as error:
+        raise _InterruptedError(_plain(error)) from None
+    except urllib3.exceptions.TimeoutError:
+        raise _InterruptedError(f"silent for {silence:g} s") from None
+    except urllib3.exceptions.HTTPError:
+        raise _InterruptedError("the connection broke off") from None
+    except requests.RequestException as error:
+        raise DownloadError(url, _plain(error)) from None
+    _refuse_other_things(url, part, total)
+
+
+def _begin(
+    url: str,
+    response: requests.Response,
+    part: _Part,
+    asked: dict[str, str],
+    maximum_bytes: int,
+) -> int | None:
+    """Prepare the part for the body of an answer; returns the length of the file where known."""
+    status = response.status_code
+    if status == 416:
+        part.discard()
+        raise _InterruptedError("the server has no such piece of the file")
+    if status in PASSING:
+        wait = response.headers.get("Retry-After", "")
+        raise _InterruptedError(
+            f"answers {status} {response.reason}", float(wait) if wait.isdigit() else 0.0
+        )
+    if status not in (200, 206):
+        raise DownloadError(url, f"answers {status} {response.reason}")
+    length = response.headers.get("Content-Length", "")
+    total = int(length) if length.isdigit() else None
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise DownloadError(url, "is sent compressed, which was not asked for")
+    if status == 206:
+        if not response.headers.get("Content-Range", "").startswith(f"bytes {part.length()}-"):
+            part.discard()
+            raise _InterruptedError("the server sent another piece than it was asked for")
+        total = None if total is None else total + part.length()
+    if total is not None and total > maximum_bytes:
+        part.discard()
+        raise DownloadError(url, f"has {total} bytes, at most {maximum_bytes} are allowed")
+    if status == 200:
+        part.start(_version(response))
+    return total
+
+
+def _version(response: requests.Response) -> str:
+    """The server's name for the version of a file; empty where it has none to rely on."""
+    tag = response.headers.get("ETag", "")
+    return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
+
+
+def _refuse_other_things(url: str, part: _Part, total: int | None) -> None:
+    length = part.length()
+    if total is not None and length < total:
+        raise _InterruptedError(f"broke off after {length} of {total} bytes")
+    if length == 0:
+        part.discard()
+        raise DownloadError(url, "is empty")
+    with part.path.open("rb") as file:
+        start = file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        part.discard()
+        raise DownloadError(url, "is a web page (HTML) and not the file")
+
+
+def _plain(error: requests.RequestException) -> str:
+    """What went wrong, on one line, without the library's inner names."""
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "the certificate of the server is not accepted"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection, or it broke off"
+    return " ".join(str(error).split())[:200] or type(error).__name__
