@@ -26,6 +26,16 @@ detector (5th to 95th percentile: x 0.27-0.40 and 0.54-0.68, y 0.34-0.49). The s
 largest one in the middle, so that a crop that is higher than wide keeps its proportions."""
 
 
+Rectangle = tuple[int, int, int, int]
+"""Left, top, right and bottom edge of a face in pixels of its picture; right and bottom are the
+first pixels that do not belong to it. Published rectangles may reach out of their picture."""
+
+MARGIN = 0.3
+"""Share of a face's rectangle that is seen around it, on each side, where the landmarks of the
+face are looked for: rectangles cut through chins and hair, and detectors know whole heads. It is
+little enough for the face in the middle to stay the largest one."""
+
+
 @dataclass(frozen=True)
 class AlignedFace:
     """A face in the common pose.
@@ -33,7 +43,7 @@ class AlignedFace:
     Attributes:
         image: uint8 RGB, size×size×3.
         eyes: float64 2×2; the eye on the left of the picture, then the one on the right.
-        aligned_by: ``detector`` or ``crop``.
+        aligned_by: ``landmarks``, ``detector`` or ``crop``.
     """
 
     image: np.ndarray
@@ -119,31 +129,53 @@ def warp(picture: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     )
 
 
-def align_by_landmarks(picture: np.ndarray, landmarks: np.ndarray, *, size: int) -> AlignedFace:
+def clipped(rectangle: Rectangle, picture: np.ndarray) -> Rectangle:
+    """The part of a rectangle that lies inside of a picture; of no size where none does."""
+    height, width = picture.shape[:2]
+    left, top, right, bottom = rectangle
+    left, top = min(max(left, 0), width), min(max(top, 0), height)
+    return left, top, max(left, min(right, width)), max(top, min(bottom, height))
+
+
+def widened(rectangle: Rectangle, picture: np.ndarray) -> Rectangle:
+    """A rectangle with :data:`MARGIN` around it, as far as the picture reaches."""
+    left, top, right, bottom = rectangle
+    across, down = round(MARGIN * (right - left)), round(MARGIN * (bottom - top))
+    return clipped((left - across, top - down, right + across, bottom + down), picture)
+
+
+def align_by_landmarks(
+    picture: np.ndarray, landmarks: np.ndarray, *, size: int, aligned_by: str = "detector"
+) -> AlignedFace:
     """Bring a face into the common pose by its eyes, or by its eyes, nose and mouth.
 
     Args:
         picture: uint8 RGB, H×W×3.
         landmarks: 2×2 (eyes) or 5×2 points in the order of :data:`COMMON_POSE`.
         size: side of the aligned picture, pixels.
+        aligned_by: who found the landmarks.
 
     Raises:
         ValueError: the landmarks coincide.
     """
     matrix = similarity_transform(landmarks, common_pose(size)[: len(landmarks)])
     eyes = transform_points(matrix, landmarks[:2])
-    return AlignedFace(warp(picture, matrix, size), eyes, "detector")
+    return AlignedFace(warp(picture, matrix, size), eyes, aligned_by)
 
 
-def align_by_crop(picture: np.ndarray, *, size: int) -> AlignedFace:
+def align_by_crop(
+    picture: np.ndarray, *, size: int, rectangle: Rectangle | None = None
+) -> AlignedFace:
     """Bring a tight crop into the common pose as if its eyes were at :data:`CROP_EYES`.
 
     Args:
         picture: uint8 RGB, H×W×3.
         size: side of the aligned picture, pixels.
+        rectangle: the crop, inside of the picture; the whole picture when None.
     """
     height, width = picture.shape[:2]
-    side = min(width, height)
-    corner = np.array([(width - side) / 2, (height - side) / 2])
-    face = align_by_landmarks(picture, corner + CROP_EYES * side - 0.5, size=size)
-    return AlignedFace(face.image, face.eyes, "crop")
+    left, top, right, bottom = rectangle or (0, 0, width, height)
+    side = min(right - left, bottom - top)
+    corner = np.array([(left + right - side) / 2, (top + bottom - side) / 2])
+    eyes = corner + CROP_EYES * side - 0.5
+    return align_by_landmarks(picture, eyes, size=size, aligned_by="crop")

@@ -6,6 +6,8 @@ is wrong ends in :class:`PictureError` with a reason of one line.
 """
 
 import io
+import threading
+from contextlib import nullcontext
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -22,6 +24,12 @@ BYTES_PER_PIXEL = 8
 
 NEUTRAL = (128, 128, 128)
 """Grey behind transparent pixels: the least contrast to faces of any brightness."""
+
+LARGE = 8_000_000
+"""Pixels from which pictures are decoded one at a time, whatever the number of threads: decoding
+takes up to sixteen bytes a pixel, and memory must not grow with the threads."""
+
+_one_large_picture = threading.Lock()
 
 Image.init()  # registers the decoders once, since pictures are opened on several threads
 
@@ -46,7 +54,7 @@ def maximum_bytes(maximum_pixels: int) -> int:
     return maximum_pixels * BYTES_PER_PIXEL
 
 
-def decode(content: bytes, *, maximum_pixels: int) -> np.ndarray:
+def decode(content: bytes, *, maximum_pixels: int, rotate: bool = True) -> np.ndarray:
     """Decode the bytes of a JPEG, PNG, WebP or BMP file.
 
     The header is read first, and the picture's size is judged before a pixel is decoded. EXIF
@@ -56,6 +64,7 @@ def decode(content: bytes, *, maximum_pixels: int) -> np.ndarray:
     Args:
         content: the whole file.
         maximum_pixels: width times height above which the picture is rejected.
+        rotate: apply EXIF rotation; not where coordinates are known that count stored pixels.
 
     Returns:
         uint8 RGB, H×W×3.
@@ -80,8 +89,10 @@ def decode(content: bytes, *, maximum_pixels: int) -> np.ndarray:
     if min(width, height) < MINIMUM_SIDE:
         raise PictureError(f"{width}×{height}: a side is shorter than {MINIMUM_SIDE} pixels")
     try:
-        picture.load()
-        return np.ascontiguousarray(np.asarray(_to_rgb(_upright(picture)), dtype=np.uint8))
+        with _one_large_picture if width * height > LARGE else nullcontext():
+            picture.load()
+            turned = _upright(picture) if rotate else picture
+            return np.ascontiguousarray(np.asarray(_to_rgb(turned), dtype=np.uint8))
     except Exception as error:  # damaged data raises a dozen kinds of errors, by format
         raise PictureError(f"damaged picture: {_one_line(error)}") from None
 
@@ -98,7 +109,9 @@ def _upright(picture: Image.Image) -> Image.Image:
 def _to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I"):
         # Pillow would clip 16-bit grey at 255 and leave nearly all of it white.
-        samples = np.clip(np.asarray(picture, dtype=np.int64), 0, 65535)
+        samples = np.asarray(picture)
+        if samples.dtype != np.uint16:
+            samples = np.clip(samples, 0, 65535)
         return Image.fromarray((samples >> 8).astype(np.uint8)).convert("RGB")
     if picture.has_transparency_data:
         layer = picture.convert("RGBA")

@@ -3,7 +3,14 @@
 import cv2
 import numpy as np
 
-from glassguard.faces.alignment import AlignedFace, align_by_crop, align_by_landmarks, common_pose
+from glassguard.faces.alignment import (
+    AlignedFace,
+    Rectangle,
+    align_by_crop,
+    align_by_landmarks,
+    common_pose,
+    widened,
+)
 
 LONG_SIDE = 320
 """Pixels to which the longer side is brought: the size that YuNet was trained at. Smaller crops
@@ -65,23 +72,47 @@ class LandmarkDetector:
         return (points + 0.5) * np.array([width / inner[0], height / inner[1]]) - 0.5
 
 
-def align(picture: np.ndarray, detector: LandmarkDetector | None, *, size: int) -> AlignedFace:
+def align(
+    picture: np.ndarray,
+    detector: LandmarkDetector | None,
+    *,
+    size: int,
+    rectangle: Rectangle | None = None,
+    landmarks: np.ndarray | None = None,
+) -> AlignedFace:
     """Bring the face of a picture into the common pose.
 
-    By landmarks where the detector finds a face whose eyes come to lie apart and inside the
-    aligned picture (a full profile has none), by the crop otherwise.
+    By the landmarks that are given, else by those that the detector finds, else by the crop.
+    Landmarks count where the eyes come to lie apart and inside the aligned picture (those of a
+    full profile do not).
 
     Args:
         picture: uint8 RGB, H×W×3.
-        detector: None to align by the crop alone.
+        detector: None to look for no landmarks.
         size: side of the aligned picture, pixels.
+        rectangle: the face, inside of the picture; the detector sees a margin around it
+            (:data:`glassguard.faces.alignment.MARGIN`). The whole picture when None.
+        landmarks: float64 5×2 in the order of :data:`glassguard.faces.alignment.COMMON_POSE`,
+            where the source of the picture knows them.
     """
-    landmarks = None if detector is None else detector.landmarks(picture)
-    if landmarks is not None and np.isfinite(landmarks).all() and np.ptp(landmarks) > 0:
-        face = align_by_landmarks(picture, landmarks, size=size)
-        pose = common_pose(size)
-        apart = (face.eyes[1, 0] - face.eyes[0, 0]) / (pose[1, 0] - pose[0, 0])
-        inside = (face.eyes >= 0).all() and (face.eyes <= size - 1).all()
-        if inside and apart > 0.25:
-            return face
-    return align_by_crop(picture, size=size)
+    face = _usable(picture, landmarks, size, "landmarks")
+    if face is None and detector is not None:
+        height, width = picture.shape[:2]
+        region = (0, 0, width, height) if rectangle is None else widened(rectangle, picture)
+        left, top, right, bottom = region
+        found = detector.landmarks(picture[top:bottom, left:right])
+        points = None if found is None else found + np.array([left, top])
+        face = _usable(picture, points, size, "detector")
+    return face or align_by_crop(picture, size=size, rectangle=rectangle)
+
+
+def _usable(
+    picture: np.ndarray, landmarks: np.ndarray | None, size: int, aligned_by: str
+) -> AlignedFace | None:
+    if landmarks is None or not np.isfinite(landmarks).all() or np.ptp(landmarks) == 0:
+        return None
+    face = align_by_landmarks(picture, landmarks, size=size, aligned_by=aligned_by)
+    pose = common_pose(size)
+    apart = (face.eyes[1, 0] - face.eyes[0, 0]) / (pose[1, 0] - pose[0, 0])
+    inside = (face.eyes >= 0).all() and (face.eyes <= size - 1).all()
+    return face if inside and apart > 0.25 else None

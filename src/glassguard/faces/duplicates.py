@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 SAME_PHOTOGRAPH_CORRELATION = 0.92
 """See :func:`same_photograph`."""
 
-_ROWS_AT_ONCE = 1024
+_ROWS_AT_ONCE = 128
 
 
 def digest(content: bytes | memoryview) -> str:

@@ -89,6 +89,27 @@ def find_pictures(root: Path, *, key: str) -> FoundPictures:
     return FoundPictures(people, rejected)
 
 
+def find_files(root: Path, *, key: str) -> tuple[dict[str, Path], list[tuple[str, str]]]:
+    """List all files below a folder, whatever its layout; hidden ones and links as above.
+
+    Args:
+        root: the folder.
+        key: the configuration's key that names it, for messages.
+
+    Returns:
+        The files by path below the root, sorted, and (path, reason) of what is not followed.
+
+    Raises:
+        InputError: a folder cannot be read.
+    """
+    base = root.resolve()
+    files: list[Path] = []
+    rejected: list[tuple[str, str]] = []
+    _walk(base, base, files, rejected, key)
+    named = {printable(path.relative_to(base).as_posix()): path for path in files}
+    return dict(sorted(named.items())), rejected
+
+
 def printable(name: str) -> str:
     """A file's name as text that can be written to a table, whatever bytes it is made of."""
     return os.fsencode(name).decode("utf-8", "replace")

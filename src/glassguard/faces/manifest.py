@@ -25,8 +25,9 @@ COLUMNS = (
 picture before alignment, pixels; eyes: pixel coordinates in the aligned picture, left and right
 as seen by the viewer (``left_eye_x < right_eye_x``); ``aligned_by``: :data:`ALIGNED_BY`."""
 
-ALIGNED_BY = ("detector", "crop", "drawn")
-"""By landmarks that the detector found, by the crop alone, or by how the picture was drawn."""
+ALIGNED_BY = ("landmarks", "detector", "crop", "drawn")
+"""By landmarks that came with the picture or that the detector found, by the crop alone, or by how
+the picture was drawn."""
 
 REJECTED_COLUMNS = ("source", "reason")
 """Every picture that was given and is not used, and why."""

@@ -1,7 +1,6 @@
 """Aligned faces and their tables: what the stages ``data`` and ``pool`` have in common."""
 
 import multiprocessing
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -9,22 +8,27 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
+import PIL
 
+from glassguard.configuration.sources import sources
 from glassguard.errors import InputError
 from glassguard.faces import duplicates
-from glassguard.faces.decoding import PictureError, decode, maximum_bytes
+from glassguard.faces.alignment import Rectangle, clipped
+from glassguard.faces.decoding import MINIMUM_SIDE, PictureError, decode, maximum_bytes
 from glassguard.faces.detection import LandmarkDetector, align
 from glassguard.faces.embedded import render_person
-from glassguard.faces.folder import find_pictures, printable, same_person_key
+from glassguard.faces.folder import same_person_key
 from glassguard.faces.manifest import COLUMNS, REJECTED_COLUMNS, SPLITS
 from glassguard.faces.splits import split_by_person
-from glassguard.progress import track
+from glassguard.progress import Progress, track
 from glassguard.stages.files import write_csv
+from glassguard.stages.picture_files import GivenPeople, GivenPicture
+from glassguard.stages.scratch import AlignedPicture, Scratch, key_of
 
 WORKERS = 2
 """Pictures worked on at a time. The results do not depend on it."""
@@ -34,8 +38,8 @@ _DRAWN_IN_ONE_PROCESS = 500
 
 
 @dataclass(frozen=True)
-class FolderLimits:
-    """How much of a folder is used.
+class Limits:
+    """How much of a source is used.
 
     Attributes:
         section: part of the configuration that the limits stand in, for messages.
@@ -54,7 +58,7 @@ class FolderLimits:
 
 @dataclass
 class Picture:
-    """An aligned picture of a folder; its pixels lie in :class:`Scratch`, at ``row``."""
+    """An aligned picture of a person; its pixels lie in :class:`Scratch`, at ``row``."""
 
     image_id: str
     identity: str
@@ -62,44 +66,10 @@ class Picture:
     sha256: str
     width: int
     height: int
-    eyes: np.ndarray
+    eyes: tuple[float, float, float, float]
     aligned_by: str
-    hash: np.uint64
+    hash: int
     row: int
-
-
-class Scratch:
-    """Aligned pictures on disk while it is not known yet which of them are kept.
-
-    Args:
-        folder: where the nameless file is made: beside the output, where there is room.
-        size: side of the pictures.
-    """
-
-    def __init__(self, folder: Path, size: int) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by __exit__
-        self._size = size
-        self._rows = 0
-
-    def __enter__(self) -> "Scratch":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def append(self, image: np.ndarray) -> int:
-        """Keep a picture; returns its row."""
-        self._file.write(np.ascontiguousarray(image).tobytes())
-        self._rows += 1
-        return self._rows - 1
-
-    def image(self, row: int) -> np.ndarray:
-        """The picture of a row, uint8 size×size×3."""
-        length = self._size * self._size * 3
-        self._file.seek(row * length)
-        pixels = np.frombuffer(self._file.read(length), dtype=np.uint8)
-        self._file.seek(0, 2)
-        return pixels.reshape(self._size, self._size, 3)
 
 
 @dataclass
@@ -148,25 +118,46 @@ def read_detector(path: Path | None) -> bytes | None:
     return model
 
 
+def open_scratch(
+    images: Path, *, detector: bytes | None, size: int, maximum_pixels: int
+) -> Scratch:
+    """Where aligned pictures are put, or still lie from an interrupted call.
+
+    Args:
+        images: file of pictures that is made in the end.
+        detector: content of the YuNet model, or None.
+        size: side of an aligned picture.
+        maximum_pixels: see :class:`Limits`.
+    """
+    code = b"".join(Path(file).read_bytes() for file in sources("aligned_faces"))
+    settings = {
+        "maximum_pixels": maximum_pixels,
+        "detector": detector and duplicates.digest(detector),
+        "code": duplicates.digest(code),
+        "libraries": [cv2.__version__, PIL.__version__, np.__version__],
+    }
+    return Scratch(images, size, settings)
+
+
 def collect(
-    root: Path,
+    given: GivenPeople,
     *,
     key: str,
-    limits: FolderLimits,
+    limits: Limits,
     detector: bytes | None,
     size: int,
     seed: int,
     scratch: Scratch,
     excluded: Set[str],
 ) -> Collection:
-    """Decode and align the pictures of a folder of people.
+    """Decode and align the pictures of people.
 
-    People are taken in the order of how many files they have, then by name, until enough have
+    People are taken in the order of how many pictures they have, then by name, until enough have
     the least number of usable pictures. Where a person has more pictures than wanted, a seeded
     choice is read.
 
     Args:
-        root: folder with one sub-folder per person.
+        given: the people of a source.
         key: the configuration's key that names it.
         limits: how much of it is used.
         detector: content of the YuNet model, or None to align by the crop.
@@ -174,28 +165,33 @@ def collect(
         seed: of the choice of pictures.
         scratch: where the aligned pictures are put.
         excluded: people of the study who are passed over, as ``same_person_key`` writes them.
-
-    Raises:
-        InputError: the folder is missing or empty.
     """
     cv2.setNumThreads(1)  # the workers share the cores already
-    found = find_pictures(root, key=key)
-    collection = Collection(rejected=list(found.rejected))
-    reader = _Reader(root.resolve(), detector, size, limits.maximum_pixels)
-    ranked = sorted(found.people, key=lambda name: (-len(found.people[name]), name))
+    collection = Collection(rejected=list(given.rejected))
+    reader = _Reader(scratch, detector, size, limits.maximum_pixels)
+    ranked = sorted(given.people, key=lambda name: (-len(given.people[name]), name))
     taken = 0
-    with ThreadPoolExecutor(WORKERS) as workers:
-        for name in track(ranked, description=f"aligning the pictures of {key}"):
-            files = found.people[name]
+    total = sum(map(len, given.people.values()))
+    with (
+        ThreadPoolExecutor(WORKERS) as workers,
+        Progress(description=f"aligning the pictures of {key}", total=total) as progress,
+    ):
+        for name in ranked:
+            pictures = given.people[name]
             if same_person_key(name) in excluded:
-                reader.refuse(files, "person is in the study", collection)
+                _refuse(pictures, "person is in the study", collection)
             elif limits.identities is not None and taken >= limits.identities:
                 reason = f"person beyond {limits.section}.identities={limits.identities}"
-                reader.refuse(files, reason, collection)
+                _refuse(pictures, reason, collection)
+            elif len(pictures) < limits.minimum_images:
+                reason = _too_few(f"{len(pictures)} picture(s)", limits)
+                _refuse(pictures, reason, collection)
             else:
                 taken += _collect_person(
-                    name, files, reader, workers, limits, seed, scratch, collection
+                    name, pictures, reader, workers, limits, seed, scratch, collection, progress
                 )
+                continue
+            progress.advance(len(pictures))
     collection.pictures.sort(key=lambda picture: (picture.identity, picture.image_id))
     return collection
 
@@ -217,59 +213,58 @@ def reject_shared(collection: Collection, scratch: Scratch, distance: int) -> No
     collection.reject(reasons)
 
 
-def group_and_split(
+def split_and_write(
     collection: Collection,
+    scratch: Scratch,
     *,
+    place: str,
+    limits: Limits,
+    least_people: int,
     distance: int,
-    limits: FolderLimits,
     fractions: Mapping[str, float],
     seed: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Group near-duplicates, leave out people with too few pictures, and split the others.
+    images: Path,
+    manifest: Path,
+    rejected: Path,
+) -> dict[str, float | int | str]:
+    """Split what is left of a source, near-duplicates on one side, and write it.
+
+    Args:
+        collection: the pictures; people with too few are taken out of it.
+        scratch: where the pictures are.
+        place: the source and its key in the configuration, for messages.
+        limits: how many pictures a person needs.
+        least_people: fewer people than this are refused.
+        distance: Hamming distance up to which two pictures of a person are near-duplicates.
+        fractions: share by name of the split; what is left is ``train``.
+        seed: of the split.
+        images: file of pictures to write.
+        manifest: table of the pictures to write.
+        rejected: table of what is not used to write.
 
     Returns:
-        Group (int64 N) and name of the split (N) of each picture that is left.
+        How many people and pictures there are, by split and by kind of alignment.
+
+    Raises:
+        InputError: too few people are left.
     """
-    groups = duplicates.group_near_duplicates(collection.hashes(), collection.labels(), distance)
-    reasons = {}
-    labels = np.array(collection.labels(), dtype=str)
-    wanted = limits.minimum_images
-    if limits.images_per_identity is not None:
-        wanted = min(wanted, limits.images_per_identity)
-    for name in np.unique(labels):
-        rows = np.flatnonzero(labels == name)
-        distinct = len(np.unique(groups[rows]))
-        if len(rows) < wanted:
-            reason = _too_few(len(rows), limits)
-        elif distinct <= len(fractions):
-            reason = f"person has {distinct} distinct picture(s), too few for separate splits"
-        else:
-            continue
-        reasons.update({int(row): reason for row in rows})
-    kept = np.array([at not in reasons for at in range(len(labels))], dtype=bool)
-    collection.reject(reasons)
-    splits = split_by_person(labels[kept], groups[kept], fractions=fractions, seed=seed)
-    return groups[kept], splits
-
-
-def write_pictures(
-    collection: Collection, scratch: Scratch, splits: np.ndarray, images: Path, manifest: Path
-) -> pd.DataFrame:
-    """Write the pictures of a folder and their manifest; returns the manifest."""
-    size = scratch.image(0).shape[0] if collection.pictures else 0
-    shape = (len(collection.pictures), size, size, 3)
-    array = np.lib.format.open_memmap(images, mode="w+", dtype=np.uint8, shape=shape)
-    rows = []
-    for at, (picture, split) in enumerate(zip(collection.pictures, splits, strict=True)):
-        array[at] = scratch.image(picture.row)
-        rows.append(
-            (picture.image_id, picture.identity, split, picture.source, picture.sha256,
-             picture.width, picture.height, *picture.eyes.ravel(), picture.aligned_by)
-        )  # fmt: skip
-    array.flush()
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    write_csv(frame, manifest)
-    return frame
+    groups, splits = _group_and_split(
+        collection, distance=distance, limits=limits, fractions=fractions, seed=seed
+    )
+    people = len(set(collection.labels()))
+    if people < least_people:
+        raise InputError(
+            f"{place}: {people} people with at least {limits.minimum_images} usable "
+            f"pictures ({limits.section}.minimum_images); at least {least_people} are needed"
+            f"{collection.commonest_reason()}"
+        )
+    frame = _write_pictures(collection, scratch, splits, images, manifest)
+    write_rejected(collection.rejected, rejected)
+    return {
+        **summary(frame),
+        "rejected": len(collection.rejected),
+        "near_duplicates": len(groups) - len(np.unique(groups)),
+    }
 
 
 def summary(frame: pd.DataFrame) -> dict[str, float | int | str]:
@@ -335,6 +330,63 @@ def draw(
     return frame
 
 
+def _group_and_split(
+    collection: Collection,
+    *,
+    distance: int,
+    limits: Limits,
+    fractions: Mapping[str, float],
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Group near-duplicates, leave out people with too few pictures, and split the others.
+
+    Returns:
+        Group (int64 N) and name of the split (N) of each picture that is left.
+    """
+    groups = duplicates.group_near_duplicates(collection.hashes(), collection.labels(), distance)
+    reasons = {}
+    labels = np.array(collection.labels(), dtype=str)
+    wanted = limits.minimum_images
+    if limits.images_per_identity is not None:
+        wanted = min(wanted, limits.images_per_identity)
+    for name in np.unique(labels):
+        rows = np.flatnonzero(labels == name)
+        distinct = len(np.unique(groups[rows]))
+        if len(rows) < wanted:
+            reason = _too_few(f"{len(rows)} usable picture(s)", limits)
+        elif distinct <= len(fractions):
+            reason = f"person has {distinct} distinct picture(s), too few for separate splits"
+        else:
+            continue
+        reasons.update({int(row): reason for row in rows})
+    kept = np.array([at not in reasons for at in range(len(labels))], dtype=bool)
+    collection.reject(reasons)
+    splits = split_by_person(labels[kept], groups[kept], fractions=fractions, seed=seed)
+    return groups[kept], splits
+
+
+def _write_pictures(
+    collection: Collection, scratch: Scratch, splits: np.ndarray, images: Path, manifest: Path
+) -> pd.DataFrame:
+    """Write the pictures of a folder and their manifest; returns the manifest."""
+    size = scratch.image(0).shape[0] if collection.pictures else 0
+    shape = (len(collection.pictures), size, size, 3)
+    rows = []
+    # Not through a memory map: its pages would count as memory until the last one is written.
+    with images.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for picture, split in zip(collection.pictures, splits, strict=True):
+            file.write(scratch.image(picture.row).tobytes())
+            rows.append(
+                (picture.image_id, picture.identity, split, picture.source, picture.sha256,
+                 picture.width, picture.height, *picture.eyes, picture.aligned_by)
+            )  # fmt: skip
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    write_csv(frame, manifest)
+    return frame
+
+
 def _drawn(
     identities: Sequence[int], seed: int, images: int, size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -351,111 +403,142 @@ def _drawn(
 
 def _collect_person(
     name: str,
-    files: Sequence[Path],
+    pictures: Sequence[GivenPicture],
     reader: "_Reader",
     workers: ThreadPoolExecutor,
-    limits: FolderLimits,
+    limits: Limits,
     seed: int,
     scratch: Scratch,
     collection: Collection,
+    progress: Progress,
 ) -> bool:
     """Add a person's pictures to the collection; False when there are too few of them."""
     limit = limits.images_per_identity
-    order = list(range(len(files)))
-    if limit is not None and len(files) > limit:
+    order = list(range(len(pictures)))
+    if limit is not None and len(pictures) > limit:
         generator = np.random.default_rng([seed, *name.encode()])
-        order = [int(at) for at in generator.permutation(len(files))]
-    wanted = len(files) if limit is None else max(limit, limits.minimum_images)
+        order = [int(at) for at in generator.permutation(len(pictures))]
+    wanted = len(pictures) if limit is None else max(limit, limits.minimum_images)
     kept: list[Picture] = []
     seen: dict[str, str] = {}
     while order and len(kept) < wanted:
         step = min(wanted - len(kept), 64)
         batch, order = order[:step], order[step:]
-        results = workers.map(reader.read, [files[at] for at in batch])
+        results = workers.map(reader.read, [pictures[at] for at in batch])
         for at, result in zip(batch, results, strict=True):
-            source = reader.source(files[at])
-            if isinstance(result, str):
-                collection.rejected.append((source, result))
+            progress.advance()
+            source = pictures[at].source
+            outcome = _kept(result, scratch)
+            if isinstance(outcome, str):
+                collection.rejected.append((source, outcome))
                 continue
-            if result.sha256 in seen:
-                reason = f"the same file as {seen[result.sha256]}"
+            if outcome.sha256 in seen:
+                reason = f"the same file as {seen[outcome.sha256]}"
                 collection.rejected.append((source, reason))
                 continue
-            seen[result.sha256] = source
+            seen[outcome.sha256] = source
             picture = Picture(
-                f"{name}_{at:04d}", name, source, result.sha256, result.width, result.height,
-                result.eyes, result.aligned_by, result.hash, scratch.append(result.image),
+                f"{name}_{at:04d}", name, source, outcome.sha256, outcome.width, outcome.height,
+                outcome.eyes, outcome.aligned_by, outcome.hash, outcome.row,
             )  # fmt: skip
             kept.append(picture)
+    progress.advance(len(order))
     if len(kept) < limits.minimum_images:
-        reason = _too_few(len(kept), limits)
+        reason = _too_few(f"{len(kept)} usable picture(s)", limits)
         collection.rejected += [(picture.source, reason) for picture in kept]
         return False
     beyond = f"beyond {limits.section}.images_per_identity={limit}"
     collection.rejected += [(picture.source, beyond) for picture in kept[limit:]] if limit else []
-    reader.refuse([files[at] for at in order], beyond, collection)
+    _refuse([pictures[at] for at in order], beyond, collection)
     collection.pictures += kept[:limit]
     return True
 
 
-def _too_few(count: int, limits: FolderLimits) -> str:
-    return (
-        f"person has {count} usable picture(s), fewer than "
-        f"{limits.section}.minimum_images={limits.minimum_images}"
-    )
+def _refuse(pictures: Sequence[GivenPicture], reason: str, collection: Collection) -> None:
+    """Reject pictures without reading them."""
+    collection.rejected += [(picture.source, reason) for picture in pictures]
+
+
+def _too_few(count: str, limits: Limits) -> str:
+    return f"person has {count}, fewer than {limits.section}.minimum_images={limits.minimum_images}"
 
 
 @dataclass(frozen=True)
 class _Read:
+    """What a worker made of a file, and under which key that is kept."""
+
+    key: str
     image: np.ndarray
-    eyes: np.ndarray
-    aligned_by: str
-    width: int
-    height: int
-    sha256: str
-    hash: np.uint64
+    known: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """Why a file gives no picture; without a key where another time it may give one."""
+
+    key: str | None
+    reason: str
+
+
+def _kept(result: _Read | _Refused | AlignedPicture, scratch: Scratch) -> AlignedPicture | str:
+    """Put on disk what a worker made, where it is not there yet."""
+    if isinstance(result, AlignedPicture):
+        return result
+    if isinstance(result, _Read):
+        return scratch.keep(result.key, result.image, **result.known)
+    if result.key is not None:
+        scratch.refuse(result.key, result.reason)
+    return result.reason
 
 
 class _Reader:
     """Reads, decodes and aligns one file at a time, on any thread."""
 
-    def __init__(self, root: Path, detector: bytes | None, size: int, maximum_pixels: int) -> None:
-        self._root = root
+    def __init__(
+        self, scratch: Scratch, detector: bytes | None, size: int, maximum_pixels: int
+    ) -> None:
+        self._scratch = scratch
         self._model = detector
         self._size = size
         self._maximum_pixels = maximum_pixels
         self._of_thread = threading.local()
 
-    def source(self, path: Path) -> str:
-        """Path below the root, as it is written into tables."""
-        return printable(path.relative_to(self._root).as_posix())
-
-    def refuse(self, files: Sequence[Path], reason: str, collection: Collection) -> None:
-        """Reject files without reading them."""
-        collection.rejected += [(self.source(path), reason) for path in files]
-
-    def read(self, path: Path) -> _Read | str:
-        """The aligned picture, or the reason why there is none."""
+    def read(self, given: GivenPicture) -> _Read | _Refused | AlignedPicture:
+        """The aligned picture, or the reason why there is none, or what was made of it before."""
+        key = None
         try:
-            if path.stat().st_size > maximum_bytes(self._maximum_pixels):
-                return f"file too large for a picture of {self._maximum_pixels} pixels"
-            content = path.read_bytes()
-            picture = decode(content, maximum_pixels=self._maximum_pixels)
+            points = None if given.landmarks is None else given.landmarks.tolist()
+            key = key_of([given.source, given.file.version(), given.rectangle, points])
+            done = self._scratch.recall(key)
+            if done is not None:
+                return done if isinstance(done, AlignedPicture) else _Refused(None, done)
+            content = given.file.read(maximum_bytes(self._maximum_pixels))
+            return self._align(key, content, given)
         except OSError as error:
-            return f"cannot be read: {error.strerror}"
+            return _Refused(None, f"cannot be read: {error.strerror}")
         except PictureError as rejected:
-            return str(rejected)
-        face = align(picture, self._detector(), size=self._size)
+            return _Refused(key, str(rejected))
+
+    def _align(self, key: str, content: bytes, given: GivenPicture) -> _Read:
+        stored = given.rectangle is not None or given.landmarks is not None
+        picture = decode(content, maximum_pixels=self._maximum_pixels, rotate=not stored)
         height, width = picture.shape[:2]
-        return _Read(
-            face.image,
-            face.eyes,
-            face.aligned_by,
-            width,
-            height,
-            duplicates.digest(content),
-            duplicates.perceptual_hash(face.image),
+        face = align(
+            picture,
+            self._detector(),
+            size=self._size,
+            rectangle=given.rectangle and _face_of(picture, given.rectangle),
+            landmarks=None if given.landmarks is None else given.landmarks.astype(np.float64),
         )
+        known = {
+            "width": width,
+            "height": height,
+            "eyes": tuple(face.eyes.ravel().tolist()),
+            "aligned_by": face.aligned_by,
+            "sha256": duplicates.digest(content),
+            "hash": int(duplicates.perceptual_hash(face.image)),
+        }
+        return _Read(key, face.image, known)
 
     def _detector(self) -> LandmarkDetector | None:
         if self._model is None:
@@ -463,3 +546,14 @@ class _Reader:
         if not hasattr(self._of_thread, "detector"):
             self._of_thread.detector = LandmarkDetector(self._model)
         return self._of_thread.detector
+
+
+def _face_of(picture: np.ndarray, rectangle: Rectangle) -> Rectangle:
+    """The part of a published rectangle that lies inside of the picture."""
+    left, top, right, bottom = clipped(rectangle, picture)
+    if min(right - left, bottom - top) < MINIMUM_SIDE:
+        raise PictureError(
+            f"{right - left}×{bottom - top} pixels of the face's rectangle lie in the picture: "
+            f"a side is shorter than {MINIMUM_SIDE} pixels"
+        )
+    return left, top, right, bottom

@@ -2,48 +2,55 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from glassguard.configuration.schema import EmbeddedData, FolderData
+from glassguard.configuration.schema import DataCommon, EmbeddedData, PhotographData
 from glassguard.configuration.slices import DataSlice
-from glassguard.errors import InputError
 from glassguard.stages.aligned_faces import (
-    FolderLimits,
-    Scratch,
+    Limits,
     collect,
     draw,
-    group_and_split,
+    open_scratch,
     read_detector,
     reject_shared,
+    split_and_write,
     summary,
-    write_pictures,
     write_rejected,
 )
+from glassguard.stages.paths import OutputPath
+from glassguard.stages.picture_sources import open_people
 
 LEAST_PEOPLE = 4
 """Two pairs of attacker and target that share nobody."""
 
 
 def run(
-    config: DataSlice, *, images: Path, manifest: Path, rejected: Path
+    config: DataSlice,
+    *,
+    images: OutputPath,
+    manifest: OutputPath,
+    rejected: OutputPath,
+    listing: Path | None = None,
 ) -> dict[str, float | int | str]:
-    """Draw the study's people, or read them from a folder.
+    """Draw the study's people, or read their photographs.
+
+    A call that was interrupted takes up its work from ``<images>.partial``.
 
     Args:
         config: the slice.
         images: uint8 N×H×W×3 to write.
         manifest: table to write, a row per picture (:mod:`glassguard.faces.manifest`).
         rejected: table to write, a row per picture that was given and is not used.
+        listing: pictures that a fetching stage put on disk
+            (:data:`glassguard.stages.picture_sources.LISTING_COLUMNS`).
 
     Returns:
         How many people and pictures there are, by split and by kind of alignment.
 
     Raises:
-        InputError: the folder or the detector cannot be used, or too few people are left.
+        InputError: the source or the detector cannot be used, or too few people are left.
     """
     data = config.data
-    if isinstance(data, FolderData):
-        return _read_people(data, config.seed, images, manifest, rejected)
+    if not isinstance(data, EmbeddedData):
+        return _read_people(data, config.seed, images, manifest, rejected, listing)
     frame = draw(
         {f"person_{number:03d}": number for number in range(data.identities)},
         images_per_identity=data.images_per_identity,
@@ -58,22 +65,32 @@ def run(
 
 
 def _read_people(
-    data: FolderData, seed: int, images: Path, manifest: Path, rejected: Path
+    data: PhotographData,
+    seed: int,
+    images: Path,
+    manifest: Path,
+    rejected: Path,
+    listing: Path | None,
 ) -> dict[str, float | int | str]:
-    if data.root is None:
-        raise InputError("data.root is required: a folder with one sub-folder per person")
     detector = read_detector(data.detector)
-    limits = FolderLimits(
+    limits = Limits(
         section="data",
         identities=data.identities,
         images_per_identity=data.images_per_identity,
         minimum_images=data.minimum_images,
         maximum_pixels=data.maximum_pixels,
     )
-    with Scratch(images.parent, data.image_size) as scratch:
+    root = getattr(data, "root", None)
+    place = f"data.source={data.source}" if root is None else f"data.root: {root}"
+    with (
+        open_people(data, listing=listing, scratch=images.parent) as given,
+        open_scratch(
+            images, detector=detector, size=data.image_size, maximum_pixels=data.maximum_pixels
+        ) as scratch,
+    ):
         collection = collect(
-            data.root,
-            key="data.root",
+            given,
+            key="data",
             limits=limits,
             detector=detector,
             size=data.image_size,
@@ -82,28 +99,20 @@ def _read_people(
             excluded=set(),
         )
         reject_shared(collection, scratch, data.duplicate_distance)
-        groups, splits = group_and_split(
+        return split_and_write(
             collection,
-            distance=data.duplicate_distance,
+            scratch,
+            place=place,
             limits=limits,
+            least_people=LEAST_PEOPLE,
+            distance=data.duplicate_distance,
             fractions=_fractions(data),
             seed=seed,
+            images=images,
+            manifest=manifest,
+            rejected=rejected,
         )
-        people = len(set(collection.labels()))
-        if people < LEAST_PEOPLE:
-            raise InputError(
-                f"data.root: {data.root}: {people} people with at least {data.minimum_images} "
-                f"usable pictures (data.minimum_images); at least {LEAST_PEOPLE} are needed"
-                f"{collection.commonest_reason()}"
-            )
-        frame = write_pictures(collection, scratch, splits, images, manifest)
-    write_rejected(collection.rejected, rejected)
-    return {
-        **summary(frame),
-        "rejected": len(collection.rejected),
-        "near_duplicates": len(groups) - len(np.unique(groups)),
-    }
 
 
-def _fractions(data: EmbeddedData | FolderData) -> dict[str, float]:
+def _fractions(data: DataCommon) -> dict[str, float]:
     return {"val": data.validation_fraction, "test": data.test_fraction}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glassguard.configuration.schema import EmbeddedData, FolderData
+from glassguard.configuration.schema import EmbeddedData, PhotographData
 from glassguard.configuration.slices import PoolSlice
 from glassguard.errors import InputError
 from glassguard.faces import duplicates
@@ -12,18 +12,20 @@ from glassguard.faces.folder import same_person_key
 from glassguard.progress import track
 from glassguard.stages.aligned_faces import (
     Collection,
-    FolderLimits,
-    Scratch,
+    Limits,
     collect,
     draw,
-    group_and_split,
+    open_scratch,
     read_detector,
     reject_shared,
+    split_and_write,
     summary,
-    write_pictures,
     write_rejected,
 )
 from glassguard.stages.files import read_images, read_manifest
+from glassguard.stages.paths import OutputPath
+from glassguard.stages.picture_sources import people_of_folder
+from glassguard.stages.scratch import Scratch
 
 LEAST_PEOPLE = 2
 FRACTIONS = {"val": 0.1}
@@ -36,16 +38,17 @@ FIRST_IDENTITY = 10_000
 def run(
     config: PoolSlice,
     *,
-    images: Path,
-    manifest: Path,
-    rejected: Path,
+    images: OutputPath,
+    manifest: OutputPath,
+    rejected: OutputPath,
     study_manifest: Path | None = None,
     study_images: Path | None = None,
 ) -> dict[str, float | int | str]:
     """Draw other people, or read them from a folder and leave out whoever is in the study.
 
     Args:
-        config: the slice; ``backbone.pool`` set means the folder.
+        config: the slice; where the study's faces are photographs, people are read from
+            ``backbone.pool``.
         images: uint8 N×H×W×3 to write.
         manifest: table to write, a row per picture; splits ``train`` and ``val`` only.
         rejected: table to write, a row per picture that was given and is not used.
@@ -58,15 +61,13 @@ def run(
     Raises:
         InputError: the folder or the detector cannot be used, or too few people are left.
     """
-    if config.backbone.pool is not None:
+    if not isinstance(config.data, EmbeddedData):
         if study_manifest is None or study_images is None:
             raise InputError("backbone.pool: needs --study-manifest and --study-images")
         return _read_people(
-            config, config.backbone.pool, images, manifest, rejected, study_manifest, study_images
+            config, config.data, images, manifest, rejected, study_manifest, study_images
         )
     pretraining = config.backbone.pretraining
-    if isinstance(config.data, FolderData):
-        raise InputError("backbone.pool is required with data.source=folder to make a pool")
     if pretraining.identities is None or pretraining.images_per_identity is None:
         raise InputError(
             "backbone.pretraining.identities and images_per_identity: drawn people need numbers"
@@ -89,17 +90,19 @@ def run(
 
 def _read_people(
     config: PoolSlice,
-    root: Path,
+    reading: PhotographData,
     images: Path,
     manifest: Path,
     rejected: Path,
     study_manifest: Path,
     study_images: Path,
 ) -> dict[str, float | int | str]:
-    reading = _reading(config.data)
+    root = config.backbone.pool
+    if root is None:
+        raise InputError("backbone.pool is required with photographs to make a pool")
     detector = read_detector(reading.detector)
     pretraining = config.backbone.pretraining
-    limits = FolderLimits(
+    limits = Limits(
         section="backbone.pretraining",
         identities=pretraining.identities,
         images_per_identity=pretraining.images_per_identity,
@@ -107,13 +110,15 @@ def _read_people(
         maximum_pixels=reading.maximum_pixels,
     )
     study = read_manifest(study_manifest)
-    with Scratch(images.parent, config.data.image_size) as scratch:
+    with open_scratch(
+        images, detector=detector, size=reading.image_size, maximum_pixels=reading.maximum_pixels
+    ) as scratch:
         collection = collect(
-            root,
+            people_of_folder(root, key="backbone.pool"),
             key="backbone.pool",
             limits=limits,
             detector=detector,
-            size=config.data.image_size,
+            size=reading.image_size,
             seed=config.seed,
             scratch=scratch,
             excluded={same_person_key(name) for name in study.identity},
@@ -126,33 +131,19 @@ def _read_people(
             read_images(study_images),
             reading.duplicate_distance,
         )
-        groups, splits = group_and_split(
+        return split_and_write(
             collection,
-            distance=reading.duplicate_distance,
+            scratch,
+            place=f"backbone.pool: {root}",
             limits=limits,
+            least_people=LEAST_PEOPLE,
+            distance=reading.duplicate_distance,
             fractions=FRACTIONS,
             seed=config.seed,
+            images=images,
+            manifest=manifest,
+            rejected=rejected,
         )
-        people = len(set(collection.labels()))
-        if people < LEAST_PEOPLE:
-            raise InputError(
-                f"backbone.pool: {root}: {people} people with at least "
-                f"{pretraining.minimum_images} usable pictures "
-                f"(backbone.pretraining.minimum_images); at least {LEAST_PEOPLE} are needed"
-                f"{collection.commonest_reason()}"
-            )
-        frame = write_pictures(collection, scratch, splits, images, manifest)
-    write_rejected(collection.rejected, rejected)
-    return {
-        **summary(frame),
-        "rejected": len(collection.rejected),
-        "near_duplicates": len(groups) - len(np.unique(groups)),
-    }
-
-
-def _reading(data: EmbeddedData | FolderData) -> FolderData:
-    """How pictures are read: as the study's, or by the defaults when the study is drawn."""
-    return data if isinstance(data, FolderData) else FolderData(source="folder")
 
 
 def _reject_pictures_of_the_study(

@@ -1,0 +1,86 @@
+"""Peak memory of preparing photographs: ``python benchmarks/data_memory.py --pictures 20000``.
+
+Makes small pictures (and some large ones) in a temporary folder, prepares them in a process of its
+own, and prints that process's peak resident memory and its ratio to the limit.
+"""
+
+import argparse
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+
+from glassguard.configuration.slices import DataSlice
+from glassguard.stages import data
+
+CONF = Path(__file__).parents[1] / "conf"
+LIMIT_MB = 1000
+PEOPLE = 100
+
+
+def main() -> int:
+    """Measure; returns 1 when the limit is exceeded."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--pictures", type=int, default=20_000)
+    parser.add_argument("--side", type=int, default=80, help="of a small picture, pixels")
+    parser.add_argument("--large", type=int, default=4, help="pictures of 50 million pixels")
+    parser.add_argument("--image-size", type=int, default=96, help="of an aligned face, pixels")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        make_pictures(folder / "people", options.pictures, options.side, options.large)
+        context = multiprocessing.get_context("spawn")
+        with context.Pool(1) as pool:
+            seconds, megabytes, before = pool.apply(prepare, (folder, options.image_size))
+    print(
+        f"{options.pictures} pictures ({options.large} of 50 million pixels) at "
+        f"{options.image_size} px: {seconds:.0f} s, peak {megabytes:.0f} MB "
+        f"({before:.0f} MB of it after the imports), {megabytes / LIMIT_MB:.2f} of {LIMIT_MB} MB"
+    )
+    return int(megabytes > LIMIT_MB)
+
+
+def make_pictures(folder: Path, count: int, side: int, large: int) -> None:
+    """Write pictures of noise, evenly over the people; the large ones are the first person's."""
+    generator = np.random.default_rng(0)
+    for number in range(count):
+        person = folder / f"person_{number % PEOPLE:03d}"
+        person.mkdir(parents=True, exist_ok=True)
+        coarse = generator.integers(0, 256, (12, 12, 3), dtype=np.uint8)
+        picture = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(person / f"{number:06d}.jpg"), picture)
+    for number in range(large):
+        picture = np.full((7000, 7140, 3), number, dtype=np.uint8)
+        cv2.imwrite(str(folder / "person_000" / f"large_{number}.jpg"), picture)
+
+
+def prepare(folder: Path, image_size: int) -> tuple[float, float, float]:
+    """Run the stage ``data``; returns seconds, peak megabytes and megabytes before it."""
+    before = peak_megabytes()
+    shipped: dict[str, Any] = yaml.safe_load((CONF / "data/folder.yaml").read_text())
+    values = {**shipped, "root": folder / "people", "image_size": image_size}
+    started = time.perf_counter()
+    data.run(
+        DataSlice.model_validate({"seed": 0, "data": values}),
+        images=folder / "images.npy",
+        manifest=folder / "manifest.csv",
+        rejected=folder / "rejected.csv",
+    )
+    return time.perf_counter() - started, peak_megabytes(), before
+
+
+def peak_megabytes() -> float:
+    """Peak resident memory of this process so far, megabytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Aligned pictures on disk while it is not known yet which of them are kept.
+
+Decoding and aligning is nearly all the work of preparing photographs, so what is done is written
+down beside the pixels: after an interruption the same call takes it from there.
+"""
+
+import hashlib
+import json
+import os
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class AlignedPicture:
+    """What is known of an aligned picture beside its pixels.
+
+    Attributes:
+        row: where its pixels are in :class:`Scratch`.
+        width: of the picture before alignment, pixels.
+        height: likewise.
+        eyes: x and y of the left, then of the right eye (of the viewer's) in the aligned picture.
+        aligned_by: one of :data:`glassguard.faces.manifest.ALIGNED_BY`.
+        sha256: of the file's bytes.
+        hash: 64-bit perceptual hash of the aligned picture.
+    """
+
+    row: int
+    width: int
+    height: int
+    eyes: tuple[float, float, float, float]
+    aligned_by: str
+    sha256: str
+    hash: int
+
+
+class Scratch:
+    """Pixels in ``<output>.partial``, and a journal of them in ``<output>.journal``.
+
+    Both are removed when the work ends well, and stay where it is interrupted or fails. A journal
+    that was written under other settings counts for nothing. A picture is in the journal only
+    after its pixels are in the file; each line carries their checksum, so that what a failing
+    machine lost is made again.
+
+    Args:
+        output: file of pictures that is made from this one, in a folder with room.
+        size: side of the pictures, pixels.
+        settings: everything that decides how a file becomes an aligned picture.
+    """
+
+    def __init__(self, output: Path, size: int, settings: dict[str, Any]) -> None:
+        self._paths = (
+            output.with_name(f"{output.name}.partial"),
+            output.with_name(f"{output.name}.journal"),
+        )
+        self._size = size
+        self._bytes = size * size * 3
+        self._head = key_of({"size": size, **settings})
+        self._known: dict[str, tuple[AlignedPicture | str, int]] = {}
+        self._rows = 0
+
+    def __enter__(self) -> Self:
+        pixels, journal = (open(path, "a+b") for path in self._paths)  # noqa: SIM115, PTH123 - closed by __exit__
+        self._pixels, self._journal = pixels, journal
+        self._recall_journal()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pixels.close()
+        self._journal.close()
+        if kind is None:
+            for path in self._paths:
+                path.unlink(missing_ok=True)
+
+    def recall(self, key: str) -> AlignedPicture | str | None:
+        """What came of a file, in this or an interrupted call; None where that is not known."""
+        outcome, checksum = self._known.get(key, (None, 0))
+        if isinstance(outcome, AlignedPicture) and zlib.crc32(self._read(outcome.row)) != checksum:
+            return None
+        return outcome
+
+    def keep(self, key: str, image: np.ndarray, **known: Any) -> AlignedPicture:
+        """Keep a picture, uint8 size×size×3, and what is known of it but for its row."""
+        pixels = np.ascontiguousarray(image).tobytes()
+        picture = AlignedPicture(row=self._rows, **known)
+        self._pixels.write(pixels)
+        self._pixels.flush()
+        self._rows += 1
+        self._note(key, asdict(picture), zlib.crc32(pixels))
+        return picture
+
+    def refuse(self, key: str, reason: str) -> None:
+        """Keep why a file gives no picture."""
+        self._note(key, reason, 0)
+
+    def image(self, row: int) -> np.ndarray:
+        """The picture of a row, uint8 size×size×3."""
+        pixels = np.frombuffer(self._read(row), dtype=np.uint8)
+        return pixels.reshape(self._size, self._size, 3)
+
+    def _read(self, row: int) -> bytes:
+        return os.pread(self._pixels.fileno(), self._bytes, row * self._bytes)
+
+    def _note(self, key: str, outcome: dict[str, Any] | str, checksum: int) -> None:
+        self._journal.write(json.dumps([key, outcome, checksum]).encode() + b"\n")
+        self._journal.flush()
+
+    def _recall_journal(self) -> None:
+        """Read what an interrupted call left, up to the first line that is not whole."""
+        there = os.fstat(self._pixels.fileno()).st_size // self._bytes
+        self._journal.seek(0)
+        whole = 0
+        if self._journal.readline() == self._head.encode() + b"\n":
+            whole = self._journal.tell()
+            for line in self._journal:
+                entry = _parse(line, there)
+                if entry is None:
+                    break
+                key, outcome, checksum = entry
+                self._known[key] = outcome, checksum
+                if isinstance(outcome, AlignedPicture):
+                    self._rows = max(self._rows, outcome.row + 1)
+                whole += len(line)
+        self._journal.truncate(whole)
+        self._pixels.truncate(self._rows * self._bytes)
+        if not whole:
+            self._journal.write(self._head.encode() + b"\n")
+            self._journal.flush()
+
+
+def key_of(values: Any) -> str:
+    """A digest of plain values."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _parse(line: bytes, rows: int) -> tuple[str, AlignedPicture | str, int] | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        key, outcome, checksum = json.loads(line)
+        if isinstance(outcome, dict):
+            outcome = AlignedPicture(**{**outcome, "eyes": tuple(outcome["eyes"])})
+            if not 0 <= outcome.row < rows:
+                return None
+        return str(key), outcome, int(checksum)
+    except (ValueError, TypeError, KeyError):
+        return None
