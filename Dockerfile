@@ -1,0 +1,30 @@
+# For clusters without Python: everything that the lock names, and the checkout's own code.
+#   docker build -t glassguard .
+#   apptainer build glassguard.sif docker-daemon://glassguard:latest
+FROM python:3.11-slim-bookworm
+
+# Snakemake's jobs run in bash; git and compilers are not needed, as every dependency is a wheel.
+WORKDIR /opt/glassguard
+ENV PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    MLFLOW_DISABLE_TELEMETRY=true
+
+# cpu, or cu128 and the like: a build of PyTorch at its own index. It comes first and alone.
+ARG TORCH=cpu
+COPY requirements/constraints.txt requirements/constraints.txt
+RUN pip install --constraint requirements/constraints.txt \
+    --extra-index-url "https://download.pytorch.org/whl/${TORCH}" torch
+
+COPY pyproject.toml README.md LICENSE ./
+COPY src src
+RUN pip install --constraint requirements/constraints.txt --editable '.[slurm]'
+
+COPY Snakefile ./
+COPY workflow workflow
+COPY conf conf
+COPY profiles profiles
+COPY environment.yml ./
+
+# Results, and Snakemake's own notes, go to the folder that the container is started in.
+ENTRYPOINT ["snakemake", "--snakefile", "/opt/glassguard/Snakefile"]
+CMD ["--cores", "all"]

@@ -1,0 +1,93 @@
+"""The headlines of several studies as one table: mean and interval of every figure."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from glassguard.statistics import mean_interval
+
+COLUMNS = (
+    "variant",
+    "figure",
+    "n",
+    "mean",
+    "mean_low",
+    "mean_high",
+    "standard_deviation",
+    "minimum",
+    "maximum",
+)
+# Of one study alone, or of its clock; parameters that were chosen are no measurements.
+LEFT_OUT = ("seed", "wall_s", "n", "pairs", "mu", "phi", "paper_index", "size", "seeds")
+ABOUT_ANOTHER_FIGURE = ("_n", "_low", "_high")
+
+
+def replicate_table(
+    summaries: Sequence[Mapping[str, Any]], variants: Sequence[str]
+) -> pd.DataFrame:
+    """Mean, interval and spread over seeds of every headline figure.
+
+    Args:
+        summaries: ``summary.json`` of each study.
+        variants: the variant of each; empty for the experiment itself.
+
+    Returns:
+        A row for every variant and figure, in the order in which they are first met, with columns
+        :data:`COLUMNS`. ``n`` is the number of seeds that have the figure, ``mean_low`` and
+        ``mean_high`` Student's 95 % interval of the mean over seeds, cut to [0, 1] for figures
+        that all lie there (rates, confidences, areas); NaN for a single seed.
+    """
+    found: dict[tuple[str, str], list[float]] = {}
+    for summary, variant in zip(summaries, variants, strict=True):
+        for figure, value in figures_of(summary):
+            found.setdefault((variant, figure), []).append(value)
+    order = {variant: position for position, variant in enumerate(dict.fromkeys(variants))}
+    rows = [
+        _row(variant, figure, np.array(values))
+        for (variant, figure), values in sorted(found.items(), key=lambda item: order[item[0][0]])
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def figures_of(summary: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Every headline figure of a study by its dotted name.
+
+    Pairs of people differ from seed to seed: their figures are averaged within a study.
+    """
+    pairs = summary.get("detection", {}).get("pairs") or []
+    for name in ("benign_target", "benign_other", "impersonation"):
+        values = [pair[name] for pair in pairs if pair.get(name) is not None]
+        if values:
+            yield f"detection.pairs.{name}", float(np.mean(values))
+    yield from _leaves("", summary)
+
+
+def _leaves(where: str, values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for key, value in values.items():
+        if key in LEFT_OUT or key.endswith(ABOUT_ANOTHER_FIGURE):
+            continue
+        name = f"{where}.{key}" if where else key
+        if isinstance(value, Mapping):
+            yield from _leaves(name, value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield name, float(value)
+
+
+def _row(variant: str, figure: str, values: np.ndarray) -> dict[str, Any]:
+    low, high = mean_interval(values)
+    if values.min() >= 0 and values.max() <= 1:
+        low, high = np.clip((low, high), 0.0, 1.0)
+    return {
+        "variant": variant,
+        "figure": figure,
+        "n": len(values),
+        "mean": values.mean(),
+        "mean_low": low,
+        "mean_high": high,
+        "standard_deviation": values.std(ddof=1) if len(values) > 1 else math.nan,
+        "minimum": values.min(),
+        "maximum": values.max(),
+    }
