@@ -19,7 +19,8 @@ rule influence:
         "../../environment.yml"
     threads: STUDY.influence.threads
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2500),
+        runtime=growing(10),
     shell:
         "glassguard influence --config {input.config} --images {input.images} "
         "--ids {input.ids} --recognizer {input.recognizer} --profiles {output.profiles} "
@@ -37,6 +38,10 @@ rule detection:
         plain_examples=result("controls/plain_frames/examples.csv"),
         random=result("influence/random_frames/profiles.npz"),
         random_examples=result("controls/random_frames/examples.csv"),
+        benign_decisions=result("saliency/masked_decisions/benign.npz"),
+        attack_decisions=result(f"saliency/masked_decisions/{HEADLINE}.npz"),
+        plain_decisions=result("saliency/masked_decisions/plain_frames.npz"),
+        random_decisions=result("saliency/masked_decisions/random_frames.npz"),
         sources=sources("detection"),
     output:
         layers=result("detection/layers.csv"),
@@ -57,12 +62,17 @@ rule detection:
         "../../environment.yml"
     threads: STUDY.detector.threads
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
+        runtime=growing(20),
     shell:
         "glassguard detection --config {input.config} --manifest {input.manifest} "
         "--examples {input.examples} --benign {input.benign} --attack {input.attack} "
         "--plain {input.plain} --plain-examples {input.plain_examples} "
         "--random {input.random} --random-examples {input.random_examples} "
+        "--benign-decisions {input.benign_decisions} "
+        "--attack-decisions {input.attack_decisions} "
+        "--plain-decisions {input.plain_decisions} "
+        "--random-decisions {input.random_decisions} "
         "--layers {output.layers} --best-layer {output.best_layer} --table1 {output.table1} "
         "--roc {output.roc} --controls {output.controls} --distances {output.distances} "
         "--distance-matrix {output.distance_matrix} --histograms {output.histograms} "

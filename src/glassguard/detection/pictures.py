@@ -20,6 +20,8 @@ class Pictures:
         identity: N int, who is in the picture; the attacker in an adversarial one.
         target: N int, who is impersonated; :data:`NOBODY` in a benign picture.
         split: N str, ``train``, ``val`` or ``test``.
+        agreement: N float, at most 0: mean logarithm of the confidence in ``prediction`` that is
+            left when the picture is masked; NaN in training pictures, which are not masked.
     """
 
     profiles: Mapping[str, NDArray]
@@ -28,6 +30,7 @@ class Pictures:
     identity: NDArray[np.integer]
     target: NDArray[np.integer]
     split: NDArray[np.str_]
+    agreement: NDArray[np.floating]
 
     def __len__(self) -> int:
         return len(self.prediction)
@@ -41,6 +44,7 @@ class Pictures:
             self.identity[rows],
             self.target[rows],
             self.split[rows],
+            self.agreement[rows],
         )
 
     def in_split(self, split: str) -> "Pictures":
@@ -51,3 +55,22 @@ class Pictures:
     def impersonating(self) -> NDArray[np.bool_]:
         """Which pictures the network takes for the person they are meant to be taken for."""
         return (self.target != NOBODY) & (self.prediction == self.target)
+
+
+def half_wearing(bare: Pictures, plain: Pictures, random: Pictures) -> Pictures:
+    """Benign pictures of which half wear honest frames.
+
+    Every second picture is bare; of the others every second wears a plain frame, the rest a
+    frame of random texture. The three sets hold the same pictures in the same order.
+    """
+    parts = [
+        part.where(np.arange(len(part)) % 4 == position)
+        for position, part in ((0, bare), (1, plain), (2, bare), (3, random))
+    ]
+    return Pictures(
+        {name: np.concatenate([part.profiles[name] for part in parts]) for name in bare.profiles},
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("prediction", "confidence", "identity", "target", "split", "agreement")
+        ),
+    )

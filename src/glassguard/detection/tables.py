@@ -1,6 +1,7 @@
 """The tables of the detection study, from rates and scores."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,12 @@ from glassguard.statistics import area_under_curve, bootstrap_auc_interval, wils
 
 FALSE_POSITIVE_RATES = (0.01, 0.05, 0.0991)
 """False-positive rates at which detection is reported; the last is AmI's (Tao et al. 2018)."""
+
+BARE = "bare"
+"""Benign pictures as they are."""
+
+HALF_WEARING = "half_wearing"
+"""Benign pictures of which half wear honest frames (:func:`..pictures.half_wearing`)."""
 
 HISTOGRAM_BINS = 40
 
@@ -207,12 +214,47 @@ def confidence_score(pictures: Pictures) -> NDArray[np.float64]:
     return 1.0 - np.asarray(pictures.confidence, dtype=np.float64)
 
 
+def masking_score(pictures: Pictures) -> NDArray[np.float64]:
+    """How much of the decision is lost when what speaks for it is masked out."""
+    return -np.asarray(pictures.agreement, dtype=np.float64)
+
+
+def joint_score(scores: Sequence[Score], *, benign: Pictures) -> Score:
+    """Sum of several scores, each in standard deviations above its mean on benign pictures.
+
+    Nothing is fitted to an attack: every score counts the same.
+
+    Args:
+        scores: larger is more suspicious.
+        benign: benign validation pictures.
+    """
+    references = [(score, score(benign)) for score in scores]
+
+    def joint(pictures: Pictures) -> NDArray[np.float64]:
+        return np.sum(
+            [(score(pictures) - seen.mean()) / (seen.std() or 1.0) for score, seen in references],
+            axis=0,
+        )
+
+    return joint
+
+
+def detector_name(detector: str, population: str) -> str:
+    """How tables call a detector that meets another population than :data:`BARE` pictures."""
+    return detector if population == BARE else f"{detector}@{population}"
+
+
 def roc_table(
-    detectors: Mapping[str, Score], benign: Pictures, impersonations: Pictures
+    detectors: Mapping[str, tuple[Score, Pictures]], impersonations: Pictures
 ) -> pd.DataFrame:
-    """``roc.csv``: benign against successful impersonations, per detector."""
+    """``roc.csv``: benign pictures against successful impersonations.
+
+    Args:
+        detectors: score and benign pictures by name.
+        impersonations: successful impersonations.
+    """
     parts = []
-    for name, score in detectors.items():
+    for name, (score, benign) in detectors.items():
         negatives, positives = score(benign), score(impersonations)
         if not len(negatives) or not len(positives):
             continue
@@ -225,8 +267,7 @@ def roc_table(
 def operating_points(
     detectors: Mapping[str, Score],
     *,
-    validation: Pictures,
-    benign: Pictures,
+    populations: Mapping[str, tuple[Pictures, Pictures]],
     impersonations: Pictures,
     bootstrap: int,
     seed: int,
@@ -235,18 +276,20 @@ def operating_points(
 
     Args:
         detectors: scores by name.
-        validation: benign validation pictures, the only ones that thresholds see.
-        benign: benign test pictures.
+        populations: by name, benign validation pictures, the only ones that thresholds see, and
+            benign test pictures of the same kind.
         impersonations: successful test impersonations.
         bootstrap: resamples of the interval.
         seed: seed of the bootstrap.
 
     Returns:
-        One row per detector and rate: detector, wanted_fpr, threshold, fpr, tpr (each with ``_n``
-        and interval), auc, auc_low, auc_high.
+        One row per population, detector and rate: detector, population, wanted_fpr, threshold,
+        fpr, tpr (each with ``_n`` and interval), auc, auc_low, auc_high.
     """
     rows = []
-    for name, score in detectors.items():
+    for (population, (validation, benign)), (name, score) in product(
+        populations.items(), detectors.items()
+    ):
         held_out, negatives, positives = score(validation), score(benign), score(impersonations)
         low, high = bootstrap_auc_interval(negatives, positives, resamples=bootstrap, seed=seed)
         for rate in FALSE_POSITIVE_RATES:
@@ -254,6 +297,7 @@ def operating_points(
             rows.append(
                 {
                     "detector": name,
+                    "population": population,
                     "wanted_fpr": rate,
                     "threshold": threshold,
                     "fpr": _share(negatives > threshold),

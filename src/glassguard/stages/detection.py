@@ -21,18 +21,23 @@ from glassguard.detection.evaluation import (
     pairs_of,
     sweep,
 )
-from glassguard.detection.pictures import NOBODY, Pictures
+from glassguard.detection.pictures import NOBODY, Pictures, half_wearing
 from glassguard.detection.selection import GROUPS, Choice, choose, choose_without
 from glassguard.detection.tables import (
+    BARE,
     FALSE_POSITIVE_RATES,
+    HALF_WEARING,
     Score,
     confidence_score,
     controls_table,
+    detector_name,
     distance_matrix_table,
     distance_score,
     distances_table,
     histograms_table,
+    joint_score,
     layers_table,
+    masking_score,
     operating_points,
     roc_table,
     with_intervals,
@@ -40,6 +45,7 @@ from glassguard.detection.tables import (
 from glassguard.errors import InputError
 from glassguard.recognizer.network import SLICES, paper_index
 from glassguard.stages.files import read_examples, read_manifest, write_csv, write_json
+from glassguard.stages.paths import OutputPath
 
 SOURCE_SETTING = ("conv3_2", "raw")
 """Study I's own: "the eighth layer, vector size 256" and gradients as they are."""
@@ -56,15 +62,19 @@ def run(
     plain_examples: Path,
     random: Path,
     random_examples: Path,
-    layers: Path,
-    best_layer: Path,
-    table1: Path,
-    roc: Path,
-    controls: Path,
-    distances: Path,
-    distance_matrix: Path,
-    histograms: Path,
-    summary: Path,
+    benign_decisions: Path,
+    attack_decisions: Path,
+    plain_decisions: Path,
+    random_decisions: Path,
+    layers: OutputPath,
+    best_layer: OutputPath,
+    table1: OutputPath,
+    roc: OutputPath,
+    controls: OutputPath,
+    distances: OutputPath,
+    distance_matrix: OutputPath,
+    histograms: OutputPath,
+    summary: OutputPath,
 ) -> dict[str, float | int | str]:
     """Detect the attack from influence profiles (Study I, section 3).
 
@@ -82,6 +92,10 @@ def run(
         plain_examples: the table beside them.
         random: profiles of pictures with frames of random texture.
         random_examples: the table beside them.
+        benign_decisions: whether decisions on the benign pictures hold under masks.
+        attack_decisions: the same of the adversarial pictures.
+        plain_decisions: the same of pictures with plain frames.
+        random_decisions: the same of pictures with frames of random texture.
         layers: every slice and variant, to write.
         best_layer: the most frequent choice, to write.
         table1: one row a pair, to write.
@@ -99,11 +113,11 @@ def run(
     # Sums in linear algebra depend on the number of threads: it is fixed, not the machine's.
     with threadpool_limits(limits=config.detector.threads):
         settings = config.detector
-        faces, identities, quantity = _read_benign(benign, manifest)
-        attacks = _read_attacks(attack, examples, identities)
+        faces, identities, quantity = _read_benign(benign, manifest, benign_decisions)
+        attacks = _read_attacks(attack, examples, identities, attack_decisions)
         honest = {
-            "plain_frames": _read_control(plain, plain_examples, identities),
-            "random_frames": _read_control(random, random_examples, identities),
+            "plain_frames": _read_control(plain, plain_examples, identities, plain_decisions),
+            "random_frames": _read_control(random, random_examples, identities, random_decisions),
         }
         study = _Study(config, faces, attacks)
 
@@ -130,17 +144,36 @@ def run(
                 training, slice_name=chosen.slice, metric=metric
             )
         scores["softmax_confidence"] = confidence_score
-        write_csv(roc_table(scores, test, impersonations), roc)
+
+        def wearing(split: str) -> Pictures:
+            frames = [honest[name].in_split(split) for name in ("plain_frames", "random_frames")]
+            return half_wearing(faces.in_split(split), *frames)
+
+        populations = {
+            BARE: (validation, test),
+            HALF_WEARING: (wearing("val"), wearing("test")),
+        }
+        scores["masking"] = masking_score
+        scores["influence_and_masking"] = joint_score(
+            [detectors.scores, masking_score], benign=populations[HALF_WEARING][0]
+        )
+        curves = {
+            detector_name(name, population): (score, tested)
+            for population, (_, tested) in populations.items()
+            for name, score in scores.items()
+        }
+        write_csv(roc_table(curves, impersonations), roc)
         points = operating_points(
             scores,
-            validation=validation,
-            benign=test,
+            populations=populations,
             impersonations=impersonations,
             bootstrap=settings.bootstrap,
             seed=config.seed,
         )
 
-        flags = _flags(scores, detectors, chosen, validation)
+        flags = _flags(
+            scores, detectors, chosen, {name: seen for name, (seen, _) in populations.items()}
+        )
         kinds = {
             "benign": test,
             **{name: pictures.in_split("test") for name, pictures in honest.items()},
@@ -268,21 +301,25 @@ class _Study:
 
 
 def _flags(
-    scores: Mapping[str, Score], detectors: SliceDetectors, chosen: Choice, validation: Pictures
+    scores: Mapping[str, Score],
+    detectors: SliceDetectors,
+    chosen: Choice,
+    validation: Mapping[str, Pictures],
 ) -> dict[str, Score]:
-    """What flags a picture: the detector as in Table 1, and every score at every set rate."""
+    """What flags a picture: the detectors' own boundary, and every score at every set rate."""
 
-    def as_in_table1(pictures: Pictures) -> NDArray[np.float64]:
+    def own_boundary(pictures: Pictures) -> NDArray[np.float64]:
         return detectors.flagged(pictures, tuned=chosen.variant.endswith(TUNED))
 
     def above(score: Score, threshold: float) -> Score:
         return lambda pictures: (score(pictures) > threshold).astype(np.float64)
 
-    flags: dict[str, Score] = {"influence": as_in_table1}
-    for name, score in scores.items():
-        benign = score(validation)
-        for rate in FALSE_POSITIVE_RATES:
-            flags[f"{name}@{rate:g}"] = above(score, threshold_at(benign, rate))
+    flags: dict[str, Score] = {"influence": own_boundary}
+    for population, benign in validation.items():
+        for name, score in scores.items():
+            for rate in FALSE_POSITIVE_RATES:
+                key = detector_name(f"{name}@{rate:g}", population)
+                flags[key] = above(score, threshold_at(score(benign), rate))
     return flags
 
 
@@ -318,7 +355,7 @@ def _summary(
     flagged: pd.DataFrame,
     source_setting: dict[str, float | str | None] | None,
 ) -> dict[str, object]:
-    influence = points[points["detector"] == "influence"]
+    influence = points[(points["detector"] == "influence") & (points["population"] == BARE)]
     rates = flagged[flagged["detector"] == "influence"].set_index("control")["flag_rate"]
     return {
         "slice": chosen.slice,
@@ -340,7 +377,10 @@ def _summary(
         },
         "flag_rate": {str(control): _number(rate) for control, rate in rates.items()},
         "detectors": [
-            {key: value if key == "detector" else _number(value) for key, value in row.items()}
+            {
+                key: value if key in ("detector", "population") else _number(value)
+                for key, value in row.items()
+            }
             for row in points.to_dict("records")
         ],
         "source_setting": source_setting,
@@ -368,12 +408,16 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else float(f"{value:.6g}")
 
 
-def _read_benign(profiles: Path, manifest: Path) -> tuple[Pictures, list[str], str]:
+def _read_benign(
+    profiles: Path, manifest: Path, decisions: Path
+) -> tuple[Pictures, list[str], str]:
     arrays = _read_profiles(profiles)
     identities = [str(name) for name in arrays["identities"]]
     table = read_manifest(manifest)
     _check_ids(arrays, table["image_id"], profiles, manifest)
-    faces = _pictures(arrays, table, _indices(table["identity"], identities, manifest), None)
+    agreement = _read_agreement(decisions, arrays)
+    identity = _indices(table["identity"], identities, manifest)
+    faces = _pictures(arrays, table, identity, None, agreement)
     for split in ("train", "val", "test"):
         missing = set(range(len(identities))) - set(faces.identity[faces.split == split].tolist())
         if split == "train" and missing:
@@ -383,7 +427,9 @@ def _read_benign(profiles: Path, manifest: Path) -> tuple[Pictures, list[str], s
     return faces, identities, str(arrays["quantity"])
 
 
-def _read_attacks(profiles: Path, examples: Path, identities: list[str]) -> Pictures:
+def _read_attacks(
+    profiles: Path, examples: Path, identities: list[str], decisions: Path
+) -> Pictures:
     arrays = _read_profiles(profiles)
     table = read_examples(examples)
     _check_ids(arrays, table["example_id"], profiles, examples)
@@ -394,15 +440,40 @@ def _read_attacks(profiles: Path, examples: Path, identities: list[str]) -> Pict
     targets = np.where(dodging, arrays["prediction"], NOBODY)
     targets[~dodging] = _indices(table["target"][~dodging], identities, examples)
     targets[targets == attackers] = NOBODY
-    return _pictures(arrays, table, attackers, targets)
+    return _pictures(arrays, table, attackers, targets, _read_agreement(decisions, arrays))
 
 
-def _read_control(profiles: Path, examples: Path, identities: list[str]) -> Pictures:
+def _read_control(
+    profiles: Path, examples: Path, identities: list[str], decisions: Path
+) -> Pictures:
     arrays = _read_profiles(profiles)
     table = read_examples(examples)
     _check_ids(arrays, table["example_id"], profiles, examples)
     _check_identities(arrays, identities, profiles)
-    return _pictures(arrays, table, _indices(table["identity"], identities, examples), None)
+    agreement = _read_agreement(decisions, arrays)
+    identity = _indices(table["identity"], identities, examples)
+    return _pictures(arrays, table, identity, None, agreement)
+
+
+def _read_agreement(path: Path, profiles: Mapping[str, NDArray]) -> NDArray[np.float64]:
+    """Mean log confidence under masks, in the order of the profiles; NaN where not measured."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            ids, decision = file["ids"].tolist(), file["decision"]
+            agreement = file["log_confidence"].mean(axis=1, dtype=np.float64)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (ValueError, OSError, KeyError) as error:
+        raise InputError(f"{path}: not a file of masked decisions: {error}") from None
+    row_of = {name: row for row, name in enumerate(profiles["ids"].tolist())}
+    if not set(ids) <= set(row_of):
+        raise InputError(f"{path}: its pictures are not those of the profiles; compute it again")
+    rows = np.array([row_of[name] for name in ids], dtype=np.int64)
+    if (profiles["prediction"][rows] != decision).any():
+        raise InputError(f"{path}: made with another recognizer; compute it again")
+    placed = np.full(len(row_of), np.nan)
+    placed[rows] = agreement
+    return placed
 
 
 def _read_profiles(path: Path) -> dict[str, NDArray]:
@@ -420,6 +491,7 @@ def _pictures(
     table: pd.DataFrame,
     identity: NDArray[np.int64],
     target: NDArray[np.int64] | None,
+    agreement: NDArray[np.float64],
 ) -> Pictures:
     return Pictures(
         profiles={name: arrays[name] for name in SLICES if name in arrays},
@@ -428,6 +500,7 @@ def _pictures(
         identity=identity,
         target=np.full(len(table), NOBODY) if target is None else target,
         split=table["split"].to_numpy(dtype=np.str_),
+        agreement=agreement,
     )
 
 

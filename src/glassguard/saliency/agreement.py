@@ -1,0 +1,46 @@
+"""Does a decision hold while the pixels that speak for it are masked out?
+
+An adversarial decision hangs on few pixels that others cannot replace; an honest one is spread
+over the face. So the confidence that is left in the *original* decision under masks of the
+saliency map tells the two apart. It knows nothing of any attack: an honest wearer's frame may be
+masked as well, the face around it still says who it is.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from torch import nn
+
+from glassguard.saliency.grid import NO_TARGET, Combination, search
+
+LEAST_CONFIDENCE = 1e-12
+"""Softmax values below are rounding error."""
+
+
+def masked_agreement(
+    network: nn.Module,
+    pictures: Iterable[tuple[np.ndarray, np.ndarray]],
+    decisions: np.ndarray,
+    masks: Sequence[Combination],
+    *,
+    kernel: int,
+    batch_size: int,
+) -> np.ndarray:
+    """Logarithm of the confidence in each picture's own decision under every mask.
+
+    Args:
+        network: maps pixels in [0, 1] to logits, in evaluation mode.
+        pictures: image, H x W x 3 uint8 RGB, and the saliency map of its decision, H x W float32
+            in [0, 1].
+        decisions: N int64, the class that the network sees in the unmasked picture.
+        masks: how the map becomes a mask and what replaces it, each once.
+        kernel: side of the square structuring element, odd.
+        batch_size: pictures per forward pass.
+
+    Returns:
+        N x masks float32, 0 where the masked picture is still decided with certainty, -27.6
+        (the logarithm of :data:`LEAST_CONFIDENCE`) at the least.
+    """
+    classes = np.stack([decisions, np.full_like(decisions, NO_TARGET)], axis=1)
+    found = search(network, pictures, classes, masks, kernel=kernel, batch_size=batch_size)
+    return np.log(np.maximum(found.confidences[:, :, 0], np.float32(LEAST_CONFIDENCE)))

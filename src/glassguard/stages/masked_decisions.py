@@ -1,0 +1,82 @@
+"""Ask of every held-out picture whether its decision holds under saliency masks."""
+
+from pathlib import Path
+
+import numpy as np
+
+from glassguard.configuration.slices import MaskedDecisionsSlice
+from glassguard.progress import track
+from glassguard.saliency.agreement import masked_agreement
+from glassguard.saliency.grid import combinations
+from glassguard.stages.files import check_rows, read_images
+from glassguard.stages.paths import OutputPath
+from glassguard.stages.saliency_inputs import (
+    open_recognizer,
+    read_decided_maps,
+    read_held_out_table,
+    use_threads,
+)
+
+
+def run(
+    config: MaskedDecisionsSlice,
+    *,
+    images: Path,
+    ids: Path,
+    maps: Path,
+    recognizer: Path,
+    decisions: OutputPath,
+) -> dict[str, float | int | str]:
+    """Mask every validation and test picture by its own map and classify it again.
+
+    Writes ``ids`` (text), ``decision`` (int64, the class in the recognizer's order) and
+    ``log_confidence`` (float32 N x masks, of that class in the masked pictures).
+
+    Args:
+        config: the masks.
+        images: ``.npy``, uint8 N x H x W x 3.
+        ids: the table beside it, a manifest or an ``examples.csv``; row = picture.
+        maps: the pictures' saliency maps.
+        recognizer: the network.
+        decisions: file to write.
+
+    Raises:
+        InputError: a file cannot be used, or the files do not belong together.
+    """
+    use_threads(config.threads)
+    pictures = read_images(images)
+    table, column = read_held_out_table(ids)
+    check_rows(table, pictures, ids, images)
+    network, _ = open_recognizer(recognizer, pictures, images)
+    held_out = table[table["split"].isin(("val", "test"))]
+    names = held_out[column].tolist()
+    saliency, decided = read_decided_maps(maps, names)
+    masking = config.masking
+    masks = combinations(
+        mu=masking.mu,
+        mu_as=[masking.mu_as],
+        n=[masking.n],
+        phi=[masking.phi],
+        fill=[masking.fill],
+    )
+    pairs = ((pictures[row], one) for row, one in zip(held_out.index, saliency, strict=True))
+    found = masked_agreement(
+        network,
+        track(pairs, description="masked decisions, pictures", total=len(names)),
+        decided,
+        masks,
+        kernel=config.kernel,
+        batch_size=config.batch_size,
+    )
+    np.savez(
+        decisions,
+        ids=np.array(names, dtype=np.str_),
+        decision=decided,
+        log_confidence=found,
+        mu=np.array([mask.mu for mask in masks]),
+    )
+    return {
+        "pictures": len(names),
+        "masks": len(masks),
+        "mean_log_confidence": float(found.mean()) if found.size else 0.0,
+    }
