@@ -28,13 +28,13 @@ endif
 # TORCH=cpu takes the build of PyTorch without CUDA (200 MB instead of several GB on Linux).
 TORCH ?=
 ifeq ($(TORCH),cpu)
-PIP_INDEX := --extra-index-url https://download.pytorch.org/whl/cpu
+TORCH_INDEX := --extra-index-url https://download.pytorch.org/whl/cpu
 else ifneq ($(TORCH),)
 $(error TORCH=$(TORCH) is unknown: leave it out, or say TORCH=cpu)
 endif
 # Modules are compiled when they are first imported; most of what is installed never is.
 INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check --no-compile --quiet \
-	$(PIP_INDEX) --constraint requirements/constraints.txt
+	--constraint requirements/constraints.txt
 
 .PHONY: help
 help: ## say what can be made
@@ -65,6 +65,10 @@ format: $(VENV)/.installed-dev ## rewrite what can be mended by machine
 	$(IN_VENV) ruff check --fix .
 	$(IN_VENV) ruff format .
 	$(IN_VENV) snakefmt $(SNAKEFILES)
+
+.PHONY: unlock
+unlock: $(VENV)/.installed ## after a run that was killed outright: let the next one go on
+	$(SNAKEMAKE) --unlock --config experiment=$(EXPERIMENT)
 
 .PHONY: mlflow
 mlflow: $(VENV)/.installed ## open the tracked runs on http://127.0.0.1:PORT
@@ -97,17 +101,22 @@ $(VENV)/.created:
 	@mkdir -p $(VENV)/home
 	@touch $@
 
-$(VENV)/.installed: $(VENV)/.created $(DEPENDENCIES)
+# PyTorch comes first and alone, so that no other package is asked for at its own index.
+$(VENV)/.torch: $(VENV)/.created $(DEPENDENCIES)
+	@$(if $(TORCH_INDEX),$(INSTALL) $(TORCH_INDEX) torch)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.torch $(DEPENDENCIES)
 	@echo "installing the pinned dependencies into $(VENV) (once, a few minutes)"
 	@$(INSTALL) --editable .
 	@touch $@
 
-$(VENV)/.installed-test: $(VENV)/.created $(DEPENDENCIES)
+$(VENV)/.installed-test: $(VENV)/.torch $(DEPENDENCIES)
 	@echo "installing the pinned dependencies and the tests' into $(VENV) (once, a few minutes)"
 	@$(INSTALL) --editable '.[test]'
 	@touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-dev: $(VENV)/.created $(DEPENDENCIES)
+$(VENV)/.installed-dev: $(VENV)/.torch $(DEPENDENCIES)
 	@echo "installing the pinned dependencies and the developers' into $(VENV) (once, a few minutes)"
 	@$(INSTALL) --editable '.[dev,slurm,test]'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-test

@@ -3,10 +3,13 @@
 #   snakemake --cores 2
 #   snakemake --cores 2 --config experiment=smoke
 #   snakemake --cores 2 --config 'overrides=["attacks.glasses.step=10"]'
+#   snakemake --cores 2 --config 'replicates=[0,1,2]' 'variants=["absolute_saliency"]'
+#   profiles/slurm/run --config experiment=embedded
 
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/config.smk"
+include: "workflow/rules/fetch.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/recognizer.smk"
 include: "workflow/rules/attack.smk"
@@ -14,14 +17,22 @@ include: "workflow/rules/influence.smk"
 include: "workflow/rules/saliency.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/track.smk"
+include: "workflow/rules/replicates.smk"
 
 
 rule all:
     default_target: True
     input:
-        result("summary.json"),
-        result("report.html"),
-        result("timings.csv"),
-        figures("svg"),
-        figures("png"),
-        result("tracking/done.json"),
+        expand(
+            [
+                result("summary.json"),
+                result("report.html"),
+                result("timings.csv"),
+                *TABLES,
+                *figures("svg"),
+                *figures("png"),
+                result("tracking/done.json"),
+            ],
+            study=STUDIES,
+        ),
+        REPLICATES_TABLE if list(STUDIES) != [EXPERIMENT] else [],

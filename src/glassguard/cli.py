@@ -23,8 +23,12 @@ from pydantic import BaseModel
 
 from glassguard.configuration.slices import read_slice
 from glassguard.errors import InputError
+from glassguard.stages.paths import WRITTEN
 
 STAGES = (
+    "fetch",
+    "fetch_lfw",
+    "fetch_pubfig",
     "data",
     "pool",
     "pretrain",
@@ -36,12 +40,14 @@ STAGES = (
     "influence",
     "detection",
     "saliency_maps",
+    "masked_decisions",
     "grid_shard",
     "grid",
     "evaluation",
     "figures",
     "report",
     "track",
+    "replicates",
 )
 WRITE_CONFIG = "write-config"
 
@@ -97,10 +103,9 @@ def _run(name: str, stage: ModuleType, options: dict[str, Any], *, started: floa
     record_path: Path | None = options.pop("record")
     config_path: Path = options.pop("config")
     config = read_slice(config_path, _config_model(stage.run))
-    for value in options.values():
-        for path in value if isinstance(value, list) else [value]:
-            if isinstance(path, Path):
-                path.parent.mkdir(parents=True, exist_ok=True)
+    for option, hint in get_type_hints(stage.run, include_extras=True).items():
+        if WRITTEN in get_args(hint):
+            options[option].parent.mkdir(parents=True, exist_ok=True)
     metrics = stage.run(config, **options)
     if record_path is not None:
         record = {

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import binomtest, rankdata
+from scipy.stats import t as student
 
 LEVEL = 0.95
 
@@ -26,6 +27,24 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
         return math.nan, math.nan
     interval = binomtest(int(successes), int(n)).proportion_ci(LEVEL, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def mean_interval(values: ArrayLike) -> tuple[float, float]:
+    """Student's 95 % interval of the mean of independent repetitions.
+
+    Args:
+        values: one number per repetition.
+
+    Returns:
+        Lower and upper bound; two NaN for fewer than two repetitions.
+    """
+    repetitions = np.asarray(values, dtype=float)
+    n = len(repetitions)
+    if n < 2:
+        return math.nan, math.nan
+    mean = float(repetitions.mean())
+    reach = float(student.ppf((1 + LEVEL) / 2, n - 1) * repetitions.std(ddof=1) / math.sqrt(n))
+    return mean - reach, mean + reach
 
 
 def area_under_curve(negatives: ArrayLike, positives: ArrayLike) -> float:

@@ -1,77 +1,21 @@
 """The whole DAG, driven through Snakemake in copies of the checkout."""
 
 import json
-import os
-import re
-import shutil
-import subprocess
-import sys
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import torch
+from checkouts import Checkout, checkout, tables
+from torch import nn
+
+from glassguard.recognizer.network import convolutional_layers
+from glassguard.recognizer.weights import read_backbone
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
-
-ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "conf", "environment.yml", "profiles", "src", "workflow")
-# What tells when and how long, and so differs between two runs.
-CLOCK_KEYS = ("started", "wall_s")
-
-
-@dataclass(frozen=True)
-class Checkout:
-    """A copy of the repository that a test may edit and run."""
-
-    folder: Path
-
-    @property
-    def results(self) -> Path:
-        return self.folder / "results" / "smoke"
-
-    def snakemake(
-        self, *options: str, experiment: str = "smoke", overrides: list[str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        config = [f"experiment={experiment}", f"overrides={json.dumps(overrides or [])}"]
-        environment = {**os.environ, "PYTHONPATH": str(self.folder / "src")}
-        # Not activated: the jobs have to find the command line by themselves.
-        environment["PATH"] = "/usr/local/bin:/usr/bin:/bin"
-        return subprocess.run(
-            [Path(sys.executable).parent / "snakemake", *options, "--config", *config],
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def run(self, cores: int) -> None:
-        done = self.snakemake("--cores", str(cores))
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-
-    def planned(self, *overrides: str) -> set[str]:
-        """Rules that a run would execute."""
-        plan = self.snakemake("--dry-run", "--cores", "2", overrides=list(overrides))
-        assert plan.returncode == 0, plan.stderr
-        text = plan.stdout + plan.stderr
-        if "Nothing to be done" in text:
-            return set()
-        table = text.split("Job stats:")[1]
-        return set(re.findall(r"^(\w+) +\d+$", table, flags=re.MULTILINE)) - {"total", "all"}
-
-
-def checkout(folder: Path, original: Path = ROOT) -> Checkout:
-    folder.mkdir(parents=True)
-    for part in PARTS:
-        source = original / part
-        if source.is_dir():
-            shutil.copytree(
-                source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
-            )
-        else:
-            shutil.copy(source, folder / part)
-    return Checkout(folder)
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +45,7 @@ def edited(finished: Checkout) -> Iterator[Checkout]:
         path: path.read_bytes()
         for part in ("conf", "src")
         for path in sorted((finished.folder / part).rglob("*"))
-        if path.suffix in (".yaml", ".py")
+        if path.suffix in (".yaml", ".py", ".jinja")
     }
     yield finished
     for path, content in kept.items():
@@ -144,6 +88,17 @@ def test_a_comment_in_the_configuration_repeats_nothing(edited: Checkout) -> Non
     assert edited.planned() == set()
 
 
+def test_replicates_and_variants_lie_side_by_side_and_repeat_nothing_of_the_study(
+    finished: Checkout,
+) -> None:
+    several = ("replicates=[0,7]", "variants=[absolute_saliency]")
+    planned = finished.plan("--config", *several)
+    assert planned["recognizer"] == planned["report"] == 4
+    assert planned["replicates"] == 1
+    only_variants = finished.plan("--config", "variants=[absolute_saliency]")
+    assert only_variants["recognizer"] == 1
+
+
 def test_touched_sources_repeat_nothing(edited: Checkout) -> None:
     for path in (edited.folder / "src").rglob("*.py"):
         path.touch()
@@ -157,16 +112,98 @@ def test_an_edited_stage_is_repeated(edited: Checkout) -> None:
     assert not planned & {"data", "pretrain", "recognizer", "attack_shard", "influence", "grid"}
 
 
+def test_an_edited_template_is_rendered_again(edited: Checkout) -> None:
+    templates = edited.folder / "src" / "glassguard" / "report" / "templates"
+    append(templates / "page.html.jinja", "{# A remark. #}\n")
+    assert "report" in edited.planned()
+    assert not edited.planned() & {"detection", "evaluation", "attack_shard"}
+
+
+@pytest.mark.parametrize(
+    ("lost", "rule"),
+    [
+        ("detection/table1.csv", "detection"),
+        ("saliency/grid.csv", "grid"),
+        ("attacks/glasses/examples.csv", "attack"),
+        ("data/rejected.csv", "data"),
+    ],
+)
+def test_a_lost_table_is_made_again(finished: Checkout, lost: str, rule: str) -> None:
+    path = finished.results / lost
+    kept = path.rename(path.with_suffix(".kept"))
+    try:
+        assert rule in finished.planned()
+    finally:
+        kept.rename(path)
+
+
 def test_a_new_key_of_the_schema_repeats_nothing_by_itself(edited: Checkout) -> None:
     append(edited.folder / "src" / "glassguard" / "configuration" / "schema.py", "\nNEW = 1\n")
     assert edited.planned() == set()
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Address of a weights file on a local server, and what was asked of that."""
+    torch.manual_seed(0)
+    tensors = nn.Sequential(convolutional_layers(1 / 16)).state_dict()
+    torch.save(tensors, tmp_path / "vgg_face_dag.pth")
+    asked: list[str] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            super().do_GET()
+
+    handler = partial(Handler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/vgg_face_dag.pth", asked
+        server.shutdown()
+        thread.join()
+
+
+def test_published_weights_are_fetched_once_for_all_experiments(
+    fresh: Checkout, published: tuple[str, list[str]]
+) -> None:
+    url, asked = published
+    overrides = [
+        "backbone=vggface",
+        "backbone.weights=vgg_face_dag",
+        f"downloads.files.vgg_face_dag.url={url}",
+    ]
+    options = ("--cores", "1", "--until", "import_backbone")
+    done = fresh.snakemake(*options, overrides=overrides)
+    assert done.returncode == 0, done.stderr
+    assert asked == ["/vgg_face_dag.pth"]
+    kept = sorted(path.name for path in (fresh.folder / "downloads").iterdir())
+    assert kept == [f"vgg_face_dag.pth{suffix}" for suffix in ("", ".log", ".sha256", ".yaml")]
+    described = json.loads((fresh.results / "backbone" / "metrics.json").read_text())
+    digest = (fresh.folder / "downloads" / kept[2]).read_text().split()[0]
+    assert described["sha256"] == digest
+    backbone = read_backbone(fresh.results / "backbone" / "backbone.safetensors")
+    assert backbone.mean == (129.1863, 104.7624, 93.594)
+    again = fresh.snakemake(*options, experiment="embedded", overrides=overrides)
+    assert again.returncode == 0, again.stderr
+    assert len(asked) == 1
+
+
+def test_a_download_that_fails_is_one_line_in_the_log(fresh: Checkout) -> None:
+    overrides = ["backbone=vggface", "downloads.files.vgg_face.url=http://127.0.0.1:9/file.h5"]
+    done = fresh.snakemake("--cores", "1", "--until", "fetch", overrides=overrides)
+    assert done.returncode != 0
+    log = fresh.folder / "downloads" / "rcmalli_vggface_tf_notop_vgg16.h5.log"
+    line = log.read_text().splitlines()[-1]
+    assert line.startswith("glassguard fetch: http://127.0.0.1:9/file.h5: no connection")
+    assert "downloads/rcmalli_vggface_tf_notop_vgg16.h5" in line
 
 
 @pytest.mark.parametrize(
     ("experiment", "overrides", "said"),
     [
         ("smoke", ["saliency.grdi=1"], "did you mean grid?"),
-        ("smok", [], "embedded, folder, smoke"),
+        ("smok", [], "embedded, folder, lfw, smoke"),
         ("smoke", ["attacks.glasses.step=-1"], "greater than 0"),
         ("folder", ["data.root=nowhere"], "nowhere"),
         ("folder", ["data.root=empty"], "empty"),
@@ -185,26 +222,6 @@ def test_a_mistake_is_one_line_before_any_job(
     assert said in lines[0]
     assert done.stdout == ""
     assert not (fresh.folder / "results").exists()
-
-
-def tables(results: Path) -> dict[str, object]:
-    """Every table, picture and network of a run, without what tells the time.
-
-    The outbox repeats numbers of the tables beside times.
-    """
-    found: dict[str, object] = {}
-    for path in sorted(results.rglob("*")):
-        name = str(path.relative_to(results))
-        if name == "timings.csv" or "outbox" in path.parts:
-            continue
-        if path.suffix in (".csv", ".npy", ".npz", ".safetensors"):
-            found[name] = path.read_bytes()
-        elif name == "summary.json":
-            values = json.loads(path.read_text())
-            found[name] = {key: value for key, value in values.items() if key not in CLOCK_KEYS}
-        elif path.suffix == ".json" and path.parent.name != "tracking":
-            found[name] = path.read_bytes()
-    return found
 
 
 def test_the_same_seed_gives_the_same_tables_on_one_core_and_on_two(

@@ -130,6 +130,73 @@ def test_usable_landmarks_are_used():
     np.testing.assert_allclose(face.eyes, common_pose(96)[:2])
 
 
+def test_given_landmarks_come_before_the_detector():
+    picture = np.zeros((96, 96, 3), np.uint8)
+    moved = common_pose(96) + 3
+    face = align(picture, Finds(common_pose(96)), size=96, landmarks=moved)
+    assert face.aligned_by == "landmarks"
+    unusable = align(picture, Finds(common_pose(96)), size=96, landmarks=moved[[1, 0, 2, 4, 3]])
+    assert unusable.aligned_by == "detector"
+
+
+def test_the_detector_sees_the_rectangle_and_its_margin():
+    picture = np.random.default_rng(3).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    seen = []
+
+    class Looks(LandmarkDetector):
+        def __init__(self):
+            pass
+
+        def landmarks(self, picture):
+            seen.append(picture.shape)
+            return common_pose(96)
+
+    face = align(picture, Looks(), size=96, rectangle=(200, 100, 300, 200))
+    assert seen == [(160, 160, 3)]
+    np.testing.assert_allclose(face.image, picture[70:166, 170:266], atol=1)
+    without = align(picture, None, size=96, rectangle=(200, 100, 300, 200))
+    cut = align_by_crop(picture[100:200, 200:300], size=96)
+    assert without.aligned_by == "crop"
+    np.testing.assert_allclose(without.image[30:70, 30:70], cut.image[30:70, 30:70], atol=1)
+
+
+def found(x: float, y: float, side: float) -> np.ndarray:
+    """A face as YuNet gives it, all landmarks in its centre."""
+    centre = [x + side / 2, y + side / 2]
+    return np.array([x, y, side, side, *centre * 5, 0.9], np.float32)
+
+
+class Gives:
+    def __init__(self, faces):
+        self.faces = faces
+
+    def setInputSize(self, size):  # noqa: N802 - OpenCV's name
+        assert size == (320, 320)
+
+    def detect(self, picture):
+        return 1, self.faces
+
+
+@pytest.mark.parametrize(
+    ("faces", "centre"),
+    [
+        (None, None),
+        ([found(100, 110, 90)], (145, 155)),
+        ([found(0, 0, 100), found(110, 110, 90), found(150, 150, 20)], (155, 155)),
+        ([found(150, 150, 20), found(60, 60, 190)], (155, 155)),
+    ],
+    ids=["no face", "one face", "central before large", "large before central"],
+)
+def test_of_several_faces_the_largest_and_most_central_is_taken(faces, centre):
+    detector = LandmarkDetector.__new__(LandmarkDetector)
+    detector._detector = Gives(None if faces is None else np.stack(faces))
+    points = detector.landmarks(np.zeros((320, 320, 3), np.uint8))
+    if centre is None:
+        assert points is None
+    else:
+        np.testing.assert_allclose(points, np.tile(centre, (5, 1)), atol=1e-4)
+
+
 def test_other_bytes_are_no_detector():
     with pytest.raises(ValueError, match="YuNet"):
         LandmarkDetector(b"version https://git-lfs.github.com/spec/v1\n")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from shipped import section
 
 from glassguard.configuration.schema import Controls, GlassesAttack
 from glassguard.configuration.slices import AttackSlice, ControlsSlice
@@ -19,14 +20,18 @@ from glassguard.stages.files import read_examples, write_csv
 
 PEOPLE = ["ada", "bob", "cleo", "dan", "eve", "finn"]
 SIZE = 32
-SETTINGS = GlassesAttack(
-    kind="glasses",
-    targets=3,
-    attackers_per_target=2,
-    validation_images=2,
-    test_images=3,
-    iterations=3,
-    printable_colours=((0.0, 0.0, 0.0),),
+SETTINGS = GlassesAttack.model_validate(
+    section(
+        "attack/glasses",
+        targets=3,
+        attackers_per_target=2,
+        validation_images=2,
+        test_images=3,
+        iterations=3,
+    )
+)
+CONTROLS = Controls.model_validate(
+    section("controls/frames", colour=[1, 1, 0], images=9, validation_images=5)
 )
 
 
@@ -136,7 +141,7 @@ def test_jpeg_round_trip_keeps_colours_and_loses_noise() -> None:
 @pytest.mark.parametrize("kind", ["plain", "random"])
 def test_honest_wearers_wear_the_same_frame(folder: Path, kind: str) -> None:
     controls.run(
-        ControlsSlice(seed=0, controls=Controls(images=9, validation_images=5)),
+        ControlsSlice(seed=0, controls=CONTROLS),
         kind=kind,
         images=folder / "images.npy",
         manifest=folder / "manifest.csv",
@@ -158,7 +163,7 @@ def test_honest_wearers_wear_the_same_frame(folder: Path, kind: str) -> None:
 def test_an_unknown_control_is_refused(folder: Path) -> None:
     with pytest.raises(InputError, match="--kind striped: must be one of plain, random"):
         controls.run(
-            ControlsSlice(seed=0, controls=Controls()),
+            ControlsSlice(seed=0, controls=CONTROLS),
             kind="striped",
             images=folder / "images.npy",
             manifest=folder / "manifest.csv",

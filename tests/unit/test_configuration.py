@@ -1,13 +1,16 @@
 """The composed configuration, its slices and the sources of stages."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from glassguard.cli import main
 from glassguard.configuration import compose, sources
-from glassguard.configuration.compose import compose_study, study_from_workflow
+from glassguard.configuration.compose import compose_study
+from glassguard.configuration.replicates import replicates_slice, studies_from_workflow
+from glassguard.configuration.schema import FolderData
 from glassguard.configuration.slices import AttackSlice, read_slice, slices
 from glassguard.errors import InputError
 
@@ -16,13 +19,16 @@ CONF = Path(__file__).parents[2] / "conf"
 
 def refusal(settings: dict) -> str:
     with pytest.raises(InputError) as caught:
-        study_from_workflow(settings, CONF)
+        studies_from_workflow(settings, CONF)
     message = str(caught.value)
     assert "\n" not in message
     return message
 
 
-@pytest.mark.parametrize("experiment", ["embedded", "smoke"])
+FOLDER = ["data.root=a", "backbone.pool=b"]
+
+
+@pytest.mark.parametrize("experiment", ["embedded", "smoke", "lfw"])
 def test_an_experiment_composes(experiment: str) -> None:
     assert compose_study(CONF, experiment).experiment == experiment
 
@@ -34,9 +40,13 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"experiment": "embeded"}, ["embeded", "embedded, folder, smoke"]),
+        ({"experiment": "embeded"}, ["embeded", "embedded, folder, lfw, smoke"]),
         ({"experimnt": "smoke"}, ["experimnt", "unknown key", "experiment=NAME"]),
         ({"overrides": 3}, ["--config overrides", "list of key=value"]),
+        ({"replicates": ["0", "-1"]}, ["--config replicates", "list of seeds"]),
+        ({"replicates": "many"}, ["--config replicates", "list of seeds"]),
+        ({"variants": ["absolute"]}, ["absolute", "absolute_saliency, no_occluded_copies"]),
+        ({"variants": 3}, ["--config variants", "list of names"]),
         ({"overrides": ["saliency.grdi=1"]}, ["saliency.grdi", "did you mean grid?"]),
         (
             {"overrides": ["+attacks.glasses.stpe=1"]},
@@ -50,15 +60,118 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
         ({"overrides": ["seed=${nothing}"]}, ["nothing", "not found"]),
         ({"overrides": ["experiment=smoke"]}, ["--config experiment=NAME"]),
         ({"overrides": ["+attack@attacks.benign=glasses"]}, ["attacks.benign", "taken"]),
-        ({"overrides": ["backbone.weights=a", "backbone.pool=b"]}, ["weights", "pool", "give one"]),
+        (
+            {"experiment": "folder", "overrides": [*FOLDER, "backbone.weights=a"]},
+            ["weights", "pool", "give one"],
+        ),
+        ({"overrides": ["backbone.pool=b"]}, ["backbone.pool", "photographs"]),
+        ({"overrides": ["backbone.pretraining.identities=null"]}, ["identities", "numbers"]),
+        ({"overrides": ["saliency.source_setting.n=1000"]}, ["source_setting.n", "100"]),
+        ({"overrides": ["recognizer.occlusion.smallest=0.6"]}, ["smallest", "largest"]),
+        ({"overrides": ["attacks.glasses.targets=50"]}, ["attacks.glasses.targets", "30"]),
+        (
+            {"overrides": ["attacks.glasses.attackers_per_target=30"]},
+            ["attackers_per_target", "30"],
+        ),
         ({"overrides": ["backbone.weights=nowhere"]}, ["backbone.weights", "nowhere"]),
+        ({"overrides": ["backbone.weights=vggface"]}, ["vggface", "imagenet, vgg_face,"]),
+        ({"overrides": ["backbone.mean=null"]}, ["backbone.mean", "backbone.weights only"]),
+        (
+            {"overrides": ["downloads.files.yunet.file=../../yunet.onnx"]},
+            ["downloads.files.yunet.file", "pattern"],
+        ),
+        (
+            {"overrides": ["downloads.files.yunet.file=vgg_face_dag.pth"]},
+            ["downloads.files", "two of them are called vgg_face_dag.pth"],
+        ),
+        ({"overrides": ["downloads.files.yunet.url=ftp://a/b"]}, ["url", "https?"]),
         ({"experiment": "folder"}, ["data.root", "required"]),
+        ({"experiment": "lfw", "overrides": ["data.root=nowhere"]}, ["data.root", "nowhere"]),
+        ({"experiment": "lfw", "overrides": ["data=celeba"]}, ["data.root", "data.source=celeba"]),
+        ({"experiment": "lfw", "overrides": ["data=pubfig83"]}, ["data.root", "pubfig83"]),
+        (
+            {"experiment": "lfw", "overrides": ["data=pubfig", "data.fetch.list_file=nowhere"]},
+            ["data.fetch.list_file", "nowhere"],
+        ),
+        (
+            {"experiment": "lfw", "overrides": ["data=pubfig", "data.fetch.pause=-1"]},
+            ["data.fetch.pause", "greater than or equal to 0"],
+        ),
+        (
+            {"experiment": "lfw", "overrides": ["+data.fetch.funeled=true"]},
+            ["data.fetch.funeled", "did you mean funneled?"],
+        ),
         ({"experiment": "folder", "overrides": ["data.root=nowhere"]}, ["data.root", "nowhere"]),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(settings: dict, said: list[str]) -> None:
     message = refusal(settings)
     assert all(part in message for part in said), message
+
+
+def test_one_study_lies_where_it_always_did() -> None:
+    (folder,) = studies_from_workflow({"experiment": "smoke"}, CONF)
+    assert folder == "smoke"
+
+
+def test_replicates_and_variants_are_crossed() -> None:
+    found = studies_from_workflow(
+        {"experiment": "smoke", "replicates": ["3", "5"], "variants": ["absolute_saliency"]}, CONF
+    )
+    assert {
+        folder: (one.seed, one.saliency.channel_reduction) for folder, one in found.items()
+    } == {
+        "smoke/seed_3": (3, "max"),
+        "smoke/seed_5": (5, "max"),
+        "smoke/variant_absolute_saliency/seed_3": (3, "max_abs"),
+        "smoke/variant_absolute_saliency/seed_5": (5, "max_abs"),
+    }
+    assert replicates_slice(found)["studies"][3] == {"variant": "absolute_saliency", "seed": 5}
+    # Each is tracked by itself.
+    tracked = [slices(one, name=folder)["track"]["experiment"] for folder, one in found.items()]
+    assert tracked == list(found)
+
+
+def copy_of_conf(folder: Path) -> Path:
+    return Path(shutil.copytree(CONF, folder / "conf"))
+
+
+def test_a_variant_comes_after_the_experiment_and_before_overrides(tmp_path: Path) -> None:
+    conf = copy_of_conf(tmp_path)
+    head = "# @package _global_\n"
+    (conf / "variant" / "brief.yaml").write_text(
+        f"{head}recognizer: {{epochs: 3, batch_size: 8}}\n"
+    )
+    found = studies_from_workflow(
+        {"experiment": "smoke", "overrides": ["recognizer.epochs=4"], "variants": ["brief"]}, conf
+    )
+    recognizer = found["smoke/variant_brief"].recognizer
+    assert (recognizer.epochs, recognizer.batch_size) == (4, 8)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "attack_shards: 7",
+        "saliency: {grid: {shards: 9}}",
+        "recognizer: {threads: 3}",
+        "backbone: {weights: somewhere}",
+    ],
+)
+def test_a_variant_of_other_jobs_is_refused(change: str, tmp_path: Path) -> None:
+    conf = copy_of_conf(tmp_path)
+    (tmp_path / "somewhere").touch()
+    change = change.replace("somewhere", str(tmp_path / "somewhere"))
+    (conf / "variant" / "other.yaml").write_text(f"# @package _global_\n{change}\n")
+    with pytest.raises(InputError, match=r"conf/variant/other\.yaml: .*must not change what jobs"):
+        studies_from_workflow({"experiment": "smoke", "variants": ["other"]}, conf)
+
+
+def test_a_mistake_in_a_variant_names_its_file(tmp_path: Path) -> None:
+    conf = copy_of_conf(tmp_path)
+    (conf / "variant" / "bad.yaml").write_text("# @package _global_\nrecognizer: {epochs: -1}\n")
+    with pytest.raises(InputError, match=r"bad\.yaml: recognizer\.epochs: .*greater"):
+        studies_from_workflow({"experiment": "smoke", "variants": ["bad"]}, conf)
 
 
 def test_a_mistake_in_a_file_names_the_file(tmp_path: Path) -> None:
@@ -80,13 +193,16 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     assert "data.root" in message
 
 
-@pytest.mark.parametrize("source", ["embedded", "folder"])
+@pytest.mark.parametrize("source", sorted(path.stem for path in (CONF / "data").glob("*.yaml")))
 def test_conf_spells_out_every_key_of_the_schema(source: str, tmp_path: Path) -> None:
     """Hydra overrides only what stands in a file, so a key that is missing cannot be set."""
     (tmp_path / "somebody").mkdir()
     (tmp_path / "somebody" / "1.png").touch()
-    overrides = [f"data.root={tmp_path}"] if source == "folder" else []
-    values, _ = compose._compose(CONF, source, overrides)
+    overrides = [f"data={source}"]
+    if source in ("folder", "pubfig83", "celeba"):
+        overrides.append(f"data.root={tmp_path}")
+    experiment = "smoke" if source == "embedded" else "lfw"
+    values, _ = compose._compose(CONF, experiment, overrides)
 
     def missing(typed: dict, given: dict, where: str) -> list[str]:
         return [
@@ -101,8 +217,36 @@ def test_conf_spells_out_every_key_of_the_schema(source: str, tmp_path: Path) ->
             )
         ]
 
-    typed = compose_study(CONF, source, overrides).model_dump(exclude={"experiment"})
+    typed = compose_study(CONF, experiment, overrides).model_dump(exclude={"experiment"})
     assert missing(typed, values, "") == []
+
+
+def test_a_download_is_asked_for_by_its_name_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "somebody").mkdir()
+    (tmp_path / "somebody" / "1.png").touch()
+    folder = [f"data.root={tmp_path}", "downloads.folder=kept"]
+    study = compose_study(CONF, "folder", [*folder, "data.detector=yunet", "backbone=vggface"])
+    assert isinstance(study.data, FolderData)
+    assert study.data.detector == Path("kept/face_detection_yunet_2023mar.onnx")
+    assert study.backbone.weights == Path("kept/rcmalli_vggface_tf_notop_vgg16.h5")
+    assert slices(study)["data"]["data"]["detector"] == str(study.data.detector)
+    assert slices(study)["fetch_yunet"]["download"]["maximum_bytes"] == 1_000_000
+    local = tmp_path / "own.pth"
+    local.touch()
+    study = compose_study(
+        CONF, "folder", [*folder, "backbone=imagenet", f"backbone.weights={local}"]
+    )
+    assert study.backbone.weights == local
+    assert isinstance(study.data, FolderData)
+    assert study.data.detector is None
+
+
+@pytest.mark.parametrize("group", ["vggface", "imagenet"])
+def test_published_weights_bring_their_own_preprocessing(group: str) -> None:
+    backbone = compose_study(CONF, "smoke", [f"backbone={group}"]).backbone
+    assert (backbone.mean, backbone.scale, backbone.channels) == (None, None, None)
+    with pytest.raises(ValueError, match="weights file"):
+        backbone.normalisation()
 
 
 def changed_slices(*overrides: str) -> set[str]:
@@ -118,11 +262,18 @@ def changed_slices(*overrides: str) -> set[str]:
         ("attacks.glasses.step=10", {"attack_glasses"}),
         ("backbone.pretraining.learning_rate=0.01", {"backbone"}),
         ("detector.seeds=3", {"detection"}),
+        ("downloads.files.yunet.maximum_bytes=7", {"fetch_yunet"}),
         ("tracking.enabled=false", {"track"}),
     ],
 )
 def test_a_value_reaches_only_its_readers_and_the_report(override: str, readers: set[str]) -> None:
     assert changed_slices(override) == {*readers, "report"}
+
+
+def test_how_pictures_are_downloaded_concerns_only_who_downloads_them() -> None:
+    before = slices(compose_study(CONF, "lfw", ["data=pubfig"]))
+    after = slices(compose_study(CONF, "lfw", ["data=pubfig", "data.fetch.pause=2"]))
+    assert {name for name in before if before[name] != after[name]} == {"fetch_pictures", "report"}
 
 
 def test_a_slice_survives_its_file(tmp_path: Path) -> None:
@@ -156,3 +307,5 @@ def test_an_inventory_sees_pictures_but_not_dates(tmp_path: Path) -> None:
     (tmp_path / "b").write_text("1")
     assert sources.inventory(tmp_path) != before
     assert sources.inventory(None) == ""
+    one, other = (sources.inventory(tmp_path / name) for name in ("a", "b"))
+    assert one != other

@@ -6,13 +6,15 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
+from shipped import section
 
 from glassguard.configuration.slices import DataSlice, PoolSlice
 from glassguard.errors import InputError
 from glassguard.faces.alignment import common_pose
 from glassguard.faces.folder import check_folder, find_pictures, same_person_key
 from glassguard.faces.manifest import COLUMNS
-from glassguard.stages import data, pool
+from glassguard.stages import aligned_faces, data, pool
 from glassguard.stages.files import read_images, read_manifest
 
 NAMES = ("anna", "Bo_Ek", "cid", "dora")
@@ -40,8 +42,8 @@ def people(tmp_path) -> Path:
 
 def run_data(root: Path, out: Path, **keys) -> tuple[dict, np.ndarray, pd.DataFrame, pd.Series]:
     out.mkdir(exist_ok=True)
-    section = {"source": "folder", "root": root, "image_size": 64, "minimum_images": 6} | keys
-    config = DataSlice.model_validate({"seed": 1, "data": section})
+    shipped = {"root": root, "image_size": 64, "minimum_images": 6} | keys
+    config = DataSlice.model_validate({"seed": 1, "data": section("data/folder", **shipped)})
     paths = out / "images.npy", out / "manifest.csv", out / "rejected.csv"
     metrics = data.run(config, images=paths[0], manifest=paths[1], rejected=paths[2])
     reasons = pd.read_csv(paths[2], keep_default_na=False).set_index("source").reason
@@ -54,7 +56,7 @@ def run_pool(root: Path | None, out: Path, study: Path, **keys):
     config = PoolSlice.model_validate(
         {
             "seed": 1,
-            "data": {"source": "folder", "root": study, "image_size": 64},
+            "data": section("data/folder", root=study, image_size=64),
             "backbone": {"pool": root, "pretraining": pretraining},
         }
     )
@@ -105,9 +107,9 @@ def test_each_unusable_file_is_listed_with_its_reason(people, tmp_path):
         "cid/cut.jpg": reasons["cid/cut.jpg"],
         "cid/large.jpg": "300×300: more than 20000 pixels",
         "copy.jpg": "not in a person's folder",
-        "dora/padding.jpg": "file too large for a picture of 20000 pixels",
+        "dora/padding.jpg": "file larger than 160000 bytes: no honest picture",
         "dora/zz_copy.jpg": "the same file as dora/3.jpg",
-        "few/one.jpg": "person has 1 usable picture(s), fewer than data.minimum_images=6",
+        "few/one.jpg": "person has 1 picture(s), fewer than data.minimum_images=6",
     }
     assert reasons["cid/cut.jpg"].startswith("damaged picture")
     assert metrics["rejected"] == 8
@@ -238,13 +240,13 @@ def test_spellings_of_one_name_are_one_person(name):
 
 
 def test_drawn_study_and_pool_share_nobody(tmp_path):
-    section = {"source": "embedded", "identities": 4, "images_per_identity": 8, "image_size": 64}
+    drawn = section("data/embedded", identities=4, images_per_identity=8, image_size=64)
     names = ("images.npy", "manifest.csv", "rejected.csv")
     for out in ("study", "again", "pool"):
         (tmp_path / out).mkdir()
     for out in ("study", "again"):
         paths = [tmp_path / out / name for name in names]
-        config = DataSlice.model_validate({"seed": 5, "data": section})
+        config = DataSlice.model_validate({"seed": 5, "data": drawn})
         metrics = data.run(config, images=paths[0], manifest=paths[1], rejected=paths[2])
     assert metrics["people"] == 4
     for name in names:
@@ -253,7 +255,7 @@ def test_drawn_study_and_pool_share_nobody(tmp_path):
     config = PoolSlice.model_validate(
         {
             "seed": 5,
-            "data": section,
+            "data": drawn,
             "backbone": {"pool": None, "pretraining": pretraining},
         }
     )
@@ -271,8 +273,8 @@ def test_drawn_study_and_pool_share_nobody(tmp_path):
 
 
 def test_drawing_in_several_processes_changes_nothing(tmp_path, monkeypatch):
-    section = {"source": "embedded", "identities": 4, "images_per_identity": 8, "image_size": 32}
-    config = DataSlice.model_validate({"seed": 5, "data": section})
+    drawn = section("data/embedded", identities=4, images_per_identity=8, image_size=32)
+    config = DataSlice.model_validate({"seed": 5, "data": drawn})
     contents = []
     for limit in (1000, 1):
         monkeypatch.setattr("glassguard.stages.aligned_faces._DRAWN_IN_ONE_PROCESS", limit)
@@ -280,3 +282,127 @@ def test_drawing_in_several_processes_changes_nothing(tmp_path, monkeypatch):
         data.run(config, images=paths[0], manifest=paths[1], rejected=paths[2])
         contents.append([path.read_bytes() for path in paths])
     assert contents[0] == contents[1]
+
+
+def test_each_kind_of_picture_has_its_outcome(people, tmp_path):
+    """What the table in docs/own-data.md says."""
+    photograph = Image.fromarray(scene(0, 50))
+    odd = people / "anna"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photograph.save(odd / "rotated.jpg", exif=exif)
+    photograph.transpose(Image.Transpose.FLIP_LEFT_RIGHT).convert("L").save(odd / "grey.png")
+    Image.fromarray(scene(0, 51)).convert("CMYK").save(odd / "cmyk.jpg")
+    sixteen = cv2.cvtColor(scene(0, 52), cv2.COLOR_RGB2GRAY).astype(np.uint16) << 8
+    Image.fromarray(sixteen).save(odd / "sixteen.png")
+    Image.fromarray(scene(0, 53)).convert("RGBA").save(odd / "alpha.webp", lossless=True)
+    Image.fromarray(scene(0, 54)).save(odd / "in_fact_a_bmp.jpg", "BMP")
+    Image.fromarray(scene(0, 55)).save(odd / "without_an_ending", "PNG")
+    Image.fromarray(scene(0, 56)).resize((20, 200)).save(odd / "tiny.png")
+    Image.fromarray(scene(0, 57)).save(odd / "animation.gif")
+    metrics, _, manifest, reasons = run_data(people, tmp_path / "out", duplicate_distance=0)
+    used = set(manifest.source)
+    assert {f"anna/{name}" for name in (
+        "rotated.jpg", "grey.png", "cmyk.jpg", "sixteen.png", "alpha.webp", "in_fact_a_bmp.jpg",
+        "without_an_ending",
+    )} < used  # fmt: skip
+    rotated = manifest.set_index("source").loc["anna/rotated.jpg"]
+    assert (rotated.width, rotated.height) == (120, 100)
+    assert reasons.to_dict() == {
+        "anna/tiny.png": "20×200: a side is shorter than 24 pixels",
+        "anna/animation.gif": "not a JPEG, PNG, WebP or BMP picture",
+    }
+    assert metrics["aligned_by_crop"] == 47
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def stop_after(count: int, monkeypatch) -> list[str]:
+    """Make the ``count``-th alignment fail like a kill; returns the list of alignments so far."""
+    done: list[str] = []
+    align = aligned_faces.align
+
+    def aligned(*arguments, **keywords):
+        if len(done) == count:
+            raise KeyboardInterrupt
+        done.append("one")
+        return align(*arguments, **keywords)
+
+    monkeypatch.setattr(aligned_faces, "align", aligned)
+    monkeypatch.setattr(aligned_faces, "WORKERS", 1)
+    return done
+
+
+def interrupted(people: Path, out: Path, count: int, monkeypatch) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(count, patch)
+        with pytest.raises(KeyboardInterrupt):
+            run_data(people, out)
+
+
+def test_an_interrupted_preparation_goes_on_and_ends_the_same(people, tmp_path, monkeypatch):
+    (people / "anna" / "page.jpg").write_text("<html>")
+    run_data(people, tmp_path / "whole")
+    out = tmp_path / "out"
+    interrupted(people, out, 25, monkeypatch)
+    assert "images.npy.partial" in outputs(out)
+    again = stop_after(1000, monkeypatch)
+    run_data(people, out)
+    # Whatever was handed over before the stop is not made again: at least two people's pictures.
+    assert 15 <= len(again) <= 20
+    assert outputs(out) == outputs(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "made_again"),
+    [
+        (lambda pixels, journal: journal.write_bytes(journal.read_bytes()[:-30]), 21),
+        (lambda pixels, journal: pixels.write_bytes(pixels.read_bytes()[: 5 * 64 * 64 * 3]), 35),
+        (lambda pixels, journal: pixels.write_bytes(bytes(100) + pixels.read_bytes()[100:]), 21),
+        (lambda pixels, journal: journal.write_text("another version's\n"), 40),
+        (lambda pixels, journal: journal.write_bytes(b"\xff\x00"), 40),
+        (lambda pixels, journal: journal.unlink(), 40),
+        (lambda pixels, journal: pixels.unlink(), 40),
+    ],
+    ids=["cut line", "lost pixels", "other pixels", "other settings", "noise", "gone", "no pixels"],
+)
+def test_what_an_interruption_spoilt_is_made_again(
+    spoil, made_again, people, tmp_path, monkeypatch
+):
+    run_data(people, tmp_path / "whole")
+    out = tmp_path / "out"
+    interrupted(people, out, 20, monkeypatch)
+    spoil(out / "images.npy.partial", out / "images.npy.journal")
+    again = stop_after(1000, monkeypatch)
+    run_data(people, out)
+    assert len(again) == made_again
+    assert outputs(out) == outputs(tmp_path / "whole")
+
+
+def test_other_settings_and_changed_files_are_aligned_anew(people, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    interrupted(people, out, 20, monkeypatch)
+    kept = outputs(out)
+    again = stop_after(1000, monkeypatch)
+    run_data(people, out, image_size=96)
+    assert len(again) == 40
+    for name, content in kept.items():
+        (out / name).write_bytes(content)
+    save(people / "Bo_Ek" / "0.jpg", scene(77, 7))
+    again.clear()
+    run_data(people, out)
+    assert len(again) == 21
+    run_data(people, tmp_path / "whole")
+    for name, content in outputs(tmp_path / "whole").items():
+        assert (out / name).read_bytes() == content
+
+
+def test_people_with_too_few_pictures_are_not_read(people, tmp_path, monkeypatch):
+    for number in range(5):
+        save(people / "few" / f"{number}.jpg", scene(9, number))
+    again = stop_after(1000, monkeypatch)
+    _, _, _, reasons = run_data(people, tmp_path / "out")
+    assert len(again) == 40
+    assert (reasons == "person has 5 picture(s), fewer than data.minimum_images=6").sum() == 5

@@ -1,10 +1,13 @@
 import io
 import struct
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
 
 from glassguard.faces.decoding import PictureError, decode
 
@@ -127,3 +130,32 @@ def test_transparent_pixels_are_neutral_grey(mode):
     picture = decode(encoded(layer.convert(mode), "PNG"), maximum_pixels=LIMIT)
     np.testing.assert_allclose(picture[20, 5], 128, atol=1)
     np.testing.assert_allclose(picture[20, 55], 250, atol=2)
+
+
+def test_rotation_is_left_where_coordinates_count_stored_pixels():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encoded(halves(), "PNG", exif=exif)
+    assert decode(content, maximum_pixels=LIMIT).shape == (60, 40, 3)
+    stored = decode(content, maximum_pixels=LIMIT, rotate=False)
+    np.testing.assert_array_equal(stored, np.asarray(halves()))
+
+
+def test_large_pictures_are_decoded_one_at_a_time(monkeypatch):
+    monkeypatch.setattr("glassguard.faces.decoding.LARGE", 1000)
+    under_way, most = 0, 0
+    load = BmpImageFile.load
+
+    def slow_load(picture):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        time.sleep(0.05)
+        under_way -= 1
+        return load(picture)
+
+    monkeypatch.setattr("PIL.BmpImagePlugin.BmpImageFile.load", slow_load)
+    content = encoded(halves(), "BMP")
+    with ThreadPoolExecutor(3) as workers:
+        list(workers.map(lambda _: decode(content, maximum_pixels=LIMIT), range(3)))
+    assert most == 1

@@ -18,12 +18,14 @@ from glassguard.detection.evaluation import (
     sweep,
 )
 from glassguard.detection.linear_detector import ProfileDetector
-from glassguard.detection.pictures import NOBODY, Pictures
+from glassguard.detection.pictures import NOBODY, Pictures, half_wearing
 from glassguard.detection.selection import choose, choose_without, left_out
 from glassguard.detection.tables import (
     controls_table,
     distances_table,
+    joint_score,
     layers_table,
+    masking_score,
     operating_points,
     roc_table,
 )
@@ -59,6 +61,7 @@ def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictu
         identity=identity,
         target=np.full(len(identity), NOBODY),
         split=split,
+        agreement=np.where(split == "train", np.nan, generator.uniform(-0.5, 0, len(split))),
     )
     pairs = [(0, 2), (0, 3), (1, 4), (1, 5)]
     target, attacker = (np.repeat(column, 12) for column in np.array(pairs).T)
@@ -71,6 +74,7 @@ def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictu
         identity=attacker,
         target=target,
         split=np.tile(np.repeat(["val", "test"], 6), len(pairs)),
+        agreement=generator.uniform(-9, -3, len(target)),
     )
     return benign, attacks
 
@@ -306,8 +310,7 @@ def test_scores_and_flags_use_the_predicted_person() -> None:
     scores = {"influence": fitted.scores}
     points = operating_points(
         scores,
-        validation=benign.in_split("val"),
-        benign=test,
+        populations={"bare": (benign.in_split("val"), test)},
         impersonations=success,
         bootstrap=50,
         seed=0,
@@ -316,7 +319,7 @@ def test_scores_and_flags_use_the_predicted_person() -> None:
     assert (points["auc_low"] <= points["auc"]).all()
     assert (points["fpr"] < 0.3).all()
     assert (points["tpr_n"] == len(success)).all()
-    curve = roc_table(scores, test, success)
+    curve = roc_table({"influence": (scores["influence"], test)}, success)
     assert curve[["fpr", "tpr"]].iloc[[0, -1]].to_numpy().tolist() == [[0, 0], [1, 1]]
     flags = controls_table(
         {"influence": lambda pictures: fitted.flagged(pictures, tuned=True)},
@@ -386,3 +389,31 @@ def test_distances_table_shows_where_the_attack_is_seen() -> None:
     assert near["auc"] == pytest.approx(0.5, abs=0.2)
     assert far["within_mean"] < far["impersonation_mean"]
     assert far["within_mean"] < far["between_mean"]
+
+
+def test_half_of_the_benign_pictures_wear_frames() -> None:
+    benign, _ = made_up()
+    test = benign.in_split("test")
+    kinds = [replace(test, confidence=np.full(len(test), value)) for value in (0.1, 0.2, 0.3)]
+    mixed = half_wearing(*kinds)
+    counts = {value: int((mixed.confidence == value).sum()) for value in (0.1, 0.2, 0.3)}
+    assert counts == {0.1: len(test) / 2, 0.2: len(test) / 4, 0.3: len(test) / 4}
+    # Every face once, with its own profile.
+    rows = np.concatenate([np.arange(k, len(test), 4) for k in range(4)])
+    assert np.array_equal(mixed.identity, test.identity[rows])
+    assert np.array_equal(mixed.profiles["fc7"], test.profiles["fc7"][rows])
+
+
+def test_joint_score_counts_every_score_the_same() -> None:
+    benign, attacks = made_up()
+    validation = benign.in_split("val")
+
+    def thousandfold(pictures: Pictures) -> np.ndarray:
+        return 1000 * masking_score(pictures) + 7
+
+    one = joint_score([masking_score], benign=validation)
+    assert np.allclose(one(validation).mean(), 0)
+    assert np.allclose(one(validation).std(), 1)
+    both = joint_score([masking_score, thousandfold], benign=validation)
+    assert np.allclose(both(attacks), 2 * one(attacks))
+    assert one(attacks).min() > one(validation).max()

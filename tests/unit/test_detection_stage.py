@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from shipped import section
 
 from glassguard.cli import main
 from glassguard.recognizer.network import SLICES, FaceRecognizer
@@ -27,6 +28,9 @@ OPTIONS = (
     "histograms",
     "summary",
 )
+
+
+SETS = ("benign", "attack", "plain", "random")
 
 
 def write_manifest(path: Path, identity: np.ndarray, split: np.ndarray) -> pd.DataFrame:
@@ -69,6 +73,16 @@ def write_profiles(path: Path, ids: list[str], centre: np.ndarray, prediction: n
     )
 
 
+def write_decisions(path: Path, ids: list[str], decision: np.ndarray, agreement: float) -> None:
+    noise = np.random.default_rng(len(ids)).uniform(-0.2, 0, (len(ids), 2))
+    np.savez(
+        path,
+        ids=np.array(ids),
+        decision=decision.astype(np.int64),
+        log_confidence=(agreement + noise).astype(np.float32),
+    )
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> list[str]:
     """Command line of ``glassguard detection`` over made-up profiles; attacks show at conv4_2."""
@@ -93,6 +107,10 @@ def study(tmp_path: Path) -> list[str]:
     examples.to_csv(tmp_path / "examples.csv", index=False)
     write_profiles(tmp_path / "attack.npz", examples["example_id"].tolist(), attacker, prediction)
     rows = np.flatnonzero(split != "train")
+    held_out = manifest["image_id"][rows].tolist()
+    write_decisions(tmp_path / "benign_decisions.npz", held_out, identity[rows], 0)
+    attacked = examples["example_id"].tolist()
+    write_decisions(tmp_path / "attack_decisions.npz", attacked, prediction, -5)
     for kind in ("plain", "random"):
         control = pd.DataFrame(
             {
@@ -106,8 +124,10 @@ def study(tmp_path: Path) -> list[str]:
         write_profiles(
             tmp_path / f"{kind}.npz", control["example_id"].tolist(), identity[rows], identity[rows]
         )
-    config = {"seed": 3, "detector": {"variants": ["raw", "standardised"], "seeds": 4}}
-    config["detector"] |= {"sweep_seeds": 2, "bootstrap": 50}
+        worn = control["example_id"].tolist()
+        write_decisions(tmp_path / f"{kind}_decisions.npz", worn, identity[rows], -0.1)
+    changes = {"variants": ["raw", "standardised"], "seeds": 4, "sweep_seeds": 2, "bootstrap": 50}
+    config = {"seed": 3, "detector": section("detector/linear", **changes)}
     (tmp_path / "detection.yaml").write_text(yaml.safe_dump(config))
     given = {
         "config": "detection.yaml",
@@ -119,6 +139,7 @@ def study(tmp_path: Path) -> list[str]:
         "plain-examples": "plain.csv",
         "random": "random.npz",
         "random-examples": "random.csv",
+        **{f"{set_}-decisions": f"{set_}_decisions.npz" for set_ in SETS},
     }
     written = {name.replace("_", "-"): f"out/{name}" for name in OPTIONS}
     return [
@@ -146,7 +167,14 @@ def test_detection_writes_the_contract_and_repeats(study: list[str], tmp_path: P
     assert (table["impersonation_n"] == 3).all()
     assert (table["seeds"] == 4).all()
     assert table["impersonation"].mean() > 0.9
+    controls = pd.read_csv(out / "controls").set_index(["detector", "control"])["flag_rate"]
+    assert controls["masking@0.05@half_wearing", "impersonations"] == 1
+    assert controls["masking@0.05@half_wearing", "plain_frames"] <= 0.2
+    curves = pd.read_csv(out / "roc")["detector"].unique().tolist()
+    assert {"influence_and_masking", "masking@half_wearing"} <= set(curves)
     summary = json.loads(first["summary"])
+    points = pd.DataFrame(summary["detectors"])
+    assert set(points["population"]) == {"bare", "half_wearing"}
     assert list(summary["tpr_at_fpr"]) == ["0.01", "0.05", "0.0991"]
     assert {"plain_frames", "random_frames", "failed_attacks"} <= set(summary["flag_rate"])
     assert summary["auc"] > 0.95
@@ -171,6 +199,16 @@ def test_profiles_of_other_pictures_are_refused(
     assert "attack.npz: its rows are not those of" in capsys.readouterr().err
 
 
+def test_decisions_of_another_recognizer_are_refused(
+    study: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples = pd.read_csv(tmp_path / "examples.csv")
+    ids = examples["example_id"].tolist()
+    write_decisions(tmp_path / "attack_decisions.npz", ids, np.zeros(len(ids)), 0)
+    assert main(study) == 2
+    assert "attack_decisions.npz: made with another recognizer" in capsys.readouterr().err
+
+
 def test_dodging_counts_whoever_is_seen_instead(study: list[str], tmp_path: Path) -> None:
     examples = pd.read_csv(tmp_path / "examples.csv")
     examples.assign(goal="dodging", target="").to_csv(tmp_path / "examples.csv", index=False)
@@ -190,7 +228,7 @@ def recognizer(tmp_path: Path) -> Path:
 
 
 def influence_arguments(tmp_path: Path, recognizer: Path) -> list[str]:
-    settings = {"influence": {"quantity": "comparative", "batch_size": 3}}
+    settings = {"influence": section("influence/internal", quantity="comparative", batch_size=3)}
     (tmp_path / "influence.yaml").write_text(yaml.safe_dump(settings))
     files = {
         "config": tmp_path / "influence.yaml",

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import cv2
 import numpy as np
 
@@ -43,6 +45,15 @@ def test_near_pairs_are_those_of_the_plain_loop():
         if bin(int(first[i]) ^ int(second[j])).count("1") <= 3
     ]
     assert duplicates.near_pairs(first, second, 3).tolist() == [list(pair) for pair in expected]
+
+
+def test_pairs_of_many_pictures_take_little_memory():
+    hashes = np.random.default_rng(2).integers(0, 2**64, 20_000, dtype=np.uint64)
+    tracemalloc.start()
+    duplicates.near_pairs(hashes, hashes, 6)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60e6
 
 
 def test_groups_follow_chains_within_a_person_only():

@@ -189,7 +189,16 @@ def test_citation_names_both_sources() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "docs/method.md", "docs/own-data.md"]
+    "document",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/method.md",
+        "docs/own-data.md",
+        "docs/weights.md",
+        "docs/cluster.md",
+        "docs/data-sources.md",
+    ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
     path = ROOT / document

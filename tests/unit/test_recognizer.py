@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from shipped import section
 from torch import nn
 
-from glassguard.configuration.schema import Backbone, Occlusion, Pretraining, Recognizer
+from glassguard.configuration.schema import Backbone, Occlusion, Recognizer
 from glassguard.errors import InputError
 from glassguard.recognizer.augmentation import mirror, occlude
 from glassguard.recognizer.folding import fold_batch_normalisation
@@ -164,8 +165,15 @@ def test_bad_weight_files_are_refused_by_name(tmp_path):
         read_recognizer(path)
 
 
+OCCLUSION = {
+    "shapes": ["rectangle", "patches"],
+    "covers": ["colour", "texture", "mean", "surroundings"],
+}
+
+
 def occluded(pixels: torch.Tensor, seed: int = 0, **changes) -> torch.Tensor:
-    settings = Occlusion(**{"probability": 1.0, "smallest": 0.2, "largest": 0.5, **changes})
+    whole = {"probability": 1.0, "smallest": 0.2, "largest": 0.5, **OCCLUSION, **changes}
+    settings = Occlusion.model_validate(whole)
     generator = torch.Generator().manual_seed(seed)
     return occlude(pixels, **settings.model_dump(), generator=generator)
 
@@ -222,17 +230,20 @@ def striped_people(people: int, images: int, size: int = 32) -> tuple[np.ndarray
 
 def test_pretraining_and_dense_training_learn_and_repeat():
     images, labels = striped_people(4, 48)
-    settings = Backbone(
-        width=1 / 8,
-        pretraining=Pretraining(
-            steps=({"image_size": 32, "epochs": 20},),
-            batch_size=12,
-            learning_rate=0.05,
-            margin=0.0,
-            scale=16.0,
-            occlusion=Occlusion(probability=0.1),
-            threads=1,
-        ),
+    settings = Backbone.model_validate(
+        section(
+            "backbone/pretrain",
+            width=1 / 8,
+            pretraining={
+                "steps": [{"image_size": 32, "epochs": 20}],
+                "batch_size": 12,
+                "learning_rate": 0.05,
+                "margin": 0.0,
+                "scale": 16.0,
+                "occlusion": {"smallest": 0.1, **OCCLUSION},
+                "threads": 1,
+            },
+        )
     )
 
     def whole() -> tuple[list, np.ndarray]:
@@ -254,14 +265,18 @@ def test_pretraining_and_dense_training_learn_and_repeat():
             train_labels=labels[::2],
             validation_images=images[1::2],
             validation_labels=labels[1::2],
-            settings=Recognizer(
-                hidden=64,
-                epochs=30,
-                batch_size=16,
-                learning_rate=1e-2,
-                dropout=0.0,
-                occluded_copies=1,
-                occlusion=Occlusion(probability=0.5, largest=0.2),
+            settings=Recognizer.model_validate(
+                section(
+                    "recognizer/dense",
+                    hidden=64,
+                    epochs=30,
+                    batch_size=16,
+                    learning_rate=1e-2,
+                    weight_decay=1e-4,
+                    dropout=0.0,
+                    occluded_copies=1,
+                    occlusion={"probability": 0.5, "smallest": 0.1, "largest": 0.2},
+                )
             ),
             seed=3,
         )

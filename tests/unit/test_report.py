@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from shipped import section
 
 from glassguard.configuration.schema import Study
 from glassguard.configuration.slices import ReportSlice
 from glassguard.errors import InputError
 from glassguard.recognizer.network import SLICES, paper_index
-from glassguard.report import sources_figures
+from glassguard.report import attack_figures, sources_figures
 from glassguard.report.captions import CAPTIONS, FIGURES
 from glassguard.report.page import headline
 from glassguard.report.summary import (
@@ -31,32 +32,32 @@ from glassguard.statistics import wilson_interval
 
 PEOPLE = ["ann", "bob", "007", "NA"]
 SIDE = 32
+JOBS = ("data", "attack_0", "detection")
 RATES = ("adversarial_success", "adversarial_correct", "clean_accuracy", "defence_success")
 
 
 def configuration(source="embedded"):
-    data = {"source": "embedded"} if source == "embedded" else {"source": "folder", "root": "x"}
+    data = section(f"data/{source}")
+    if source == "folder":
+        data["root"] = "x"
+    grid = {"mu": [0.9, 0.98], "n": [0, 8], "phi": [0, 80], "fill": ["zero", "telea"]}
+    attack = section("attack/glasses", printable_colours=[[1, 0, 0]])
     return ReportSlice(
         study=Study.model_validate(
             {
                 "experiment": "made_up",
                 "seed": 3,
                 "data": data,
-                "backbone": {"pretraining": {"steps": [{"image_size": 32, "epochs": 1}]}},
-                "recognizer": {},
-                "attacks": {"glasses": {"kind": "glasses", "printable_colours": [[1, 0, 0]]}},
-                "influence": {},
-                "detector": {"variants": ["raw", "standardised"]},
-                "saliency": {
-                    "grid": {
-                        "mu_as": ["quantile"],
-                        "mu": [0.9, 0.98],
-                        "n": [0, 8],
-                        "phi": [0, 80],
-                        "fill": ["zero", "telea"],
-                    }
-                },
-                "tracking": {},
+                "downloads": section("downloads/published"),
+                "backbone": section("backbone/pretrain"),
+                "recognizer": section("recognizer/dense"),
+                "attack_shards": 1,
+                "attacks": {"glasses": attack},
+                "controls": section("controls/frames", colour=[1, 1, 0]),
+                "influence": section("influence/internal"),
+                "detector": section("detector/linear", variants=["raw", "standardised"]),
+                "saliency": section("saliency/guided", grid=grid),
+                "tracking": section("tracking/mlflow"),
             }
         )
     )
@@ -186,7 +187,11 @@ def write_results(root: Path) -> None:
     table("detection/table1.csv", pairs)
     curve = [
         {"detector": detector, "fpr": x, "tpr": x**power}
-        for detector, power in (("influence", 0.2), ("confidence", 0.8))
+        for detector, power in (
+            ("influence", 0.2),
+            ("confidence", 0.8),
+            ("influence@half_wearing", 0.3),
+        )
         for x in np.linspace(0, 1, 20)
     ]
     table("detection/roc.csv", curve)
@@ -201,7 +206,7 @@ def write_results(root: Path) -> None:
                 "flag_rate_low": 0.1,
                 "flag_rate_high": 0.5,
             }
-            for detector in ("influence", "influence@0.0991")
+            for detector in ("influence", "influence@0.0991", "influence@0.05@half_wearing")
             for control in ("plain_frames", "random_frames", "failed_attacks")
         ],
     )
@@ -245,6 +250,7 @@ def write_results(root: Path) -> None:
         "detectors": [
             {
                 "detector": detector,
+                "population": population,
                 "wanted_fpr": wanted,
                 "threshold": 1.0,
                 "fpr": 0.0,
@@ -259,6 +265,7 @@ def write_results(root: Path) -> None:
                 "auc_low": auc,
                 "auc_high": auc,
             }
+            for population in ("bare", "half_wearing")
             for detector, auc in (("influence", 0.987), ("softmax_confidence", None))
             for wanted in (0.01, 0.05, 0.0991)
         ],
@@ -329,14 +336,16 @@ def write_results(root: Path) -> None:
         ("data", "data", 1000.0, 1010.0),
         ("attack_0", "attack_shard", 1005.0, 1020.0),
         ("detection", "detection", 1100.0, 1130.0),
-        ("report", "report", 5000.0, 6000.0),
+        ("attack_of_a_former_run", "attack_shard", 1.0, 6000.0),
     ):
         record = {"stage": stage, "started": start, "ended": end, "params": {}, "metrics": {}}
         (root / f"tracking/outbox/{job}.json").write_text(json.dumps(record))
     (root / "benchmarks/data.tsv").write_text(
         "s\th:m:s\tmax_rss\tcpu_time\n10.5\t0:00:10\t321.5\t9.75\n"
     )
-    (root / "benchmarks/quick.tsv").write_text(
+    for job in ("attack_0", "attack_of_a_former_run"):
+        (root / f"benchmarks/{job}.tsv").write_text("s\tmax_rss\tcpu_time\n1\t2\t3\n")
+    (root / "benchmarks/detection.tsv").write_text(
         "s\th:m:s\tmax_rss\tcpu_time\n0.2\t0:00:00\tNA\tNA\n"
     )
 
@@ -354,6 +363,7 @@ def report(root, config):
     return report_stage.run(
         config,
         results=root,
+        records=[root / f"tracking/outbox/{job}.json" for job in JOBS],
         summary=root / "summary.json",
         page=root / "report.html",
         timings=root / "timings.csv",
@@ -459,12 +469,18 @@ def test_started_of_nothing_is_empty():
     assert started([]) == ""
 
 
+def test_no_success_is_a_result_and_not_a_crash():
+    figure = attack_figures.profiles([], slice_name="conv4_3")
+    assert "no attack succeeded" in figure.texts[0].get_text()
+
+
 def test_timings_keep_jobs_that_were_too_short_to_measure(results):
     table = pd.read_csv(results / "timings.csv")
     assert table.columns.tolist() == ["stage", "wall_s", "cpu_s", "max_rss_mb"]
-    assert table["stage"].tolist() == ["data", "quick"]
-    assert table.loc[0].tolist() == ["data", 10.5, 9.75, 321.5]
-    assert np.isnan(table.loc[1, "max_rss_mb"])
+    # A job of a former run, with a record and a benchmark still there, is no part of this one.
+    assert table["stage"].tolist() == ["attack_0", "data", "detection"]
+    assert table.loc[1].tolist() == ["data", 10.5, 9.75, 321.5]
+    assert np.isnan(table.loc[2, "max_rss_mb"])
     assert timings({}).empty
 
 
@@ -509,6 +525,7 @@ def test_page_of_photographs_has_no_banner(results, tmp_path):
     report_stage.run(
         configuration("folder"),
         results=results,
+        records=[results / f"tracking/outbox/{job}.json" for job in JOBS],
         summary=tmp_path / "summary.json",
         page=tmp_path / "report.html",
         timings=tmp_path / "timings.csv",

@@ -7,13 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from shipped import section
 
-from glassguard.configuration.slices import SaliencyMapsSlice, SaliencySlice
+from glassguard.configuration.slices import (
+    MaskedDecisionsSlice,
+    SaliencyMapsSlice,
+    SaliencySlice,
+)
 from glassguard.errors import InputError
 from glassguard.faces import manifest as manifest_columns
-from glassguard.recognizer.network import FaceRecognizer
-from glassguard.recognizer.weights import write_recognizer
-from glassguard.stages import evaluation, grid, grid_shard, saliency_maps
+from glassguard.recognizer.network import FaceRecognizer, to_pixels
+from glassguard.recognizer.weights import read_recognizer, write_recognizer
+from glassguard.saliency.mask import saliency_mask
+from glassguard.stages import evaluation, grid, grid_shard, masked_decisions, saliency_maps
+from glassguard.stages.files import read_manifest
 from glassguard.statistics import wilson_interval
 
 SIZE = 32
@@ -23,17 +30,15 @@ MAPS = SaliencyMapsSlice(channel_reduction="max_abs", batch_size=4, threads=1)
 
 
 def settings(**changes):
-    values = {
-        "grid": {
-            "mu_as": ["value", "quantile"],
-            "mu": [0.3, 0.9],
-            "n": [0, 2],
-            "phi": [0, 20],
-            "fill": ["mean", "telea"],
-            **changes,
-        },
-        "batch_size": 16,
+    grid = {
+        "mu_as": ["value", "quantile"],
+        "mu": [0.3, 0.9],
+        "n": [0, 2],
+        "phi": [0, 20],
+        "fill": ["mean", "telea"],
+        **changes,
     }
+    values = section("saliency/guided", grid=grid, batch_size=16)
     return SaliencySlice.model_validate({"seed": 3, "saliency": values})
 
 
@@ -331,3 +336,35 @@ def test_bad_input_is_named(study, searched, tmp_path):
             recognizer=study / "recognizer.safetensors",
             maps=tmp_path / "maps.npz",
         )
+
+
+def test_a_decision_is_asked_again_under_every_mask(study, tmp_path):
+    masking = {"mu": [0.5, 0.9], "mu_as": "quantile", "n": 0, "phi": 0, "fill": "grey"}
+    config = MaskedDecisionsSlice.model_validate(
+        {"masking": masking, "kernel": 3, "batch_size": 8, "threads": 1}
+    )
+    masked_decisions.run(
+        config,
+        images=study / "images.npy",
+        ids=study / "manifest.csv",
+        maps=study / "maps.npz",
+        recognizer=study / "recognizer.safetensors",
+        decisions=tmp_path / "decisions.npz",
+    )
+    table = read_manifest(study / "manifest.csv")
+    rows = np.flatnonzero(table["split"] != "train")
+    network, _ = read_recognizer(study / "recognizer.safetensors")
+    images = np.load(study / "images.npy")
+    with np.load(tmp_path / "decisions.npz") as found, np.load(study / "maps.npz") as maps:
+        assert found["ids"].tolist() == table["image_id"][rows].tolist()
+        assert np.array_equal(found["decision"], maps["prediction"])
+        for place, row in enumerate(rows):
+            for column, mu in enumerate(masking["mu"]):
+                saliency = maps["maps"][place]
+                mask = saliency_mask(saliency, mu=mu, mu_as="quantile", n=0, phi=0)
+                masked = images[row].copy()
+                masked[mask] = 128
+                with torch.inference_mode():
+                    logits = network(to_pixels(torch.from_numpy(masked[None])))[0]
+                expected = logits.log_softmax(0)[found["decision"][place]].item()
+                assert found["log_confidence"][place, column] == pytest.approx(expected, abs=1e-4)

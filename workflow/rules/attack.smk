@@ -19,7 +19,8 @@ rule attack_shard:
         "../../environment.yml"
     threads: lambda wildcards: STUDY.attacks[wildcards.attack].threads
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2500),
+        runtime=growing(20),
     params:
         shard=shard,
         shards=STUDY.attack_shards,
@@ -33,7 +34,9 @@ rule attack_shard:
 rule attack:
     input:
         config=slice_of("attack_{attack}"),
-        shards=gather.attack(result("attacks/{{attack}}/shards/{scatteritem}.npz")),
+        shards=gathered(
+            gather.attack, result("attacks/{attack}/shards/{scatteritem}.npz")
+        ),
         sources=sources("attack"),
     output:
         examples=result("attacks/{attack}/examples.csv"),
@@ -48,7 +51,8 @@ rule attack:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(1500),
+        runtime=growing(5),
     shell:
         "glassguard attack --config {input.config} --shards {input.shards} "
         "--examples {output.examples} --images {output.images} --frames {output.frames} "
@@ -75,7 +79,8 @@ rule controls:
         "../../environment.yml"
     threads: STUDY.controls.threads
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         kind=lambda wildcards: CONTROLS[wildcards.control],
     shell:

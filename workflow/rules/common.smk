@@ -2,17 +2,18 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
-from glassguard.configuration.compose import study_from_workflow
+from glassguard.configuration.replicates import replicates_slice, studies_from_workflow
 from glassguard.configuration.slices import slices
 from glassguard.configuration.sources import inventory, sources
 from glassguard.errors import InputError
 from glassguard.report.captions import FIGURES
 
 try:
-    STUDY = study_from_workflow(config, Path(workflow.basedir) / "conf")
+    STUDIES = studies_from_workflow(config, Path(workflow.basedir) / "conf")
 except InputError as error:
     # A WorkflowError would bury the one line that matters in Snakemake's own.
     sys.exit(f"glassguard: {error}")
@@ -31,7 +32,12 @@ os.environ.update(
     MPLBACKEND="agg",
 )
 
-SLICES = slices(STUDY)
+# Folders below results/ and what is studied there: one, or its replicates and variants side by side.
+# They are made of the same jobs, so any of them says which.
+STUDY = next(iter(STUDIES.values()))
+EXPERIMENT = STUDY.experiment
+SLICES = {folder: slices(study, name=folder) for folder, study in STUDIES.items()}
+SLICES.setdefault(EXPERIMENT, {})["replicates"] = replicates_slice(STUDIES)
 ATTACKS = list(STUDY.attacks)
 # Detection, the grid and its evaluation are made for the first attack.
 HEADLINE = ATTACKS[0]
@@ -39,7 +45,8 @@ CONTROLS = {"plain_frames": "plain", "random_frames": "random"}
 
 
 wildcard_constraints:
-    slice="|".join(SLICES),
+    study="|".join(SLICES),
+    slice="|".join({name for cut in SLICES.values() for name in cut}),
     attack="|".join(ATTACKS),
     control="|".join(CONTROLS),
     set="|".join(["benign", *ATTACKS, *CONTROLS]),
@@ -51,7 +58,18 @@ scattergather:
 
 
 def result(name):
-    return f"results/{STUDY.experiment}/{name}"
+    return f"results/{{study}}/{name}"
+
+
+def gathered(gather_shards, pattern):
+    """All shards of a pattern, whose other wildcards stay."""
+    escaped = pattern.replace("{", "{{").replace("}", "}}")
+    return gather_shards(escaped.replace("{{scatteritem}}", "{scatteritem}"))
+
+
+def growing(amount):
+    """What a job asks for: more in every attempt after one that may have run out of it."""
+    return lambda wildcards, attempt: attempt * amount
 
 
 def slice_of(name):
@@ -86,16 +104,17 @@ def folder_of_set(name):
 
 
 def images_of_set(wildcards):
-    return result(f"{folder_of_set(wildcards.set)[0]}/images.npy")
+    folder, _ = folder_of_set(wildcards.set)
+    return expand(result(f"{folder}/images.npy"), study=wildcards.study)
 
 
 def ids_of_set(wildcards):
-    return result("/".join(folder_of_set(wildcards.set)))
+    return expand(result("/".join(folder_of_set(wildcards.set))), study=wildcards.study)
 
 
 # Where the convolutions come from. Photographs without a pool and without weights: from the
 # study's own training pictures.
-OWN_PICTURES = STUDY.data.source == "folder" and STUDY.backbone.pool is None
+OWN_PICTURES = STUDY.data.source != "embedded" and STUDY.backbone.pool is None
 PRETRAINING_PICTURES = {
     part: result(f"data/{part}" if OWN_PICTURES else f"backbone/pool_{part}")
     for part in ("images.npy", "manifest.csv")
@@ -113,22 +132,73 @@ elif OWN_PICTURES:
 else:
     BACKBONE_JOBS = ["pool", "pretrain"]
 
+# What has to be downloaded first, by the stage that does it.
+LISTING = {
+    "lfw": [result("data/lfw.csv")],
+    "pubfig": [result("data/pubfig.csv")],
+}.get(STUDY.data.source, [])
+if getattr(STUDY.data, "root", None) is not None:
+    LISTING = []
+FETCHING_JOBS = [f"fetch_{STUDY.data.source}"] if LISTING else []
+
 SCIENCE_RECORDS = [
+    *map(record, FETCHING_JOBS),
     record("data"),
     *map(record, BACKBONE_JOBS),
     record("recognizer"),
     *[
         item
         for a in ATTACKS
-        for item in gather.attack(record(f"attack_{a}_{{scatteritem}}"))
+        for item in gathered(gather.attack, record(f"attack_{a}_{{scatteritem}}"))
     ],
     *[record(f"attack_{attack}") for attack in ATTACKS],
     *[record(f"controls_{control}") for control in CONTROLS],
     *[record(f"influence_{name}") for name in ("benign", *ATTACKS, *CONTROLS)],
     record("detection"),
-    *[record(f"saliency_maps_{name}") for name in ("benign", HEADLINE)],
-    *gather.grid(record("grid_{scatteritem}")),
+    *[
+        record(f"{stage}_{name}")
+        for stage in ("saliency_maps", "masked_decisions")
+        for name in ("benign", HEADLINE, *CONTROLS)
+    ],
+    *gathered(gather.grid, record("grid_{scatteritem}")),
     record("grid"),
     record("evaluation"),
+]
+# What a run leaves behind beside the report; a file that is lost is made again.
+TABLES = [
+    *[result(f"data/{name}") for name in ("manifest.csv", "rejected.csv")],
+    *[result(f"recognizer/{name}") for name in ("metrics.json", "history.csv")],
+    *[
+        result(f"attacks/{attack}/{name}")
+        for attack in ATTACKS
+        for name in ("examples.csv", "images.npy", "frames.npy")
+    ],
+    *[
+        result(f"influence/{name}/profiles.npz")
+        for name in ("benign", *ATTACKS, *CONTROLS)
+    ],
+    *[
+        result(f"detection/{name}")
+        for name in (
+            "layers.csv",
+            "best_layer.json",
+            "table1.csv",
+            "roc.csv",
+            "controls.csv",
+            "histograms.csv",
+            "distance_matrix.csv",
+            "summary.json",
+        )
+    ],
+    *[
+        result(f"saliency/{name}")
+        for name in (
+            "grid.csv",
+            "best.json",
+            "evaluation.csv",
+            "threshold_curve.csv",
+            "masks.npz",
+        )
+    ],
 ]
 REPORT_RECORDS = [record("figures"), record("report")]

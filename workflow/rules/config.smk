@@ -16,6 +16,6 @@ rule write_config:
     resources:
         mem_mb=200,
     params:
-        values=lambda wildcards: json.dumps(SLICES[wildcards.slice]),
+        values=lambda wildcards: json.dumps(SLICES[wildcards.study][wildcards.slice]),
     shell:
         "glassguard write-config --values {params.values:q} --output {output} > {log} 2>&1"

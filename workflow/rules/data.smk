@@ -1,9 +1,56 @@
 # Pictures and people: aligned faces, their splits, and what was rejected.
 
 
+localrules:
+    fetch_lfw,
+    fetch_pubfig,
+
+
+rule fetch_lfw:
+    input:
+        config=slice_of("fetch_pictures"),
+        sources=sources("fetch_lfw"),
+    output:
+        listing=result("data/lfw.csv"),
+        record=record("fetch_lfw"),
+    log:
+        log_of("fetch_lfw"),
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    shell:
+        "glassguard fetch_lfw --config {input.config} --listing {output.listing} "
+        "--record {output.record} > {log} 2>&1"
+
+
+# The photographs themselves are no outputs: Snakemake would remove them before the rule runs again.
+rule fetch_pubfig:
+    input:
+        config=slice_of("fetch_pictures"),
+        list=getattr(getattr(STUDY.data, "fetch", None), "list_file", None) or [],
+        sources=sources("fetch_pubfig"),
+    output:
+        listing=result("data/pubfig.csv"),
+        gone=result("data/gone.csv"),
+        record=record("fetch_pubfig"),
+    log:
+        log_of("fetch_pubfig"),
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    shell:
+        "glassguard fetch_pubfig --config {input.config} --listing {output.listing} "
+        "--gone {output.gone} --record {output.record} > {log} 2>&1"
+
+
 rule data:
     input:
         config=slice_of("data"),
+        listing=LISTING,
         detector=getattr(STUDY.data, "detector", None) or [],
         sources=sources("data"),
     output:
@@ -19,11 +66,15 @@ rule data:
         "../../environment.yml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
+        runtime=growing(15),
     params:
         pictures=inventory(getattr(STUDY.data, "root", None)),
+        listing=lambda wildcards, input: (
+            f"--listing {input.listing}" if input.listing else ""
+        ),
     shell:
-        "glassguard data --config {input.config} --images {output.images} "
+        "glassguard data --config {input.config} {params.listing} --images {output.images} "
         "--manifest {output.manifest} --rejected {output.rejected} --record {output.record} "
         "> {log} 2>&1"
 
@@ -47,7 +98,8 @@ rule pool:
         "../../environment.yml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         pictures=inventory(STUDY.backbone.pool),
         study=lambda wildcards, input: " ".join(

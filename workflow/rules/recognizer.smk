@@ -19,7 +19,8 @@ if STUDY.backbone.weights is not None:
             "../../environment.yml"
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=growing(4000),
+            runtime=growing(10),
         shell:
             "glassguard import_backbone --config {input.config} --weights {input.weights:q} "
             "--backbone {output.backbone} --metrics {output.metrics} --record {output.record} "
@@ -45,7 +46,8 @@ else:
             "../../environment.yml"
         threads: STUDY.backbone.pretraining.threads
         resources:
-            mem_mb=4000,
+            mem_mb=growing(4000),
+            runtime=growing(120),
         shell:
             "glassguard pretrain --config {input.config} --images {input.images} "
             "--manifest {input.manifest} --backbone {output.backbone} --metrics {output.metrics} "
@@ -74,7 +76,8 @@ rule recognizer:
         "../../environment.yml"
     threads: STUDY.recognizer.threads
     resources:
-        mem_mb=3000,
+        mem_mb=growing(2500),
+        runtime=growing(30),
     shell:
         "glassguard recognizer --config {input.config} --images {input.images} "
         "--manifest {input.manifest} --backbone {input.backbone} "

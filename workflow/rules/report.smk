@@ -5,6 +5,7 @@ rule figures:
     input:
         config=slice_of("report"),
         records=SCIENCE_RECORDS,
+        tables=TABLES,
         sources=sources("figures"),
     output:
         svg=[
@@ -22,7 +23,8 @@ rule figures:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         results=lambda wildcards, output: Path(output.captions).parents[1],
         figures=lambda wildcards, output: Path(output.captions).parent,
@@ -35,6 +37,7 @@ rule report:
     input:
         config=slice_of("report"),
         records=SCIENCE_RECORDS,
+        tables=TABLES,
         figures=record("figures"),
         sources=sources("report"),
     output:
@@ -52,10 +55,12 @@ rule report:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1500),
+        runtime=growing(5),
     params:
         results=lambda wildcards, output: Path(output.summary).parent,
     shell:
         "glassguard report --config {input.config} --results {params.results} "
+        "--records {input.records} {input.figures} "
         "--summary {output.summary} --page {output.page} --timings {output.timings} "
         "--record {output.record} > {log} 2>&1"

@@ -19,11 +19,38 @@ rule saliency_maps:
         "../../environment.yml"
     threads: STUDY.saliency.threads
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2500),
+        runtime=growing(10),
     shell:
         "glassguard saliency_maps --config {input.config} --images {input.images} "
         "--ids {input.ids} --recognizer {input.recognizer} --maps {output.maps} "
         "--record {output.record} > {log} 2>&1"
+
+
+rule masked_decisions:
+    input:
+        config=slice_of("masked_decisions"),
+        images=images_of_set,
+        ids=ids_of_set,
+        maps=result("saliency/maps/{set}.npz"),
+        recognizer=result("recognizer/recognizer.safetensors"),
+        sources=sources("masked_decisions"),
+    output:
+        decisions=result("saliency/masked_decisions/{set}.npz"),
+        record=record("masked_decisions_{set}"),
+    log:
+        log_of("masked_decisions_{set}"),
+    benchmark:
+        benchmark_of("masked_decisions_{set}")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.saliency.threads
+    resources:
+        mem_mb=growing(2500),
+    shell:
+        "glassguard masked_decisions --config {input.config} --images {input.images} "
+        "--ids {input.ids} --maps {input.maps} --recognizer {input.recognizer} "
+        "--decisions {output.decisions} --record {output.record} > {log} 2>&1"
 
 
 rule grid_shard:
@@ -48,7 +75,8 @@ rule grid_shard:
         "../../environment.yml"
     threads: STUDY.saliency.threads
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
+        runtime=growing(20),
     params:
         shard=shard,
         shards=STUDY.saliency.grid.shards,
@@ -64,7 +92,7 @@ rule grid_shard:
 rule grid:
     input:
         config=slice_of("saliency"),
-        shards=gather.grid(result("saliency/shards/{scatteritem}.npz")),
+        shards=gathered(gather.grid, result("saliency/shards/{scatteritem}.npz")),
         examples=result(f"attacks/{HEADLINE}/examples.csv"),
         sources=sources("grid"),
     output:
@@ -79,7 +107,8 @@ rule grid:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1500),
+        runtime=growing(5),
     shell:
         "glassguard grid --config {input.config} --shards {input.shards} "
         "--examples {input.examples} --grid {output.grid} --best {output.best} "
@@ -112,7 +141,8 @@ rule evaluation:
         "../../environment.yml"
     threads: STUDY.saliency.threads
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2500),
+        runtime=growing(15),
     shell:
         "glassguard evaluation --config {input.config} --manifest {input.manifest} "
         "--images {input.images} --maps {input.maps} --examples {input.examples} "

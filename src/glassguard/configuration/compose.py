@@ -13,48 +13,32 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from glassguard.configuration.problems import problems, suggestion
-from glassguard.configuration.schema import FolderData, Study
+from glassguard.configuration.schema import (
+    CelebaData,
+    FolderData,
+    LfwData,
+    PhotographData,
+    Pubfig83Data,
+    PubfigData,
+    Study,
+)
 from glassguard.errors import InputError
 
-DEFAULT_EXPERIMENT = "embedded"
-WORKFLOW_KEYS = ("experiment", "overrides")
 
-
-def study_from_workflow(settings: Mapping[str, Any], directory: Path) -> Study:
-    """The study that Snakemake's own configuration asks for.
-
-    Args:
-        settings: at most the keys ``experiment`` (a name) and ``overrides`` (a list of
-            ``key=value``).
-        directory: the folder ``conf``.
-
-    Raises:
-        InputError: another key, or anything that :func:`compose_study` refuses.
-    """
-    for key in settings:
-        if key not in WORKFLOW_KEYS:
-            raise InputError(
-                f"--config {key}: unknown key; allowed are experiment=NAME and "
-                "'overrides=[\"key=value\"]'"
-            )
-    overrides = settings.get("overrides") or []
-    if isinstance(overrides, str):
-        overrides = [overrides]
-    if not isinstance(overrides, list) or not all(isinstance(item, str) for item in overrides):
-        raise InputError(
-            f"--config overrides: {overrides!r} is no list of key=value; allowed is for example "
-            "'overrides=[\"attacks.glasses.step=10\"]'"
-        )
-    return compose_study(directory, str(settings.get("experiment", DEFAULT_EXPERIMENT)), overrides)
-
-
-def compose_study(directory: Path, experiment: str, overrides: Sequence[str] = ()) -> Study:
+def compose_study(
+    directory: Path,
+    experiment: str,
+    overrides: Sequence[str] = (),
+    *,
+    variant: str | None = None,
+) -> Study:
     """Compose, resolve and validate a study.
 
     Args:
         directory: the folder ``conf``.
         experiment: name of a file in ``conf/experiment``.
         overrides: ``key=value`` in Hydra's grammar, applied last.
+        variant: name of a file in ``conf/variant``, applied after the experiment.
 
     Returns:
         The study. Every file and folder that it reads exists, and the folders hold pictures.
@@ -73,6 +57,14 @@ def compose_study(directory: Path, experiment: str, overrides: Sequence[str] = (
             raise InputError(
                 f"override {override!r}: the experiment is chosen by --config experiment=NAME"
             )
+    if variant is not None:
+        variants = sorted(path.stem for path in (directory / "variant").glob("*.yaml"))
+        if variant not in variants:
+            raise InputError(
+                f"variant {variant!r}: there is no {directory.name}/variant/{variant}.yaml; "
+                f"allowed are {', '.join(variants)}"
+            )
+        overrides = [f"+variant={variant}", *overrides]
     values, choices = _compose(directory, experiment, overrides)
     try:
         study = Study.model_validate({**values, "experiment": experiment})
@@ -83,8 +75,23 @@ def compose_study(directory: Path, experiment: str, overrides: Sequence[str] = (
                 for key, text in problems(error, Study)
             )
         ) from None
+    study = _with_downloads(study)
     _check_inputs(study)
     return study
+
+
+def _with_downloads(study: Study) -> Study:
+    """The study with the names of downloads replaced by the paths that they are kept at."""
+    files = {
+        Path(name): study.downloads.folder / download.file
+        for name, download in study.downloads.files.items()
+    }
+    data, backbone = study.data, study.backbone
+    if isinstance(data, PhotographData) and data.detector in files:
+        data = data.model_copy(update={"detector": files[data.detector]})
+    if backbone.weights in files:
+        backbone = backbone.model_copy(update={"weights": files[backbone.weights]})
+    return study.model_copy(update={"data": data, "backbone": backbone})
 
 
 def _compose(
@@ -137,7 +144,7 @@ def _origin(key: str, directory: Path, overrides: Sequence[str], choices: Mappin
         path = directory / group / f"{choice}.yaml"
         if not path.is_file():
             continue
-        inside = "" if group == "experiment" else f"{package or group}."
+        inside = "" if group in ("experiment", "variant") else f"{package or group}."
         if key.startswith(inside) and _sets(path, key.removeprefix(inside).split(".")):
             return f"{path.relative_to(directory.parent)}: "
     path = directory / "config.yaml"
@@ -160,14 +167,29 @@ def _check_inputs(study: Study) -> None:
     """Refuse folders without pictures and files that are not there, before any job starts."""
     folders: dict[str, Path | None] = {"backbone.pool": study.backbone.pool}
     files = {"backbone.weights": study.backbone.weights}
-    if isinstance(study.data, FolderData):
-        folders["data.root"] = study.data.root
-        files["data.detector"] = study.data.detector
+    data = study.data
+    if isinstance(data, PhotographData):
+        files["data.detector"] = data.detector
+    if isinstance(data, FolderData):
+        folders["data.root"] = data.root
+    elif isinstance(data, LfwData | Pubfig83Data | CelebaData):
+        # An archive, if it is no folder; opening it is the work of a job.
+        files["data.root"] = None if data.root and data.root.is_dir() else data.root
+    if isinstance(data, CelebaData):
+        files["data.people_file"] = data.people_file
+        files["data.landmarks_file"] = data.landmarks_file
+    if isinstance(data, PubfigData):
+        files["data.fetch.list_file"] = data.fetch.list_file
     for key, folder in folders.items():
         if folder is not None:
             from glassguard.faces.folder import check_folder  # imports OpenCV: only where needed
 
             check_folder(folder, key=key)
+    downloads = study.downloads
+    fetched = {downloads.folder / download.file for download in downloads.files.values()}
     for key, file in files.items():
-        if file is not None and not file.is_file():
-            raise InputError(f"{key}: {file}: no such file; allowed is a file that exists")
+        if file is not None and file not in fetched and not file.is_file():
+            raise InputError(
+                f"{key}: {file}: no such file; allowed is a file that exists or the name of a "
+                f"download ({', '.join(sorted(downloads.files))})"
+            )

@@ -1,6 +1,7 @@
 """Typed schema of the whole configuration.
 
-Every key that ``conf/`` may set stands here with its type, its range and what it means. The
+Every key that ``conf/`` may set stands here with its type, its range and what it means; values
+stand in ``conf/`` alone, so nothing here has a default. The
 Snakefile validates the composed configuration against :class:`Study` before the first job; each
 stage validates the slice that it was handed against the model of that slice.
 """
@@ -38,13 +39,13 @@ class DataCommon(Strict):
     """What every source of pictures has."""
 
     image_size: int = Field(
-        96, ge=32, le=512, multiple_of=32, description="side of an aligned face, pixels"
+        ge=32, le=512, multiple_of=32, description="side of an aligned face, pixels"
     )
     validation_fraction: PositiveFraction = Field(
-        0.16, description="share of each person's pictures that choices are made on"
+        description="share of each person's pictures that choices are made on"
     )
     test_fraction: PositiveFraction = Field(
-        0.20, description="share of each person's pictures that nothing is chosen on"
+        description="share of each person's pictures that nothing is chosen on"
     )
 
     @model_validator(mode="after")
@@ -60,32 +61,29 @@ class EmbeddedData(DataCommon):
     """Procedurally drawn faces: no download, not real people."""
 
     source: Literal["embedded"]
-    identities: int = Field(30, ge=4, le=1000)
-    images_per_identity: int = Field(77, ge=8, le=10000)
+    identities: int = Field(ge=4, le=1000)
+    images_per_identity: int = Field(ge=8, le=10000)
 
 
-class FolderData(DataCommon):
-    """A folder of photographs with one sub-folder per person."""
+class PhotographData(DataCommon):
+    """What every source of photographs has."""
 
-    source: Literal["folder"]
-    root: Path | None = Field(None, description="folder with one sub-folder per person; required")
+    source: str
     detector: Path | None = Field(
-        None, description="YuNet ONNX file; without it faces are aligned by the crop"
+        description="YuNet ONNX file, or the name of a download; without it faces are aligned by "
+        "the crop"
     )
     identities: int | None = Field(
-        None, ge=4, description="keep the people with most pictures; all when null"
+        ge=4, description="keep the people with most pictures; all when null"
     )
     images_per_identity: int | None = Field(
-        None, ge=8, description="at most this many pictures a person; all when null"
+        ge=8, description="at most this many pictures a person; all when null"
     )
-    minimum_images: int = Field(
-        10, ge=5, description="people with fewer usable pictures are left out"
-    )
+    minimum_images: int = Field(ge=5, description="people with fewer usable pictures are left out")
     maximum_pixels: int = Field(
-        50_000_000, ge=10_000, description="larger pictures are rejected before decoding"
+        ge=10_000, description="larger pictures are rejected before decoding"
     )
     duplicate_distance: int = Field(
-        4,
         ge=0,
         le=16,
         description="Hamming distance of 64-bit perceptual hashes up to which two pictures of a "
@@ -93,18 +91,109 @@ class FolderData(DataCommon):
     )
 
 
+class FolderData(PhotographData):
+    """A folder of photographs with one sub-folder per person."""
+
+    source: Literal["folder"]
+    root: Path | None = Field(description="folder with one sub-folder per person; required")
+
+
+class LfwPictures(PhotographData):
+    """Labeled Faces in the Wild (Huang et al. 2007), as it is read."""
+
+    source: Literal["lfw"]
+    root: Path | None = Field(description="folder or archive of LFW; downloaded when null")
+
+
+class LfwFetch(Strict):
+    """How LFW is downloaded by scikit-learn."""
+
+    data_home: Path | None = Field(description="scikit-learn's data folder; its own when null")
+    funneled: bool = Field(description="the variant of which in-plane rotation is removed")
+
+
+class LfwData(LfwPictures):
+    """Labeled Faces in the Wild."""
+
+    fetch: LfwFetch
+
+
+class PubfigPictures(PhotographData):
+    """PubFig (Kumar et al. 2009), as it is read."""
+
+    source: Literal["pubfig"]
+
+
+class PubfigFetch(Strict):
+    """How PubFig's photographs are downloaded from where they were found in 2010."""
+
+    list_file: Path | None = Field(description="dev_urls.txt; downloaded when null")
+    list_address: str = Field(pattern=r"^https?://.+")
+    list_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        description="of the list, given or downloaded; any list is taken when null"
+    )
+    downloads: Path | None = Field(
+        description="folder of photographs that experiments share; one of the experiment when null"
+    )
+    hosts: int = Field(ge=1, le=256, description="servers asked at a time, each for one file")
+    pause: float = Field(ge=0, description="seconds between two requests to a server")
+    attempts: int = Field(ge=1, le=20, description="tries for passing failures")
+    silence: float = Field(gt=0, description="seconds without a byte: the connection is broken")
+    deadline: float = Field(gt=0, description="seconds that one try may take")
+    maximum_bytes: int = Field(ge=1, description="longer files are refused")
+    give_up: int = Field(
+        ge=1, description="failures in a row after which a server is not asked any more"
+    )
+
+
+class PubfigData(PubfigPictures):
+    """PubFig."""
+
+    fetch: PubfigFetch
+
+
+class Pubfig83Data(PhotographData):
+    """PubFig83 (Pinto et al. 2011)."""
+
+    source: Literal["pubfig83"]
+    root: Path | None = Field(description="folder or archive of PubFig83; required")
+
+
+class CelebaData(PhotographData):
+    """CelebA (Liu et al. 2015), aligned and cropped pictures."""
+
+    source: Literal["celeba"]
+    root: Path | None = Field(description="img_align_celeba, folder or archive; required")
+    people_file: Path | None = Field(
+        description="identity_CelebA.txt; looked for in and beside root when null"
+    )
+    landmarks_file: Path | None = Field(
+        description="list_landmarks_align_celeba.txt; looked for in and beside root when null"
+    )
+
+
+Data = EmbeddedData | FolderData | LfwData | PubfigData | Pubfig83Data | CelebaData
+"""Where the study's faces come from, told apart by ``source``."""
+
+
 class Occlusion(Strict):
     """Training-time occlusion of faces (augmentation, never part of an attack)."""
 
-    probability: Fraction = Field(0.5, description="share of pictures that are occluded")
+    probability: Fraction = Field(description="share of pictures that are occluded")
     smallest: PositiveFraction = Field(
-        0.1, description="shortest side of an occluding shape, share of the picture's side"
+        description="shortest side of an occluding shape, share of the picture's side"
     )
     largest: PositiveFraction = Field(
-        0.4, description="longest side of an occluding shape, share of the picture's side"
+        description="longest side of an occluding shape, share of the picture's side"
     )
-    shapes: tuple[Shape, ...] = Field(("rectangle", "patches"), min_length=1)
-    covers: tuple[Cover, ...] = Field(("colour", "texture", "mean", "surroundings"), min_length=1)
+    shapes: tuple[Shape, ...] = Field(min_length=1)
+    covers: tuple[Cover, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _has_room(self) -> "Occlusion":
+        if self.smallest > self.largest:
+            raise ValueError(f"smallest {self.smallest:g} must not exceed largest {self.largest:g}")
+        return self
 
 
 class PretrainingStep(Strict):
@@ -118,145 +207,172 @@ class Pretraining(Strict):
     """Training of the convolutions on people outside the study."""
 
     identities: int | None = Field(
-        150, ge=2, description="people in the pool; all of a folder when null"
+        ge=2, description="people in the pool; all of a folder when null"
     )
-    images_per_identity: int | None = Field(40, ge=4)
+    images_per_identity: int | None = Field(ge=4)
     minimum_images: int = Field(
-        4, ge=4, description="people of a pool folder with fewer pictures are left out"
+        ge=4, description="people of a pool folder with fewer pictures are left out"
     )
     steps: tuple[PretrainingStep, ...] = Field(min_length=1)
-    batch_size: int = Field(64, ge=2)
-    learning_rate: float = Field(0.05, gt=0)
-    weight_decay: float = Field(5e-4, ge=0)
-    label_smoothing: Fraction = 0.0
+    batch_size: int = Field(ge=2)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    label_smoothing: Fraction
     margin: float = Field(
-        0.2, ge=0, lt=1, description="additive cosine margin (CosFace, Wang et al. 2018)"
+        ge=0, lt=1, description="additive cosine margin (CosFace, Wang et al. 2018)"
     )
-    scale: float = Field(24.0, gt=0, description="scale of the cosine logits")
-    occlusion: Occlusion = Occlusion()
+    scale: float = Field(gt=0, description="scale of the cosine logits")
+    occlusion: Occlusion
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32",
         description="arithmetic of the forward pass; recorded, since it changes the weights",
     )
-    threads: Threads = Field(2, description="torch threads; fixed, since sums depend on it")
+    threads: Threads = Field(description="torch threads; fixed, since sums depend on it")
 
 
 class Backbone(Strict):
     """The thirteen convolutions: pretrained on a pool, or read from a file."""
 
     width: float = Field(
-        0.25, gt=0, le=1, description="share of VGG-16's filters; a weights file has its own"
+        gt=0, le=1, description="share of VGG-16's filters; a weights file has its own"
     )
-    mean: tuple[float, float, float] = Field(
-        (127.5, 127.5, 127.5), description="R, G, B means on the 0-255 scale"
+    mean: tuple[float, float, float] | None = Field(
+        description="R, G, B means on the 0-255 scale; as the weights file's format says when null"
     )
-    scale: float = Field(
-        127.5, gt=0, description="divisor after subtraction of the mean, 0-255 scale"
+    scale: float | None = Field(
+        gt=0,
+        description="divisor after subtraction of the mean, 0-255 scale; as the weights file's "
+        "format says when null",
     )
-    weights: Path | None = Field(None, description="safetensors file in place of pretraining")
-    pool: Path | None = Field(None, description="folder of other people for pretraining")
+    channels: Literal["rgb", "bgr"] | None = Field(
+        description="order of the colours that the weights file's first convolution expects; as "
+        "its format says when null"
+    )
+    weights: Path | None = Field(
+        description="weights file, or the name of a download, in place of pretraining"
+    )
+    pool: Path | None = Field(description="folder of other people for pretraining")
     pretraining: Pretraining
+
+    @model_validator(mode="after")
+    def _pixels_are_described(self) -> "Backbone":
+        if self.weights is None and (self.mean is None or self.scale is None):
+            raise ValueError(
+                "backbone.mean and backbone.scale: null is allowed with backbone.weights only"
+            )
+        return self
+
+    def normalisation(self) -> tuple[tuple[float, float, float], float]:
+        """Mean and scale of a backbone that is trained here.
+
+        Raises:
+            ValueError: one of them is left to a weights file.
+        """
+        if self.mean is None or self.scale is None:
+            raise ValueError("mean and scale are left to a weights file")
+        return self.mean, self.scale
 
 
 class Recognizer(Strict):
     """The fully connected layers on frozen features."""
 
-    hidden: int = Field(256, ge=8, le=4096, description="neurons in fc6 and fc7")
-    epochs: int = Field(45, ge=1, le=1000)
-    batch_size: int = Field(64, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    flipped_copies: bool = Field(True, description="train on mirrored pictures as well")
+    hidden: int = Field(ge=8, le=4096, description="neurons in fc6 and fc7")
+    epochs: int = Field(ge=1, le=1000)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    flipped_copies: bool = Field(description="train on mirrored pictures as well")
     occluded_copies: int = Field(
-        0, ge=0, le=20, description="occluded copies of every training picture"
+        ge=0, le=20, description="occluded copies of every training picture"
     )
-    occlusion: Occlusion = Occlusion()
-    threads: Threads = 1
+    occlusion: Occlusion
+    threads: Threads
 
 
 class GlassesAttack(Strict):
     """Adversarial eyeglasses (Sharif et al. 2016; blog 2019)."""
 
     kind: Literal["glasses"]
-    goal: Literal["impersonation", "dodging"] = "impersonation"
-    targets: int = Field(12, ge=1, description="people who are impersonated")
-    attackers_per_target: int = Field(2, ge=1)
+    goal: Literal["impersonation", "dodging"]
+    targets: int = Field(ge=1, description="people who are impersonated")
+    attackers_per_target: int = Field(ge=1)
     validation_images: int = Field(
-        8, ge=1, description="attacked validation pictures per pair, at most"
+        ge=1, description="attacked validation pictures per pair, at most"
     )
-    test_images: int = Field(15, ge=1, description="attacked test pictures per pair, at most")
-    initial_colour: Colour = Field(
-        (1.0, 1.0, 0.0), description="R, G, B of the frame before the first step"
-    )
-    step: float = Field(20.0, gt=0, le=255, description="step length on the 0-255 scale")
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.4
-    iterations: int = Field(300, ge=1)
-    confidence: PositiveFraction = Field(
-        0.95, description="target confidence at which an image is done"
-    )
+    test_images: int = Field(ge=1, description="attacked test pictures per pair, at most")
+    initial_colour: Colour = Field(description="R, G, B of the frame before the first step")
+    step: float = Field(gt=0, le=255, description="step length on the 0-255 scale")
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    iterations: int = Field(ge=1)
+    confidence: PositiveFraction = Field(description="target confidence at which an image is done")
     dodging_confidence: PositiveFraction = Field(
-        0.01, description="true-class confidence at which dodging is done"
+        description="true-class confidence at which dodging is done"
     )
-    total_variation: float = Field(0.0, ge=0, description="weight of the frame's total variation")
-    non_printability: float = Field(0.0, ge=0, description="weight of the non-printability score")
+    total_variation: float = Field(ge=0, description="weight of the frame's total variation")
+    non_printability: float = Field(ge=0, description="weight of the non-printability score")
     printable_colours: tuple[Colour, ...] = Field(min_length=1)
     jpeg_quality: int = Field(
-        90, ge=1, le=100, description="quality of the JPEG round trip reported beside"
+        ge=1, le=100, description="quality of the JPEG round trip reported beside"
     )
-    batch_size: int = Field(32, ge=1)
-    threads: Threads = 1
+    batch_size: int = Field(ge=1)
+    threads: Threads
 
 
 class Controls(Strict):
     """Honest wearers: benign pictures with frames that are not adversarial."""
 
-    images: int = Field(450, ge=1, description="test pictures that are given frames, at most")
+    images: int = Field(ge=1, description="test pictures that are given frames, at most")
     validation_images: int = Field(
-        390, ge=1, description="validation pictures that are given frames, at most"
+        ge=1, description="validation pictures that are given frames, at most"
     )
-    colour: Colour = Field(
-        (1.0, 1.0, 0.0), description="R, G, B of plain frames: the attack's initial colour"
-    )
-    threads: Threads = 1
+    colour: Colour = Field(description="R, G, B of plain frames: the attack's initial colour")
+    threads: Threads
 
 
 class Influence(Strict):
     """Internal influence (Leino et al. 2018)."""
 
-    quantity: Literal["logit", "comparative", "softmax"] = "logit"
+    quantity: Literal["logit", "comparative", "softmax"]
     positions: tuple[Position, ...] = Field(
-        ("post_relu", "pre_relu"), min_length=1, description="behind or before the activation"
+        min_length=1, description="behind or before the activation"
     )
-    reduction: Literal["max", "abs_max", "mean"] = "max"
-    batch_size: int = Field(32, ge=1)
-    threads: Threads = 1
+    reduction: Literal["max", "abs_max", "mean"]
+    batch_size: int = Field(ge=1)
+    threads: Threads
+
+
+class Masking(Strict):
+    """Masks under which a decision must hold (agreement before and after masking)."""
+
+    mu: tuple[PositiveFraction, ...] = Field(
+        min_length=1, description="thresholds; the masks' answers are averaged"
+    )
+    mu_as: ThresholdKind
+    n: int = Field(ge=0, le=100)
+    phi: int = Field(ge=0)
+    fill: Fill
 
 
 class Detector(Strict):
     """Linear detectors of one person each (Study I, section 3)."""
 
-    alpha: float = Field(0.005, gt=0, description="SGDClassifier's regularisation")
-    max_iter: int = Field(500, ge=1)
+    alpha: float = Field(gt=0, description="SGDClassifier's regularisation")
+    max_iter: int = Field(ge=1)
     variants: tuple[ProfileVariant, ...] = Field(min_length=1)
-    seeds: int = Field(10, ge=1, description="seeds of the classifier")
-    sweep_seeds: int = Field(
-        3, ge=1, description="seeds of the classifier while slices are compared"
-    )
+    seeds: int = Field(ge=1, description="seeds of the classifier")
+    sweep_seeds: int = Field(ge=1, description="seeds of the classifier while slices are compared")
     minimum_benign_target: Fraction = Field(
-        0.8,
         description="least acceptance of a person's own validation pictures in a preferred slice",
     )
     minimum_benign_other: Fraction = Field(
-        0.97,
         description="least rejection of others' validation pictures in a preferred slice",
     )
     target_acceptance: PositiveFraction = Field(
-        0.9,
         description="share of the target's validation pictures that the tuned threshold accepts",
     )
-    bootstrap: int = Field(1000, ge=10)
-    threads: Threads = 1
+    masking: Masking
+    bootstrap: int = Field(ge=10)
+    threads: Threads
 
 
 class Grid(Strict):
@@ -268,58 +384,112 @@ class Grid(Strict):
     phi: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     fill: tuple[Fill, ...] = Field(min_length=1)
     images: int | None = Field(
-        None, ge=1, description="attacked validation pictures used, at most; all when null"
+        ge=1, description="attacked validation pictures used, at most; all when null"
     )
-    shards: int = Field(4, ge=1, le=10000)
+    shards: int = Field(ge=1, le=10000)
 
 
 class SourceSetting(Strict):
     """The combination that Study S found, reported beside the best one."""
 
-    mu: PositiveFraction = 0.98
-    mu_as: ThresholdKind = "quantile"
-    n: int = Field(8, ge=0)
-    phi: int = Field(80, ge=0)
-    fill: Fill = "zero"
+    mu: PositiveFraction
+    mu_as: ThresholdKind
+    n: int = Field(ge=0, le=100)
+    phi: int = Field(ge=0)
+    fill: Fill
 
 
 class Saliency(Strict):
     """Saliency mask (Hayes 2018; blog 2019)."""
 
-    channel_reduction: ChannelReduction = "max_abs"
+    channel_reduction: ChannelReduction
     kernel: Literal[3, 5, 7, 9, 11, 13, 15] = Field(
-        3, description="side of the square structuring element; odd, or masks would be shifted"
+        description="side of the square structuring element; odd, or masks would be shifted"
     )
     grid: Grid
-    source_setting: SourceSetting = SourceSetting()
-    confidence_threshold: PositiveFraction = 0.8
-    batch_size: int = Field(64, ge=1)
-    threads: Threads = 1
+    source_setting: SourceSetting
+    confidence_threshold: PositiveFraction
+    batch_size: int = Field(ge=1)
+    threads: Threads
+
+
+class Download(Strict):
+    """A published file that a study may use."""
+
+    file: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name in the folder of downloads"
+    )
+    url: str = Field(pattern=r"^https?://\S+$")
+    sha256: str | None = Field(
+        pattern=r"^[0-9a-f]{8,64}$",
+        description="digest of the file, or its first characters as far as published; when null, "
+        "that of the first download is kept beside it and every later download must have the same",
+    )
+    maximum_bytes: int = Field(ge=1, description="longer files are refused")
+
+
+class Downloads(Strict):
+    """Published files by the name under which other sections may ask for them."""
+
+    folder: Path = Field(description="where they are kept, for all experiments")
+    files: dict[SetName, Download]
 
 
 class Tracking(Strict):
     """MLflow: where the records of the stages are upserted."""
 
-    enabled: bool = True
-    uri: str = Field("sqlite:///results/mlflow/mlflow.db", pattern=r"^(sqlite:///|https?://).+")
-    artifacts: Path = Path("results/mlflow/artifacts")
+    enabled: bool
+    uri: str = Field(pattern=r"^(sqlite:///|https?://).+")
+    artifacts: Path
 
 
 class Study(Strict):
     """The whole resolved configuration."""
 
     experiment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    seed: Seed = 0
-    data: EmbeddedData | FolderData = Field(discriminator="source")
+    seed: Seed
+    downloads: Downloads
+    data: Data = Field(discriminator="source")
     backbone: Backbone
     recognizer: Recognizer
-    attack_shards: int = Field(4, ge=1, le=10000)
+    attack_shards: int = Field(ge=1, le=10000)
     attacks: dict[SetName, GlassesAttack] = Field(min_length=1)
-    controls: Controls = Controls()
+    controls: Controls
     influence: Influence
     detector: Detector
     saliency: Saliency
     tracking: Tracking
+
+    @model_validator(mode="after")
+    def _downloads_keep_apart(self) -> "Study":
+        names = [download.file for download in self.downloads.files.values()]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"downloads.files: two of them are called {name}")
+        return self
+
+    @model_validator(mode="after")
+    def _drawn_people_are_enough(self) -> "Study":
+        if not isinstance(self.data, EmbeddedData):
+            return self
+        pretraining = self.backbone.pretraining
+        if pretraining.identities is None or pretraining.images_per_identity is None:
+            raise ValueError(
+                "backbone.pretraining.identities and images_per_identity must be numbers with "
+                "data.source=embedded: people are drawn without end"
+            )
+        for name, attack in self.attacks.items():
+            if attack.targets > self.data.identities:
+                raise ValueError(
+                    f"attacks.{name}.targets: {attack.targets} exceeds data.identities="
+                    f"{self.data.identities}"
+                )
+            if attack.attackers_per_target >= self.data.identities:
+                raise ValueError(
+                    f"attacks.{name}.attackers_per_target: {attack.attackers_per_target} must be "
+                    f"below data.identities={self.data.identities}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "Study":
@@ -327,9 +497,19 @@ class Study(Strict):
             raise ValueError(
                 "data.root is required with data.source=folder: a folder, a sub-folder per person"
             )
+        if isinstance(self.data, Pubfig83Data | CelebaData) and self.data.root is None:
+            raise ValueError(
+                f"data.root is required with data.source={self.data.source}: the folder or archive "
+                "as it was published"
+            )
         for name in RESERVED_SETS:
             if name in self.attacks:
                 raise ValueError(f"attacks.{name}: the name is taken by a set of benign pictures")
+        if isinstance(self.data, EmbeddedData) and self.backbone.pool is not None:
+            raise ValueError(
+                "backbone.pool needs photographs, for example data.source=folder: for drawn people "
+                "the pool is drawn as well"
+            )
         if self.backbone.weights is not None and self.backbone.pool is not None:
             raise ValueError("backbone.weights and backbone.pool exclude each other: give one")
         return self

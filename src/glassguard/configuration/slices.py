@@ -8,18 +8,26 @@ from pathlib import Path
 from typing import TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from glassguard.configuration.problems import explain
 from glassguard.configuration.schema import (
     Backbone,
+    CelebaData,
     ChannelReduction,
     Controls,
     Detector,
+    Download,
     EmbeddedData,
     FolderData,
     GlassesAttack,
     Influence,
+    LfwFetch,
+    LfwPictures,
+    Masking,
+    Pubfig83Data,
+    PubfigFetch,
+    PubfigPictures,
     Recognizer,
     Saliency,
     Seed,
@@ -30,11 +38,33 @@ from glassguard.configuration.schema import (
 from glassguard.errors import InputError
 
 
+class FetchSlice(Strict):
+    """Read by ``fetch``."""
+
+    download: Download
+
+
+DataPictures = EmbeddedData | FolderData | LfwPictures | PubfigPictures | Pubfig83Data | CelebaData
+"""The section ``data`` without how pictures are downloaded."""
+
+
+class FetchLfwSlice(Strict):
+    """Read by ``fetch_lfw``."""
+
+    fetch: LfwFetch
+
+
+class FetchPubfigSlice(Strict):
+    """Read by ``fetch_pubfig``."""
+
+    fetch: PubfigFetch
+
+
 class DataSlice(Strict):
     """Read by ``data``."""
 
     seed: Seed
-    data: EmbeddedData | FolderData
+    data: DataPictures = Field(discriminator="source")
 
 
 class PoolPictures(Strict):
@@ -56,7 +86,7 @@ class PoolSlice(Strict):
     """Read by ``pool``."""
 
     seed: Seed
-    data: EmbeddedData | FolderData
+    data: DataPictures = Field(discriminator="source")
     backbone: PoolBackbone
 
 
@@ -110,6 +140,15 @@ class SaliencyMapsSlice(Strict):
     threads: int
 
 
+class MaskedDecisionsSlice(Strict):
+    """Read by ``masked_decisions``."""
+
+    masking: Masking
+    kernel: int
+    batch_size: int
+    threads: int
+
+
 class SaliencySlice(Strict):
     """Read by ``grid_shard``, ``grid`` and ``evaluation``."""
 
@@ -128,6 +167,19 @@ class TrackSlice(Strict):
 
     experiment: str
     tracking: Tracking
+
+
+class Replicate(Strict):
+    """One of several studies of an experiment."""
+
+    variant: str
+    seed: Seed
+
+
+class ReplicatesSlice(Strict):
+    """Read by ``replicates``: the studies in the order of their summaries."""
+
+    studies: list[Replicate]
 
 
 Slice = TypeVar("Slice", bound=BaseModel)
@@ -157,13 +209,24 @@ def read_slice(path: Path, model: type[Slice]) -> Slice:
         raise InputError(f"{path}: {explain(error, model)}") from None
 
 
-def slices(study: Study) -> dict[str, dict]:
-    """The plain, ordered slice of every stage, by the name of its file in ``config/``."""
+def slices(study: Study, *, name: str | None = None) -> dict[str, dict]:
+    """The plain, ordered slice of every stage, by the name of its file in ``config/``.
+
+    Args:
+        study: the study.
+        name: what it is tracked as; its experiment by default.
+    """
     plain = study.model_dump(mode="json")
     seed = plain["seed"]
     backbone = plain["backbone"]
     saliency = plain["saliency"]
+    fetch = plain["data"].pop("fetch", {})
     return {
+        **{
+            f"fetch_{name}": {"download": download}
+            for name, download in plain["downloads"]["files"].items()
+        },
+        "fetch_pictures": {"fetch": fetch},
         "data": {"seed": seed, "data": plain["data"]},
         "pool": {
             "seed": seed,
@@ -185,7 +248,11 @@ def slices(study: Study) -> dict[str, dict]:
         "influence": {"influence": plain["influence"]},
         "detection": {"seed": seed, "detector": plain["detector"]},
         "saliency_maps": {key: saliency[key] for key in SaliencyMapsSlice.model_fields},
+        "masked_decisions": {
+            "masking": plain["detector"]["masking"],
+            **{key: saliency[key] for key in ("kernel", "batch_size", "threads")},
+        },
         "saliency": {"seed": seed, "saliency": saliency},
-        "report": {"study": plain},
-        "track": {"experiment": plain["experiment"], "tracking": plain["tracking"]},
+        "report": {"study": study.model_dump(mode="json")},
+        "track": {"experiment": name or plain["experiment"], "tracking": plain["tracking"]},
     }

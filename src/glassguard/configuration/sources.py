@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1]
 
 # The command line and the configuration hand values over; the values themselves are in the slice
 # that every rule reads. A new key or a new message is no reason to compute anything again.
-NOT_SCIENCE = ("__init__", "cli", "configuration", "errors", "progress")
+NOT_SCIENCE = ("__init__", "cli", "configuration", "downloads", "errors", "progress")
 
 
 def sources(stage: str) -> list[str]:
@@ -19,8 +19,9 @@ def sources(stage: str) -> list[str]:
         stage: name of a module in ``glassguard.stages``.
 
     Returns:
-        The stage's module and every module of the package that it imports, directly or not,
-        sorted; relative to the working directory where they lie below it.
+        The stage's module, every module of the package that it imports, directly or not, and the
+        templates that these load; sorted, relative to the working directory where they lie below
+        it.
     """
     found: set[Path] = set()
     waiting = [PACKAGE / "stages" / f"{stage}.py"]
@@ -28,8 +29,16 @@ def sources(stage: str) -> list[str]:
         path = waiting.pop()
         if path not in found:
             found.add(path)
+            found.update(_templates(path))
             waiting.extend(_imports(path))
     return sorted(_shown(path) for path in found)
+
+
+def _templates(path: Path) -> list[Path]:
+    """Where a module loads templates, those in the folder beside it."""
+    if "PackageLoader" not in path.read_text():
+        return []
+    return sorted(file for file in (path.parent / "templates").iterdir() if file.is_file())
 
 
 @cache
@@ -62,7 +71,7 @@ def _shown(path: Path) -> str:
 
 
 def inventory(folder: Path | None) -> str:
-    """A digest of the names and sizes of all files below a folder; empty without a folder.
+    """A digest of the names and sizes of all files below a folder, or of one file; empty for None.
 
     It stands in for thousands of input files: a picture added, removed or replaced by one of
     another size changes it, a touched one does not.
@@ -70,6 +79,8 @@ def inventory(folder: Path | None) -> str:
     if folder is None:
         return ""
     digest = hashlib.sha256()
+    if folder.is_file():
+        digest.update(f"{folder.name}\0{folder.stat().st_size}\n".encode())
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\n".encode())
     return digest.hexdigest()

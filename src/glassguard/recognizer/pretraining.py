@@ -63,7 +63,7 @@ class BackbonePretraining(lightning.LightningModule):
         super().__init__()
         self.settings = settings
         side = image_size // DOWNSAMPLING
-        self.normalisation = Normalisation(settings.mean, settings.scale)
+        self.normalisation = Normalisation(*settings.normalisation())
         self.features = nn.Sequential(
             convolutional_layers(settings.width, batch_normalisation=True)
         )

@@ -155,9 +155,14 @@ def profiles(groups: Sequence[tuple[str, np.ndarray, np.ndarray]], *, slice_name
     """Influence profiles of targets against those of their impersonations (Study I, Fig. 6).
 
     Args:
-        groups: per target its name, benign profiles N x filters, impersonations M x filters.
+        groups: per target its name, benign profiles N x filters, impersonations M x filters; where
+            no attack succeeded there are none, and the figure says so.
         slice_name: the slice that the profiles are of.
     """
+    if not groups:
+        figure = new_figure(height=0.8)
+        figure.text(0.5, 0.5, "no attack succeeded: there is no impersonation to show", ha="center")
+        return figure
     figure = new_figure(height=1.75 * len(groups) + 0.4)
     rows = figure.subplots(len(groups), 1, squeeze=False, sharex=True)[:, 0]
     for axes, (name, benign, impersonations) in zip(rows, groups, strict=True):

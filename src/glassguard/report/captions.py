@@ -23,7 +23,7 @@ CAPTIONS: dict[str, str] = {
     ),
     "layers": (
         "Balanced accuracy of the linear detector on influence profiles of every slice "
-        "(n = {seeds} seeds of the classifier, {pairs} pairs); the vertical line marks the slice "
+        "(n = {pairs} pairs; seeds of the classifier: {seeds}); the vertical line marks the slice "
         "that was chosen, {slice} (index {paper_index} in Study I's count; Study I chose "
         "{source_index})."
     ),
@@ -46,7 +46,8 @@ CAPTIONS: dict[str, str] = {
         "Successful impersonations that are flagged against benign pictures that are flagged, on "
         "the test split, for {detectors} detectors (n = {impersonations} impersonations, {benign} "
         "benign pictures). Right: the same with a logarithmic axis, where a usable threshold lies; "
-        "dotted at 1, 5 and 9.91 % false alarms."
+        "dotted at 1, 5 and 9.91 % false alarms. Below: half of the benign pictures wear honest "
+        "frames."
     ),
     "profiles": (
         "Influence profiles at {slice}, filters ordered by the target's mean (after Study I, "

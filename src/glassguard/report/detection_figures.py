@@ -157,7 +157,7 @@ def distance_histograms(table: pd.DataFrame) -> Figure:
         axes.set_title(spelt(str(metric)), loc="left")
         axes.set_xlabel("score" if metric == "flag_score" else "distance")
         axes.set_ylabel("share")
-        axes.legend(loc="upper right", fontsize=7)
+        axes.legend(loc="best", fontsize=7)
     for axes in panels[len(metrics) :]:
         axes.set_visible(False)
     return figure
@@ -188,36 +188,45 @@ def distance_matrix(table: pd.DataFrame, *, metric: str = "euclidean") -> Figure
     return figure
 
 
+ROC_TITLES = {"": "benign pictures as they are", "half_wearing": "half of them with honest frames"}
+
+
 def roc(table: pd.DataFrame, *, first: str, most: int = 7) -> Figure:
     """Receiver operating characteristics, once more with a logarithmic axis.
 
-    A panel beside rather than an inset, which would lie on the curves of a weak detector.
+    A panel beside rather than an inset, which would lie on the curves of a weak detector. Below,
+    the same where half of the benign pictures wear honest frames.
 
     Args:
         table: ``detection/roc.csv``: detector, fpr, tpr.
         first: the detector that is the study's; drawn first.
         most: how many detectors are drawn.
     """
-    figure = new_figure(height=3.6)
-    linear, logarithmic = figure.subplots(1, 2, sharey=True)
-    names = table["detector"].drop_duplicates().tolist()
+    parts = table["detector"].str.partition("@")
+    populations = parts[2].drop_duplicates().tolist()
+    figure = new_figure(height=1.0 + 2.7 * len(populations))
+    panels = figure.subplots(len(populations), 2, sharey=True, squeeze=False)
+    names = parts[0].drop_duplicates().tolist()
     names.sort(key=lambda name: name != first)
     seen = table.loc[table["fpr"] > 0, "fpr"]
     least = min(float(seen.min()) / 1.5, 5e-3) if len(seen) else 1e-3
-    for index, name in enumerate(names[:most]):
-        rows = table[table["detector"] == name]
-        look = series(index) | {"marker": "", "linewidth": 1.8 if index == 0 else 1.1}
-        linear.plot(rows["fpr"], rows["tpr"], label=spelt(name), **look)
-        # On a logarithmic axis nothing is at zero: it starts at the left edge.
-        logarithmic.plot(rows["fpr"].clip(lower=least), rows["tpr"], **look)
-    for axes in (linear, logarithmic):
-        axes.set_xlabel("benign pictures flagged")
-        rate_axis(axes)
-    linear.set_ylabel("impersonations flagged")
-    linear.set_xlim(-0.02, 1.02)
-    logarithmic.set_xscale("log")
-    logarithmic.set_xlim(least, 1)
-    for mark in (0.01, 0.05, 0.0991):
-        logarithmic.axvline(mark, color=SOURCE, linewidth=0.7, linestyle=":")
-    figure.legend(loc="outside lower center", ncols=3)
+    for population, (linear, logarithmic) in zip(populations, panels, strict=True):
+        for index, name in enumerate(names[:most]):
+            rows = table[(parts[0] == name) & (parts[2] == population)]
+            look = series(index) | {"marker": "", "linewidth": 1.8 if index == 0 else 1.1}
+            linear.plot(rows["fpr"], rows["tpr"], label=spelt(name), **look)
+            # On a logarithmic axis nothing is at zero: it starts at the left edge.
+            logarithmic.plot(rows["fpr"].clip(lower=least), rows["tpr"], **look)
+        for axes in (linear, logarithmic):
+            axes.set_xlabel("benign pictures flagged")
+            rate_axis(axes)
+        linear.set_title(ROC_TITLES[population], loc="left")
+        linear.set_ylabel("impersonations flagged")
+        linear.set_xlim(-0.02, 1.02)
+        logarithmic.set_xscale("log")
+        logarithmic.set_xlim(least, 1)
+        for mark in (0.01, 0.05, 0.0991):
+            logarithmic.axvline(mark, color=SOURCE, linewidth=0.7, linestyle=":")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure

@@ -131,7 +131,7 @@ def headline(
         f"the successful impersonations, accept {percent(means['benign_target'])} of the targets' "
         f"own pictures and reject {percent(means['benign_other'])} of other people's (means over "
         f"pairs){area}.",
-        f"As controls, the same detectors flag {flagged}.",
+        f"As controls, detectors of everybody at that slice flag {flagged}.",
         f"The saliency mask ({summary['saliency']['best']['fill'].replace('_', ' ')} fill) takes "
         f"the attacks' success from {percent(before['adversarial_success'])} to "
         f"{percent(after['adversarial_success'])} and attacked pictures recognized from "

@@ -18,6 +18,9 @@ EVALUATION_RATES = (
     "mask_recall",
 )
 PAIR_RATES = ("benign_target", "benign_other", "impersonation")
+POPULATION = "bare"
+"""Benign pictures that the headline's false alarms are counted on."""
+
 DETECTOR = "influence"
 """The study's own detector among those of ``controls.csv`` and ``roc.csv``."""
 
@@ -149,7 +152,11 @@ def detection_rates(
         {name: _known(value) for name, value in row.items()}
         for row in pairs[columns].to_dict("records")
     ]
-    points = [row for row in detection["detectors"] if row["detector"] == DETECTOR]
+    points = [
+        row
+        for row in detection["detectors"]
+        if row["detector"] == DETECTOR and row["population"] == POPULATION
+    ]
     own = controls[controls["detector"] == DETECTOR]
     for end in ("n", "low", "high"):
         found[f"tpr_at_fpr_{end}"] = {f"{row['wanted_fpr']:g}": row[f"tpr_{end}"] for row in points}

@@ -8,10 +8,16 @@ import pandas as pd
 from glassguard.configuration.slices import AttackSlice
 from glassguard.errors import InputError
 from glassguard.stages.files import write_csv
+from glassguard.stages.paths import OutputPath
 
 
 def run(
-    config: AttackSlice, *, shards: list[Path], examples: Path, images: Path, frames: Path
+    config: AttackSlice,
+    *,
+    shards: list[Path],
+    examples: OutputPath,
+    images: OutputPath,
+    frames: OutputPath,
 ) -> dict[str, float | int | str]:
     """Put every example back into the order of the plan."""
     parts = [dict(np.load(path)) for path in shards]

@@ -13,11 +13,13 @@ from glassguard.attack.glasses import AdversarialGlasses
 from glassguard.attack.pairs import Pair, choose_pairs
 from glassguard.configuration.schema import GlassesAttack
 from glassguard.configuration.slices import AttackSlice
+from glassguard.errors import InputError
 from glassguard.progress import Progress
 from glassguard.recognizer.head import probabilities_of
 from glassguard.recognizer.network import to_images, to_pixels
 from glassguard.recognizer.weights import read_recognizer
-from glassguard.stages.files import read_images, read_manifest
+from glassguard.stages.files import check_rows, read_images, read_manifest
+from glassguard.stages.paths import OutputPath
 
 
 def run(
@@ -28,16 +30,20 @@ def run(
     recognizer: Path,
     shard: int,
     shards: int,
-    results: Path,
+    results: OutputPath,
 ) -> dict[str, float | int | str]:
     """Attack every ``shards``-th of the planned pictures, from ``shard`` (counted from 0) on."""
     settings = config.attack
+    if not 0 <= shard < shards:
+        raise InputError(f"--shard must be between 0 and {shards - 1}: {shard}")
     torch.set_num_threads(settings.threads)
     network, identities = read_recognizer(recognizer)
     rows = read_manifest(manifest)
     plan = plan_attacks(rows, identities, settings, seed=config.seed)
     mine = plan.iloc[shard::shards]
-    originals = np.ascontiguousarray(read_images(images)[mine["row"].to_numpy()])
+    pictures = read_images(images)
+    check_rows(rows, pictures, manifest, images)
+    originals = np.ascontiguousarray(pictures[mine["row"].to_numpy()])
     eyes = rows.loc[mine["row"], ["left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y"]]
     masks = frame_masks(eyes.to_numpy(dtype=float).reshape(-1, 2, 2), originals.shape[1])
     attacker = np.array([identities.index(name) for name in mine["attacker"]], dtype=np.int64)

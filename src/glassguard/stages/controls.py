@@ -11,7 +11,8 @@ from glassguard.configuration.slices import ControlsSlice
 from glassguard.errors import InputError
 from glassguard.recognizer.head import probabilities_of
 from glassguard.recognizer.weights import read_recognizer
-from glassguard.stages.files import read_images, read_manifest, write_csv
+from glassguard.stages.files import check_rows, read_images, read_manifest, write_csv
+from glassguard.stages.paths import OutputPath
 
 KINDS = ("plain", "random")
 
@@ -23,9 +24,9 @@ def run(
     images: Path,
     manifest: Path,
     recognizer: Path,
-    examples: Path,
-    control_images: Path,
-    frames: Path,
+    examples: OutputPath,
+    control_images: OutputPath,
+    frames: OutputPath,
 ) -> dict[str, float | int | str]:
     """Draw the attack's frame in one colour (``plain``) or in random colours (``random``)."""
     if kind not in KINDS:
@@ -34,6 +35,8 @@ def run(
     torch.set_num_threads(settings.threads)
     network, identities = read_recognizer(recognizer)
     rows = read_manifest(manifest)
+    pictures = read_images(images)
+    check_rows(rows, pictures, manifest, images)
     generator = np.random.default_rng([config.seed, 0xC0, KINDS.index(kind)])
     chosen = np.concatenate(
         [
@@ -41,7 +44,7 @@ def run(
             for split, limit in (("val", settings.validation_images), ("test", settings.images))
         ]
     )
-    originals = np.ascontiguousarray(read_images(images)[chosen])
+    originals = np.ascontiguousarray(pictures[chosen])
     size = originals.shape[1]
     wearers = rows.iloc[chosen]
     eyes = wearers[["left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y"]].to_numpy(dtype=float)

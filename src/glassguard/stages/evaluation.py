@@ -31,17 +31,15 @@ from glassguard.saliency.mask import (
     without_small_components,
 )
 from glassguard.stages.files import (
-    read_examples,
-    read_images,
+    check_rows,
     read_json,
-    read_manifest,
     write_csv,
 )
+from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
     attacked_classes,
-    check_rows,
     class_indices,
-    open_recognizer,
+    open_pictures,
     read_frames,
     read_maps,
     source_combination,
@@ -83,9 +81,9 @@ def run(
     adversarial_maps: Path,
     recognizer: Path,
     best: Path,
-    evaluation: Path,
-    curve: Path,
-    masks: Path,
+    evaluation: OutputPath,
+    curve: OutputPath,
+    masks: OutputPath,
 ) -> dict[str, float | int | str]:
     """Classify the test split without and with each defence.
 
@@ -96,20 +94,23 @@ def run(
     """
     settings = config.saliency
     use_threads(settings.threads)
-    clean_pictures, people = read_images(images), read_manifest(manifest)
-    attacked_pictures, attacks = read_images(adversarial_images), read_examples(examples)
+    study = open_pictures(
+        manifest=manifest,
+        images=images,
+        examples=examples,
+        adversarial_images=adversarial_images,
+        recognizer=recognizer,
+    )
+    people, attacks = study.people, study.attacks
+    network, identities = study.network, study.identities
     true_frames = read_frames(frames)
-    check_rows(people, clean_pictures, manifest, images)
-    check_rows(attacks, attacked_pictures, examples, adversarial_images)
     check_rows(attacks, true_frames, examples, frames)
-    network, identities = open_recognizer(recognizer, clean_pictures, images)
-    open_recognizer(recognizer, attacked_pictures, adversarial_images)
 
     people, attacks = people[people["split"] == "test"], attacks[attacks["split"] == "test"]
     if attacks.empty:
         raise InputError(f"{examples}: has no attacked test picture to evaluate on")
-    clean_pictures = clean_pictures[people.index]
-    attacked_pictures = attacked_pictures[attacks.index]
+    clean_pictures = study.clean[people.index]
+    attacked_pictures = study.attacked[attacks.index]
     true_frames = true_frames[attacks.index]
     clean_maps = read_maps(maps, people["image_id"].tolist())
     attacked_maps = read_maps(adversarial_maps, attacks["example_id"].tolist())

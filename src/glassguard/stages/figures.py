@@ -29,6 +29,7 @@ from glassguard.stages.files import (
     read_table,
     write_json,
 )
+from glassguard.stages.paths import OutputPath
 
 EXAMPLE_COLUMNS = 6
 PROFILE_TARGETS = 3
@@ -36,7 +37,7 @@ PROFILE_TARGETS = 3
 Drawn = tuple[Figure, dict[str, Any]]
 
 
-def run(config: ReportSlice, *, results: Path, figures: Path) -> dict[str, float | int | str]:
+def run(config: ReportSlice, *, results: Path, figures: OutputPath) -> dict[str, float | int | str]:
     """Draw every figure of :data:`glassguard.report.captions.FIGURES`.
 
     Args:
@@ -147,7 +148,7 @@ class _Study:
         table = self._table("detection", "roc.csv")
         manifest = read_manifest(self.results / "data" / "manifest.csv")
         return detection_figures.roc(table, first=DETECTOR), {
-            "detectors": table["detector"].nunique(),
+            "detectors": int((~table["detector"].drop_duplicates().str.contains("@")).sum()),
             "impersonations": int(self.test["success"].sum()),
             "benign": int((manifest["split"] == "test").sum()),
         }

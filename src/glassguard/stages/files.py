@@ -16,6 +16,7 @@ TEXT_COLUMNS = {
     "identity": str,
     "split": str,
     "source": str,
+    "path": str,
     "sha256": str,
     "aligned_by": str,
     "attacker": str,
@@ -26,6 +27,16 @@ TEXT_COLUMNS = {
     "reason": str,
     "other": str,
 }
+
+
+def check_rows(table: pd.DataFrame, rows: np.ndarray, table_path: Path, rows_path: Path) -> None:
+    """Refuse a table and an array that do not belong together.
+
+    Raises:
+        InputError: they have different numbers of rows.
+    """
+    if len(table) != len(rows):
+        raise InputError(f"{rows_path}: has {len(rows)} rows, {table_path} has {len(table)}")
 
 
 def read_images(path: Path) -> np.ndarray:
@@ -60,7 +71,7 @@ def read_manifest(path: Path) -> pd.DataFrame:
         InputError: the file is missing, is no CSV or lacks a column.
     """
     frame = _read_csv(path)
-    _require(frame, manifest_columns.COLUMNS, path)
+    require_columns(frame, manifest_columns.COLUMNS, path)
     return frame
 
 
@@ -72,7 +83,7 @@ def read_examples(path: Path) -> pd.DataFrame:
             ``split``.
     """
     frame = _read_csv(path)
-    _require(frame, ("example_id", "image_id", "split"), path)
+    require_columns(frame, ("example_id", "image_id", "split"), path)
     return frame
 
 
@@ -110,6 +121,13 @@ def write_json(value: Any, path: Path) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
+def require_columns(frame: pd.DataFrame, columns: tuple[str, ...], path: Path) -> None:
+    """Refuse a table that lacks a column (``InputError``)."""
+    lacking = [name for name in columns if name not in frame.columns]
+    if lacking:
+        raise InputError(f"{path}: lacks the column(s) {', '.join(lacking)}")
+
+
 def _read_csv(path: Path) -> pd.DataFrame:
     # People may be called "NA", "null" or "007": in columns of text nothing is guessed.
     try:
@@ -121,12 +139,6 @@ def _read_csv(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: no such file") from None
     except (ValueError, OSError) as error:
         raise InputError(f"{path}: not a table in CSV: {_first_line(error)}") from None
-
-
-def _require(frame: pd.DataFrame, columns: tuple[str, ...], path: Path) -> None:
-    lacking = [name for name in columns if name not in frame.columns]
-    if lacking:
-        raise InputError(f"{path}: lacks the column(s) {', '.join(lacking)}")
 
 
 def _first_line(error: Exception) -> str:

@@ -10,6 +10,7 @@ from glassguard.configuration.slices import SaliencySlice
 from glassguard.errors import InputError
 from glassguard.saliency.grid import exact_mean, exact_sum, goodness, spread
 from glassguard.stages.files import read_examples, write_csv, write_json
+from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import grid_points, source_combination
 
 PARAMETERS = ("mu", "mu_as", "n", "phi", "fill")
@@ -21,7 +22,7 @@ CONFIDENCES = {
 
 
 def run(
-    config: SaliencySlice, *, shards: list[Path], examples: Path, grid: Path, best: Path
+    config: SaliencySlice, *, shards: list[Path], examples: Path, grid: OutputPath, best: OutputPath
 ) -> dict[str, float | int | str]:
     """Mean confidences of every combination, and the best one for each objective.
 

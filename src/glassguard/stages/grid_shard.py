@@ -11,13 +11,12 @@ from glassguard.configuration.slices import SaliencySlice
 from glassguard.errors import InputError
 from glassguard.progress import track
 from glassguard.saliency.grid import NO_TARGET, search, spread
-from glassguard.stages.files import read_examples, read_images, read_manifest
+from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
     attacked_classes,
-    check_rows,
     class_indices,
     grid_points,
-    open_recognizer,
+    open_pictures,
     read_maps,
     use_threads,
 )
@@ -35,7 +34,7 @@ def run(
     recognizer: Path,
     shard: int,
     shards: int,
-    results: Path,
+    results: OutputPath,
 ) -> dict[str, float | int | str]:
     """Search over this shard's part of the validation split.
 
@@ -47,13 +46,14 @@ def run(
     use_threads(settings.threads)
     if not 0 <= shard < shards:
         raise InputError(f"--shard must be between 0 and {shards - 1}: {shard}")
-    adversarial_pictures, clean_pictures = read_images(adversarial_images), read_images(images)
-    attacks, people = read_examples(examples), read_manifest(manifest)
-    check_rows(attacks, adversarial_pictures, examples, adversarial_images)
-    check_rows(people, clean_pictures, manifest, images)
-    network, identities = open_recognizer(recognizer, clean_pictures, images)
-    open_recognizer(recognizer, adversarial_pictures, adversarial_images)
-
+    study = open_pictures(
+        manifest=manifest,
+        images=images,
+        examples=examples,
+        adversarial_images=adversarial_images,
+        recognizer=recognizer,
+    )
+    people, attacks, identities = study.people, study.attacks, study.identities
     attacks = attacks[attacks["split"] == "val"].sort_values("example_id")
     attacks = attacks.iloc[spread(len(attacks), settings.grid.images, config.seed)]
     unknown = sorted(set(attacks["image_id"]) - set(people["image_id"]))
@@ -69,15 +69,15 @@ def run(
     points = grid_points(settings)
 
     def pictures() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        yield from _with_maps(clean, clean_pictures, read_maps(maps, clean["image_id"].tolist()))
+        yield from _with_maps(clean, study.clean, read_maps(maps, clean["image_id"].tolist()))
         yield from _with_maps(
             attacks,
-            adversarial_pictures,
+            study.attacked,
             read_maps(adversarial_maps, attacks["example_id"].tolist()),
         )
 
     found = search(
-        network,
+        study.network,
         track(pictures(), description="mask grid, pictures", total=len(classes)),
         classes,
         points,

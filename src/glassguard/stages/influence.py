@@ -11,10 +11,11 @@ from glassguard.errors import InputError
 from glassguard.influence.profiles import profiles_of_images
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.stages.files import read_examples, read_images, read_manifest
+from glassguard.stages.paths import OutputPath
 
 
 def run(
-    config: InfluenceSlice, *, images: Path, ids: Path, recognizer: Path, profiles: Path
+    config: InfluenceSlice, *, images: Path, ids: Path, recognizer: Path, profiles: OutputPath
 ) -> dict[str, float | int | str]:
     """Compute the profiles of all pictures.
 

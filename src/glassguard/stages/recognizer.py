@@ -10,7 +10,15 @@ from glassguard.configuration.slices import RecognizerSlice
 from glassguard.recognizer.head import probabilities_of, train_dense_layers
 from glassguard.recognizer.network import FaceRecognizer, channels_last
 from glassguard.recognizer.weights import read_backbone, write_recognizer
-from glassguard.stages.files import read_images, read_json, read_manifest, write_csv, write_json
+from glassguard.stages.files import (
+    check_rows,
+    read_images,
+    read_json,
+    read_manifest,
+    write_csv,
+    write_json,
+)
+from glassguard.stages.paths import OutputPath
 
 
 def run(
@@ -20,16 +28,17 @@ def run(
     manifest: Path,
     backbone: Path,
     backbone_metrics: Path,
-    recognizer: Path,
-    metrics: Path,
-    predictions: Path,
-    history: Path,
+    recognizer: OutputPath,
+    metrics: OutputPath,
+    predictions: OutputPath,
+    history: OutputPath,
 ) -> dict[str, float | int | str]:
     """Train on split ``train``; accuracy is reported on every split, nothing is chosen on any."""
     settings = config.recognizer
     torch.set_num_threads(settings.threads)
     rows = read_manifest(manifest)
     pictures = read_images(images)
+    check_rows(rows, pictures, manifest, images)
     identities, labels = np.unique(rows["identity"].to_numpy(dtype=str), return_inverse=True)
     pretrained = read_backbone(backbone)
     torch.manual_seed(config.seed)

@@ -16,7 +16,14 @@ from glassguard.report.detection_figures import TABLE_1_RATES
 from glassguard.report.page import Picture, Section, headline, render
 from glassguard.report.summary import summarise
 from glassguard.report.summary import timings as timings_of
-from glassguard.stages.files import read_examples, read_json, read_table, write_csv, write_json
+from glassguard.stages.files import (
+    read_examples,
+    read_json,
+    read_table,
+    write_csv,
+    write_json,
+)
+from glassguard.stages.paths import OutputPath
 from glassguard.tracking.records import parse_record
 
 PACKAGES = (
@@ -32,18 +39,24 @@ PACKAGES = (
     "snakemake",
     "mlflow",
 )
-LATER_STAGES = ("report", "track")
-"""They run after the summary was written, so their time of a former run does not belong to it."""
 
 
 def run(
-    config: ReportSlice, *, results: Path, summary: Path, page: Path, timings: Path
+    config: ReportSlice,
+    *,
+    results: Path,
+    records: list[Path],
+    summary: OutputPath,
+    page: OutputPath,
+    timings: OutputPath,
 ) -> dict[str, float | int | str]:
     """Gather what all stages left.
 
     Args:
         config: the whole configuration.
         results: folder of the experiment.
+        records: records of the jobs that this run consists of; the folder may hold others, of
+            shards or attacks that the configuration no longer has.
         summary: ``summary.json`` to write.
         page: ``report.html`` to write.
         timings: ``timings.csv`` to write.
@@ -66,7 +79,7 @@ def run(
         experiment=study.experiment,
         seed=study.seed,
         faces=study.data.source,
-        intervals=_intervals(results / "tracking" / "outbox"),
+        intervals=_intervals(records),
         recognizer=recognizer,
         attacks=attacks,
         detection=detection,
@@ -78,7 +91,8 @@ def run(
     write_json(numbers, summary)
     benchmarks = {
         path.stem: pd.read_csv(path, sep="\t")
-        for path in sorted((results / "benchmarks").rglob("*.tsv"))
+        for path in (results / "benchmarks" / f"{record.stem}.tsv" for record in sorted(records))
+        if path.exists()
     }
     times = timings_of(benchmarks)
     write_csv(times, timings)
@@ -101,7 +115,7 @@ def run(
             (
                 tables.pairs_table(pairs),
                 tables.variants_table(layers, chosen=best_layer["slice"]),
-                tables.operating_table(detection),
+                *(tables.operating_table(detection, name) for name in tables.POPULATIONS),
                 tables.controls_table(controls),
             ),
             _some(
@@ -152,9 +166,9 @@ def run(
     }
 
 
-def _intervals(outbox: Path) -> list[tuple[float, float]]:
-    records = [parse_record(path.stem, read_json(path)) for path in sorted(outbox.glob("*.json"))]
-    return [(one.started, one.ended) for one in records if one.stage not in LATER_STAGES]
+def _intervals(paths: list[Path]) -> list[tuple[float, float]]:
+    records = [parse_record(path.stem, read_json(path)) for path in sorted(paths)]
+    return [(one.started, one.ended) for one in records]
 
 
 def _pictures(folder: Path) -> dict[str, Picture]:

@@ -1,5 +1,6 @@
 """What the stages around the saliency mask read: held-out rows, their maps and their classes."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,45 @@ from glassguard.errors import InputError
 from glassguard.recognizer.network import FaceRecognizer
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.saliency.grid import NO_TARGET, Combination, combinations
+from glassguard.stages.files import check_rows, read_examples, read_images, read_manifest
+
+
+@dataclass(frozen=True)
+class StudyPictures:
+    """The study's and an attack's pictures with their tables, and the network that sees them.
+
+    Attributes:
+        clean: uint8 N x H x W x 3, memory-mapped.
+        people: the manifest; row = picture.
+        attacked: uint8 M x H x W x 3, memory-mapped.
+        attacks: the attack's examples; row = picture.
+        network: the recognizer.
+        identities: its classes.
+    """
+
+    clean: np.ndarray
+    people: pd.DataFrame
+    attacked: np.ndarray
+    attacks: pd.DataFrame
+    network: FaceRecognizer
+    identities: list[str]
+
+
+def open_pictures(
+    *, manifest: Path, images: Path, examples: Path, adversarial_images: Path, recognizer: Path
+) -> StudyPictures:
+    """Open pictures, tables and recognizer, checked against each other.
+
+    Raises:
+        InputError: a file cannot be used, or the files do not belong together.
+    """
+    clean, attacked = read_images(images), read_images(adversarial_images)
+    people, attacks = read_manifest(manifest), read_examples(examples)
+    check_rows(people, clean, manifest, images)
+    check_rows(attacks, attacked, examples, adversarial_images)
+    network, identities = open_recognizer(recognizer, clean, images)
+    open_recognizer(recognizer, attacked, adversarial_images)
+    return StudyPictures(clean, people, attacked, attacks, network, identities)
 
 
 def use_threads(threads: int) -> None:
@@ -38,16 +78,6 @@ def open_recognizer(
     return network, identities
 
 
-def check_rows(table: pd.DataFrame, rows: np.ndarray, table_path: Path, rows_path: Path) -> None:
-    """Refuse a table and an array that do not belong together.
-
-    Raises:
-        InputError: they have different numbers of rows.
-    """
-    if len(table) != len(rows):
-        raise InputError(f"{rows_path}: has {len(rows)} rows, {table_path} has {len(table)}")
-
-
 def read_maps(path: Path, ids: list[str]) -> np.ndarray:
     """The saliency maps of some pictures, in the order of ``ids``.
 
@@ -57,6 +87,18 @@ def read_maps(path: Path, ids: list[str]) -> np.ndarray:
     Raises:
         InputError: the file is missing, is none of ``saliency_maps``' or lacks a picture.
     """
+    return read_decided_maps(path, ids)[0]
+
+
+def read_decided_maps(path: Path, ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The saliency maps of some pictures and the classes that they explain.
+
+    Returns:
+        N x H x W float32 in [0, 1], and N int64.
+
+    Raises:
+        InputError: see :func:`read_maps`.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             row_of = {name: row for row, name in enumerate(file["ids"].tolist())}
@@ -65,11 +107,29 @@ def read_maps(path: Path, ids: list[str]) -> np.ndarray:
                 raise InputError(
                     f"{path}: has no saliency map of {lacking[0]} ({len(lacking)} missing)"
                 )
-            return file["maps"][np.array([row_of[name] for name in ids], dtype=np.int64)]
+            rows = np.array([row_of[name] for name in ids], dtype=np.int64)
+            return file["maps"][rows], file["prediction"][rows]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (KeyError, ValueError, OSError) as error:
         raise InputError(f"{path}: not a file of saliency maps: {error}") from None
+
+
+def read_held_out_table(path: Path) -> tuple[pd.DataFrame, str]:
+    """A manifest or an attack's or a control's examples, and the column of its ids.
+
+    Raises:
+        InputError: the file is missing or neither of them.
+    """
+    try:
+        columns = pd.read_csv(path, nrows=0).columns
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not a table in CSV: {error}") from None
+    if "example_id" in columns:
+        return read_examples(path), "example_id"
+    return read_manifest(path), "image_id"
 
 
 def read_frames(path: Path) -> np.ndarray:

@@ -3,20 +3,23 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from glassguard.configuration.slices import SaliencyMapsSlice
-from glassguard.errors import InputError
 from glassguard.progress import track
 from glassguard.recognizer.network import to_pixels
 from glassguard.saliency.saliency_map import saliency_maps
-from glassguard.stages.files import read_examples, read_images, read_manifest
-from glassguard.stages.saliency_inputs import check_rows, open_recognizer, use_threads
+from glassguard.stages.files import check_rows, read_images
+from glassguard.stages.paths import OutputPath
+from glassguard.stages.saliency_inputs import (
+    open_recognizer,
+    read_held_out_table,
+    use_threads,
+)
 
 
 def run(
-    config: SaliencyMapsSlice, *, images: Path, ids: Path, recognizer: Path, maps: Path
+    config: SaliencyMapsSlice, *, images: Path, ids: Path, recognizer: Path, maps: OutputPath
 ) -> dict[str, float | int | str]:
     """Explain the prediction of every validation and test picture.
 
@@ -25,7 +28,7 @@ def run(
     """
     use_threads(config.threads)
     pictures = read_images(images)
-    table, column = _read_table(ids)
+    table, column = read_held_out_table(ids)
     check_rows(table, pictures, ids, images)
     network, _ = open_recognizer(recognizer, pictures, images)
     rows = np.flatnonzero(table["split"].isin(("val", "test")).to_numpy())
@@ -42,15 +45,3 @@ def run(
     names = table[column].to_numpy(dtype=np.str_)[rows]
     np.savez(maps, ids=names, maps=found, prediction=prediction)
     return {"pictures": len(rows), "mean_saliency": float(found.mean()) if len(rows) else 0.0}
-
-
-def _read_table(path: Path) -> tuple[pd.DataFrame, str]:
-    try:
-        columns = pd.read_csv(path, nrows=0).columns
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not a table in CSV: {error}") from None
-    if "example_id" in columns:
-        return read_examples(path), "example_id"
-    return read_manifest(path), "image_id"

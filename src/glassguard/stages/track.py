@@ -1,6 +1,9 @@
 """Bring MLflow up to date with what the stages left behind."""
 
+import contextlib
+import fcntl
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -8,6 +11,7 @@ import yaml
 from glassguard.configuration.slices import TrackSlice
 from glassguard.progress import track
 from glassguard.stages.files import read_json, read_table, write_json
+from glassguard.stages.paths import OutputPath
 from glassguard.tracking.records import (
     Artifact,
     Point,
@@ -40,7 +44,7 @@ GRID_RUNS = 40
 
 
 def run(
-    config: TrackSlice, *, records: list[Path], results: Path, done: Path
+    config: TrackSlice, *, records: list[Path], results: Path, done: OutputPath
 ) -> dict[str, float | int | str]:
     """Upsert the runs of one experiment.
 
@@ -75,13 +79,22 @@ def run(
         for path in sorted((results / "config").glob("*.yaml"))
     }
     study = config_texts.get("report", {}).get("study", config_texts)
-    store = MlflowStore(config.tracking.uri, config.tracking.artifacts)
-    upserted = store.upsert(
-        config.experiment, runs, headline=headline, config=yaml.safe_dump(study, sort_keys=False)
-    )
+    text = yaml.safe_dump(study, sort_keys=False)
+    with _alone(config.tracking.artifacts):
+        store = MlflowStore(config.tracking.uri, config.tracking.artifacts)
+        upserted = store.upsert(config.experiment, runs, headline=headline, config=text)
     counts = {"enabled": 1, "runs": len(runs), **vars(upserted)}
     write_json(counts, done)
     return counts
+
+
+@contextlib.contextmanager
+def _alone(artifacts: Path) -> Iterator[None]:
+    """Let one process at a time at the store: replicates end together, SQLite bears one writer."""
+    artifacts.mkdir(parents=True, exist_ok=True)
+    with (artifacts / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _artifacts(record: Record, results: Path) -> list[Artifact]:

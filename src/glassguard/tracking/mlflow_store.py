@@ -28,6 +28,7 @@ EXPERIMENT_TAG = "glassguard.experiment"
 JOB_TAG = "glassguard.job"
 DIGEST_TAG = "glassguard.digest"
 PARENT_JOB = "experiment"
+DESCRIPTION = "The report and all plots are artifacts of the child runs *report* and *figures*."
 PAGE = 1000
 LARGEST_BATCH = 100
 
@@ -145,6 +146,7 @@ class MlflowStore:
         run_id = self._create(experiment, PARENT_JOB, experiment, started, parent=None)
         self._log(run_id, words, metrics, started)
         self.client.log_text(run_id, config, "configuration.yaml")
+        self.client.set_tag(run_id, "mlflow.note.content", DESCRIPTION)
         self._finish(run_id, digest, ended)
         return run_id
 
