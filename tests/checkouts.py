@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 PARTS = ("Snakefile", "conf", "environment.yml", "profiles", "src", "workflow")
 # What tells when and how long, and so differs between two runs.
 CLOCK_KEYS = ("started", "wall_s")
@@ -32,18 +33,34 @@ class Checkout:
     ) -> subprocess.CompletedProcess[str]:
         config = [f"experiment={experiment}", f"overrides={json.dumps(overrides or [])}"]
         options, added = _split(options, "--config")
-        environment = {**os.environ, "PYTHONPATH": str(self.folder / "src")}
-        # Not activated: the jobs have to find the command line by themselves.
-        environment["PATH"] = "/usr/local/bin:/usr/bin:/bin"
-        environment.update(self.environment)
         return subprocess.run(
-            [Path(sys.executable).parent / "snakemake", *options, "--config", *config, *added],
+            [SNAKEMAKE, *options, "--config", *config, *added],
             cwd=self.folder,
-            env=environment,
+            env=self._environment(),
             capture_output=True,
             text=True,
             check=False,
         )
+
+    def start(self, *options: str, experiment: str = "smoke") -> subprocess.Popen[bytes]:
+        """A run in the background, the leader of a process group of its own."""
+        return subprocess.Popen(
+            [SNAKEMAKE, *options, "--config", f"experiment={experiment}"],
+            cwd=self.folder,
+            env=self._environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PYTHONPATH": str(self.folder / "src"),
+            # Not activated: the jobs have to find the command line by themselves.
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            **self.environment,
+        }
 
     def run(self, cores: int) -> None:
         done = self.snakemake("--cores", str(cores))

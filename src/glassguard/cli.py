@@ -50,6 +50,8 @@ STAGES = (
     "replicates",
 )
 WRITE_CONFIG = "write-config"
+INTERRUPTED = 130
+"""Exit status of a program that the user stopped (128 + SIGINT), as shells give it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when the stage finished, 2 for bad input (one line on standard error, no traceback
-        unless ``--traceback`` is given).
+        unless ``--traceback`` is given), 130 when it was interrupted.
     """
     summary = (__doc__ or "").splitlines()[0]
     parser = argparse.ArgumentParser(prog="glassguard", description=summary)
@@ -78,6 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(f"glassguard {chosen.stage}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"glassguard {chosen.stage}: interrupted", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 
