@@ -73,6 +73,20 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
             {"overrides": ["attacks.glasses.attackers_per_target=30"]},
             ["attackers_per_target", "30"],
         ),
+        ({"overrides": ["influence.quantity=odds"]}, ["influence.quantity", "comparative"]),
+        (
+            {"overrides": ["influence.distribution.kind=line"]},
+            ["influence.distribution.kind", "input_line"],
+        ),
+        (
+            {
+                "overrides": [
+                    "influence.distribution.kind=input_line",
+                    "influence.distribution.baseline=null",
+                ]
+            },
+            ["influence.distribution", "layer_line only"],
+        ),
         ({"overrides": ["backbone.weights=nowhere"]}, ["backbone.weights", "nowhere"]),
         ({"overrides": ["backbone.weights=vggface"]}, ["vggface", "imagenet, vgg_face,"]),
         ({"overrides": ["backbone.mean=null"]}, ["backbone.mean", "backbone.weights only"]),

@@ -227,8 +227,9 @@ def recognizer(tmp_path: Path) -> Path:
     return tmp_path / "recognizer.safetensors"
 
 
-def influence_arguments(tmp_path: Path, recognizer: Path) -> list[str]:
-    settings = {"influence": section("influence/internal", quantity="comparative", batch_size=3)}
+def influence_arguments(tmp_path: Path, recognizer: Path, **changes: object) -> list[str]:
+    changes = {"quantity": "comparative", "batch_size": 3} | changes
+    settings = {"influence": section("influence/internal", **changes)}
     (tmp_path / "influence.yaml").write_text(yaml.safe_dump(settings))
     files = {
         "config": tmp_path / "influence.yaml",
@@ -260,6 +261,23 @@ def test_influence_stage_is_byte_identical(tmp_path: Path, recognizer: Path) -> 
         assert str(file["quantity"]) == "comparative"
     assert main(arguments) == 0
     assert (tmp_path / "profiles.npz").read_bytes() == first
+
+
+@pytest.mark.parametrize("kind", ["input_line", "layer_line"])
+def test_influence_stage_takes_lines(tmp_path: Path, recognizer: Path, kind: str) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    write_manifest(tmp_path / "manifest.csv", np.arange(3), np.repeat("test", 3))
+    found = []
+    for steps in (40, 80):
+        distribution = {"kind": kind, "steps": steps}
+        assert main(influence_arguments(tmp_path, recognizer, distribution=distribution)) == 0
+        with np.load(tmp_path / "profiles.npz", allow_pickle=False) as file:
+            assert str(file["distribution"]) == kind
+            found.append(file["conv5_3"])
+    scale = np.abs(found[0]).max()
+    assert scale > 0
+    np.testing.assert_allclose(found[0], found[1], atol=0.2 * scale)
 
 
 def test_influence_refuses_pictures_that_do_not_fit(

@@ -5,12 +5,31 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
-from captum.attr import GuidedBackprop, LayerGradientXActivation
+from captum.attr import (
+    GuidedBackprop,
+    LayerGradientXActivation,
+    LayerIntegratedGradients,
+)
+from captum.attr import InternalInfluence as CaptumInternalInfluence
 from torch import Tensor, nn
 
+from glassguard.influence.distributions import InputLine, LayerLine
 from glassguard.influence.guided_backpropagation import guided_backpropagation
-from glassguard.influence.internal import influence_profiles
+from glassguard.influence.internal import (
+    Call,
+    InfluenceProfiles,
+    InternalInfluence,
+    Reduction,
+    Slices,
+)
 from glassguard.influence.profiles import profiles_of_images
+from glassguard.influence.quantities import (
+    Comparative,
+    Logit,
+    Quantity,
+    Softmax,
+    quantity_named,
+)
 from glassguard.recognizer.network import LAYERS, PRE_RELU, SLICES, FaceRecognizer, to_pixels
 
 
@@ -30,6 +49,71 @@ def network() -> FaceRecognizer:
 @pytest.fixture(scope="module")
 def pixels() -> Tensor:
     return torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+class Small(nn.Module):
+    """Three convolutions and a dense layer; ``conv2`` runs into a ReLU of any kind.
+
+    Args:
+        kind: ``plain``, a ReLU for every layer; ``inplace``, the same, working in place;
+            ``shared``, one for all; ``shared_inplace``.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        torch.manual_seed(7)
+        self.conv1 = nn.Conv2d(3, 6, 3, padding=1)
+        self.conv2 = nn.Conv2d(6, 8, 3, padding=1)
+        self.conv3 = nn.Conv2d(8, 8, 3, padding=1)
+        self.pool = nn.MaxPool2d(4)
+        self.fc = nn.Linear(8 * 8 * 8, 5)
+        inplace = kind.endswith("inplace")
+        if kind.startswith("shared"):
+            self.relu = nn.ReLU(inplace=inplace)
+        else:
+            self.relu1 = nn.ReLU(inplace=inplace)
+            self.relu2 = nn.ReLU(inplace=inplace)
+            self.relu3 = nn.ReLU(inplace=inplace)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        seen = pixels
+        for layer in ("1", "2", "3"):
+            activation = getattr(self, "relu", None) or getattr(self, f"relu{layer}")
+            seen = activation(getattr(self, f"conv{layer}")(seen))
+        return self.fc(self.pool(seen).flatten(1))
+
+    def slices(self) -> dict[str, nn.Module | Call]:
+        """Both positions of every convolution."""
+        found: dict[str, nn.Module | Call] = {}
+        for number in range(3):
+            layer = str(number + 1)
+            found[f"conv{layer}"] = getattr(self, f"conv{layer}")
+            found[f"relu{layer}"] = (
+                Call(self.relu, number) if hasattr(self, "relu") else getattr(self, f"relu{layer}")
+            )
+        return found
+
+
+KINDS = ("plain", "inplace", "shared", "shared_inplace")
+
+
+def profiles_at(
+    network: nn.Module,
+    slices: Slices,
+    pixels: Tensor,
+    *,
+    quantity: Quantity | None = None,
+    reduction: Reduction = "max",
+) -> InfluenceProfiles:
+    return InternalInfluence(network, slices, quantity=quantity).profiles(
+        pixels, reduction=reduction
+    )
+
+
+def relative_error(ours: Tensor, expected: Tensor) -> float:
+    assert ours.shape == expected.shape
+    assert expected.norm() > 0
+    return float((ours - expected).detach().norm() / expected.detach().norm())
 
 
 def hooks_left(network: nn.Module) -> int:
@@ -54,9 +138,7 @@ def captum_gradients(
 def test_profiles_agree_with_captum(
     network: FaceRecognizer, pixels: Tensor, position: str, reduction: str
 ) -> None:
-    ours = influence_profiles(
-        network, network.slice_modules([position]), pixels, reduction=reduction
-    )
+    ours = profiles_at(network, network.slice_modules([position]), pixels, reduction=reduction)
     assert tuple(ours.profiles) == tuple(
         n for n in SLICES if n.endswith(PRE_RELU) == (position == "pre_relu")
     )
@@ -87,7 +169,7 @@ def test_pre_is_post_where_the_activation_is_positive(
     network(pixels)
     for handle in handles:
         handle.remove()
-    ours = influence_profiles(network, network.slice_modules(["pre_relu"]), pixels)
+    ours = profiles_at(network, network.slice_modules(["pre_relu"]), pixels)
     for name in LAYERS:
         expected = post[name] * (activations[name + PRE_RELU] > 0)
         expected = expected.amax((2, 3)) if expected.ndim == 4 else expected
@@ -98,11 +180,11 @@ def test_quantities_of_interest(network: FaceRecognizer, pixels: Tensor) -> None
     fc7 = {"fc7": network.slice_modules()["fc7"]}
     last = network.classifier.fc8.weight
     order = network(pixels).argsort(dim=1, descending=True)
-    logit = influence_profiles(network, fc7, pixels).profiles["fc7"]
+    logit = profiles_at(network, fc7, pixels).profiles["fc7"]
     assert torch.allclose(logit, last[order[:, 0]])
-    comparative = influence_profiles(network, fc7, pixels, quantity="comparative").profiles["fc7"]
+    comparative = profiles_at(network, fc7, pixels, quantity=Comparative()).profiles["fc7"]
     assert torch.allclose(comparative, last[order[:, 0]] - last[order[:, 1]], atol=1e-6)
-    softmax = influence_profiles(network, fc7, pixels, quantity="softmax").profiles["fc7"]
+    softmax = profiles_at(network, fc7, pixels, quantity=Softmax()).profiles["fc7"]
     probability = network(pixels).softmax(1)
     best = probability.max(1, keepdim=True).values
     expected = best * (logit - probability @ last)
@@ -114,14 +196,14 @@ def test_nothing_is_left_behind(network: FaceRecognizer, pixels: Tensor) -> None
         identities=3, image_size=32, width=1 / 16, hidden=8, mean=(0.0,) * 3, scale=255.0
     ).eval()
     given = pixels.clone()
-    influence_profiles(thawed, thawed.slice_modules(), given)
+    profiles_at(thawed, thawed.slice_modules(), given)
     guided_backpropagation(thawed, given)
     assert all(parameter.grad is None for parameter in thawed.parameters())
     assert not given.requires_grad
     assert given.grad is None
     assert hooks_left(thawed) == 0
     with pytest.raises(RuntimeError):
-        influence_profiles(network, network.slice_modules(), pixels[:, :2])
+        profiles_at(network, network.slice_modules(), pixels[:, :2])
     with pytest.raises(RuntimeError):
         guided_backpropagation(network, pixels[:, :2])
     assert hooks_left(network) == 0
@@ -139,7 +221,7 @@ def test_one_pass_each_and_no_gradient_of_the_pixels(
     second = network.features.conv2_1.register_full_backward_hook(
         lambda module, into, out: reached.append(True)
     )
-    influence_profiles(network, network.slice_modules(), pixels)
+    profiles_at(network, network.slice_modules(), pixels)
     handle.remove()
     second.remove()
     # The first convolution lies before the first slice: it is outside the graph.
@@ -148,26 +230,173 @@ def test_one_pass_each_and_no_gradient_of_the_pixels(
 
 
 def test_works_under_no_grad(network: FaceRecognizer, pixels: Tensor) -> None:
-    expected = influence_profiles(network, network.slice_modules(), pixels).profiles["conv3_2"]
+    expected = profiles_at(network, network.slice_modules(), pixels).profiles["conv3_2"]
     with torch.no_grad():
-        ours = influence_profiles(network, network.slice_modules(), pixels).profiles["conv3_2"]
+        ours = profiles_at(network, network.slice_modules(), pixels).profiles["conv3_2"]
     assert torch.equal(ours, expected)
 
 
-def test_inplace_activations_are_refused_by_name(pixels: Tensor) -> None:
-    wrong = nn.Sequential(
-        OrderedDict(conv=nn.Conv2d(3, 4, 3), relu=nn.ReLU(inplace=True), flat=nn.Flatten())
-    )
-    with pytest.raises(ValueError, match="relu works in place"):
-        influence_profiles(wrong, {"conv": wrong.conv}, pixels)
-    with pytest.raises(ValueError, match="relu works in place"):
-        guided_backpropagation(wrong, pixels)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("frozen", [True, False])
+def test_inplace_and_shared_activations_give_what_captum_finds_without(
+    kind: str, frozen: bool, pixels: Tensor
+) -> None:
+    clean = Small("plain").eval()
+    network = Small(kind).requires_grad_(not frozen).eval()
+    classes = clean(pixels).argmax(1)
+    peer = LayerGradientXActivation(clean, list(clean.slices().values()), multiply_by_inputs=False)
+    expected = peer.attribute(pixels.clone().requires_grad_(True), target=classes)
+    given = pixels.clone()
+    ours = InternalInfluence(network, network.slices()).neurons(given)
+    for (name, found), wanted in zip(ours.slices.items(), expected, strict=True):
+        assert relative_error(found, wanted) <= 1e-5, name
+    assert torch.equal(ours.logits, clean(pixels).detach())
+    assert torch.equal(given, pixels)
+    assert not given.requires_grad
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert hooks_left(network) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_slice_alone_is_as_among_others(kind: str, pixels: Tensor) -> None:
+    network = Small(kind).eval()
+    together = InternalInfluence(network, network.slices()).neurons(pixels)
+    for name, place in network.slices().items():
+        alone = InternalInfluence(network, {name: place}).neurons(pixels)
+        assert torch.equal(alone.slices[name], together.slices[name]), name
+
+
+def test_a_module_that_runs_twice_is_refused_by_name(pixels: Tensor) -> None:
+    network = Small("shared").eval()
+    with pytest.raises(ValueError, match="first: its ReLU runs more than once"):
+        InternalInfluence(network, {"first": network.relu}).profiles(pixels)
+    with pytest.raises(ValueError, match="fourth"):
+        InternalInfluence(network, {"fourth": Call(network.relu, 3)}).profiles(pixels)
+    assert hooks_left(network) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_times_activation_is_attribution_or_is_refused(kind: str, pixels: Tensor) -> None:
+    clean, network = Small("plain").eval(), Small(kind).eval()
+    classes = clean(pixels).argmax(1)
+    for name, place in network.slices().items():
+        influence = InternalInfluence(network, {name: place}, times_activation=True)
+        if kind.endswith("inplace") and name.startswith("conv"):
+            with pytest.raises(ValueError, match=f"{name}: its activation was overwritten"):
+                influence.profiles(pixels)
+            continue
+        peer = LayerGradientXActivation(clean, clean.slices()[name])
+        expected = peer.attribute(pixels.clone().requires_grad_(True), target=classes)
+        assert relative_error(influence.neurons(pixels).slices[name], expected) <= 1e-5, name
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_point_and_input_line_are_captums_internal_influence(
+    network: FaceRecognizer, pixels: Tensor, steps: int
+) -> None:
+    classes = network(pixels).argmax(1)
+    baseline = torch.tensor([0.2, 0.4, 0.6]).view(1, 3, 1, 1)
+    as_picture = baseline.expand(1, 3, 32, 32)
+    modules = network.slice_modules()
+    point = InternalInfluence(network, modules).neurons(pixels)
+    line = InternalInfluence(
+        network, modules, distribution=InputLine(steps=steps, baseline=baseline)
+    ).neurons(pixels)
+    for name in ("conv1_1", "conv3_2", "conv5_3", "fc6", "fc7"):
+        peer = CaptumInternalInfluence(network, modules[name])
+        expected = peer.attribute(pixels, baselines=pixels, target=classes, n_steps=steps)
+        assert relative_error(point.slices[name], expected) <= 1e-5, name
+        expected = peer.attribute(pixels, baselines=as_picture, target=classes, n_steps=steps)
+        assert relative_error(line.slices[name], expected) <= 1e-5, name
+    assert torch.allclose(line.logits, network(pixels), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("baseline", [None, 0.3])
+def test_layer_line_is_captums_integrated_gradient_of_the_layer(
+    kind: str, baseline: float | None, pixels: Tensor
+) -> None:
+    clean, network = Small("plain").eval(), Small(kind).eval()
+    classes = clean(pixels).argmax(1)
+    line = LayerLine(steps=5, baseline=baseline)
+    ours = InternalInfluence(network, network.slices(), distribution=line).neurons(pixels)
+    assert torch.equal(ours.logits, clean(pixels).detach())
+    for name, module in clean.slices().items():
+        if baseline is None:
+            # Captum starts from a picture only: the same line as a network of what lies behind.
+            activation: list[Tensor] = []
+            handle = module.register_forward_hook(lambda m, i, o, a=activation: a.append(o))
+            clean(pixels)
+            handle.remove()
+            end = activation[0].detach().clone()
+            places, weights = np.polynomial.legendre.leggauss(5)
+            expected = torch.zeros_like(end)
+            for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
+                leaf = (float(place) * end).requires_grad_(True)
+                handle = module.register_forward_hook(lambda m, i, o, leaf=leaf: leaf)
+                total = clean(pixels).gather(1, classes[:, None]).sum()
+                handle.remove()
+                expected += float(weight) * torch.autograd.grad(total, leaf)[0]
+        else:
+            peer = LayerIntegratedGradients(clean, module, multiply_by_inputs=False)
+            expected = peer.attribute(
+                pixels, baselines=torch.full_like(pixels, baseline), target=classes, n_steps=5
+            )
+        assert relative_error(ours.slices[name], expected) <= 1e-5, name
+
+
+def test_classes_are_chosen_on_the_picture_and_not_along_the_line(
+    network: FaceRecognizer, pixels: Tensor
+) -> None:
+    fc7 = {"fc7": network.slice_modules()["fc7"]}
+    line = InputLine(steps=3, baseline=1.0)
+    ours = InternalInfluence(network, fc7, distribution=line).profiles(pixels).profiles["fc7"]
+    # Behind fc7 the network is linear: the influence is a row of its weights wherever asked.
+    assert torch.allclose(ours, network.classifier.fc8.weight[network(pixels).argmax(1)])
+
+
+def test_baselines_must_fit(network: FaceRecognizer, pixels: Tensor) -> None:
+    for wrong in (torch.zeros(2, 3, 32, 32), torch.zeros(1, 3, 16, 32), torch.zeros(3, 32, 32)):
+        line = InputLine(steps=2, baseline=wrong)
+        with pytest.raises(ValueError, match="baseline of shape"):
+            InternalInfluence(network, network.slice_modules(), distribution=line).profiles(pixels)
+    with pytest.raises(ValueError, match="at least one step: 0"):
+        LayerLine(steps=0)
+
+
+def test_given_classes(network: FaceRecognizer, pixels: Tensor) -> None:
+    fc7 = {"fc7": network.slice_modules()["fc7"]}
+    last = network.classifier.fc8.weight
+    one, two = torch.tensor([0, 1, 2, 3, 4, 0]), torch.tensor([1, 2, 3, 4, 0, 1])
+    logit = profiles_at(network, fc7, pixels, quantity=Logit(one)).profiles["fc7"]
+    assert torch.allclose(logit, last[one])
+    between = profiles_at(network, fc7, pixels, quantity=Comparative(one, two)).profiles["fc7"]
+    assert torch.allclose(between, last[one] - last[two], atol=1e-6)
+    # Without another class it is the strongest beside the given one.
+    beside = profiles_at(network, fc7, pixels, quantity=Comparative(one)).profiles["fc7"]
+    rest = network(pixels).scatter(1, one[:, None], -torch.inf).argmax(1)
+    assert torch.allclose(beside, last[one] - last[rest], atol=1e-6)
+    with pytest.raises(ValueError, match="one class a picture"):
+        profiles_at(network, fc7, pixels, quantity=Logit(one[:2]))
+    with pytest.raises(ValueError, match="no quantity of interest 'odds'"):
+        quantity_named("odds")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_guided_backpropagation_through_inplace_and_shared_activations(
+    kind: str, pixels: Tensor
+) -> None:
+    clean, network = Small("plain").eval(), Small(kind).eval()
+    classes = clean(pixels).argmax(1)
+    expected = GuidedBackprop(clean).attribute(pixels.clone().requires_grad_(True), classes)
+    assert relative_error(guided_backpropagation(network, pixels), expected) <= 1e-6
+    assert hooks_left(network) == 0
 
 
 def test_slice_beside_the_network_is_refused(network: FaceRecognizer, pixels: Tensor) -> None:
     slices = {**network.slice_modules(), "elsewhere": nn.ReLU()}
     with pytest.raises(ValueError, match="elsewhere"):
-        influence_profiles(network, slices, pixels)
+        profiles_at(network, slices, pixels)
 
 
 @pytest.mark.parametrize("given", [True, False])
@@ -191,8 +420,9 @@ def test_guided_backpropagation_wants_one_class_a_picture(
 def test_many_pictures_in_batches(network: FaceRecognizer) -> None:
     images = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
     modules = network.slice_modules()
-    batched = profiles_of_images(network, modules, images, batch_size=3)
-    whole = influence_profiles(network, modules, to_pixels(torch.from_numpy(images)))
+    influence = InternalInfluence(network, modules)
+    batched = profiles_of_images(influence, images, batch_size=3)
+    whole = profiles_at(network, modules, to_pixels(torch.from_numpy(images)))
     for name in modules:
         assert batched.profiles[name].dtype == np.float32
         np.testing.assert_allclose(
@@ -201,6 +431,6 @@ def test_many_pictures_in_batches(network: FaceRecognizer) -> None:
     probability = whole.logits.softmax(1)
     assert np.array_equal(batched.prediction, probability.argmax(1).numpy())
     np.testing.assert_allclose(batched.confidence, probability.amax(1).numpy(), rtol=1e-5)
-    none = profiles_of_images(network, modules, images[:0])
+    none = profiles_of_images(influence, images[:0])
     assert none.profiles["conv3_2"].shape == (0, whole.profiles["conv3_2"].shape[1])
     assert none.prediction.shape == none.confidence.shape == (0,)

@@ -329,10 +329,34 @@ class Controls(Strict):
     threads: Threads
 
 
+class DistributionOfInterest(Strict):
+    """The points that influence is averaged over (Leino et al. 2018, section 2.1)."""
+
+    kind: Literal["point", "input_line", "layer_line"] = Field(
+        description="the picture itself; the line from the baseline to it; the line between their "
+        "activations at each layer"
+    )
+    baseline: Colour | None = Field(
+        description="R, G, B of the picture that lines start from; when null, a line in a layer's "
+        "space starts from no activation"
+    )
+    steps: int = Field(ge=1, le=1000, description="points on a line")
+
+    @model_validator(mode="after")
+    def _line_starts_somewhere(self) -> "DistributionOfInterest":
+        if self.kind == "input_line" and self.baseline is None:
+            raise ValueError("baseline: null is allowed with kind=point and kind=layer_line only")
+        return self
+
+
 class Influence(Strict):
     """Internal influence (Leino et al. 2018)."""
 
     quantity: Literal["logit", "comparative", "softmax"]
+    distribution: DistributionOfInterest
+    times_activation: bool = Field(
+        description="multiply by the neuron's activation: attribution in place of influence"
+    )
     positions: tuple[Position, ...] = Field(
         min_length=1, description="behind or before the activation"
     )

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from glassguard.influence.internal import logits_of, refuse_inplace_activations
+from glassguard.influence.quantities import Logit
 
 
 @contextmanager
@@ -15,15 +15,12 @@ def guided_activations(network: nn.Module) -> Iterator[None]:
 
     The forward pass is untouched. A ReLU's own backward pass already drops the gradient where its
     input was negative; the other half of the guided rule, dropping negative gradients, is put on
-    the gradient that arrives at its output, and is gone again when the context is left.
+    the gradient that arrives at its output, and is gone again when the context is left. A ReLU may
+    work in place and may be shared: every call of it is guided.
 
     Args:
-        network: the network whose ``nn.ReLU`` modules are guided.
-
-    Raises:
-        ValueError: a ReLU works in place, which would hide the gradient at its input.
+        network: the network whose ``nn.ReLU`` modules are guided. A functional ReLU is not seen.
     """
-    refuse_inplace_activations(network)
 
     def guide(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if output.requires_grad:
@@ -48,7 +45,7 @@ def guided_backpropagation(
 
     Args:
         network: maps N x 3 x H x W pixels to N x C logits; in evaluation mode, with every ReLU a
-            module of its own.
+            module.
         pixels: N x 3 x H x W float32 in [0, 1].
         classes: N int64, the class whose logit is explained; the predicted one when None.
 
@@ -56,10 +53,10 @@ def guided_backpropagation(
         N x 3 x H x W float32, logits per unit of pixel value; signs kept.
 
     Raises:
-        ValueError: a ReLU works in place, or ``classes`` has another length than ``pixels``.
+        ValueError: ``classes`` has another length than ``pixels``.
     """
     leaf = pixels.detach().requires_grad_(True)
     with torch.enable_grad(), guided_activations(network):
         logits = network(leaf)
-        (gradient,) = torch.autograd.grad(logits_of(logits, classes).sum(), leaf)
+        (gradient,) = torch.autograd.grad(Logit(classes)(logits, logits).sum(), leaf)
     return gradient

@@ -1,24 +1,66 @@
 """Internal influence of every slice of a network (Leino et al. 2018, section 2; Study I, 2.2).
 
 The network is f = g o h, cut at a slice with z = h(x); the influence of neuron j on the quantity
-of interest q is the gradient of q(g(z)) with respect to z_j, here at the picture itself (the
-point distribution). There is no factor z_j: that would be attribution.
+of interest q is the expected gradient of q(g(z)) with respect to z_j over a distribution of
+interest. There is no factor z_j: that would be attribution, and is an option.
 
 All slices are read off one forward and one backward pass. A gradient is reduced to one number a
 filter the moment it arrives at its slice and is then dropped, so that at 224 pixels an image costs
 a few kilobytes in place of 54 MB.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-Quantity = Literal["logit", "comparative", "softmax"]
+from glassguard.influence.distributions import (
+    Distribution,
+    InputLine,
+    LayerLine,
+    Point,
+    along,
+    as_pictures,
+    expectation,
+    nodes,
+)
+from glassguard.influence.quantities import Logit, Quantity
+
 Reduction = Literal["max", "abs_max", "mean"]
+Reduced = TypeVar("Reduced")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One of several calls of a module that a forward pass runs more than once.
+
+    Attributes:
+        module: for example a ReLU that several layers share.
+        number: 0 for the first call.
+    """
+
+    module: nn.Module
+    number: int
+
+
+Slices = Mapping[str, nn.Module | Call]
+"""The module whose output each slice is, by the name of the slice."""
+
+
+@dataclass(frozen=True)
+class Measured(Generic[Reduced]):
+    """What a gradient was reduced to at every slice.
+
+    Attributes:
+        slices: by name, in the order in which the slices were given.
+        logits: N x C float32, of the pictures.
+    """
+
+    slices: dict[str, Reduced]
+    logits: Tensor
 
 
 @dataclass(frozen=True)
@@ -34,154 +76,263 @@ class InfluenceProfiles:
     logits: Tensor
 
 
-def refuse_inplace_activations(network: nn.Module) -> None:
-    """Raise where an activation overwrites its input.
-
-    In-place rectification silently turns the gradient at a convolution's output into the gradient
-    behind the ReLU.
-
-    Raises:
-        ValueError: naming the first such module.
-    """
-    for name, module in network.named_modules():
-        if getattr(module, "inplace", False):
-            raise ValueError(
-                f"{name or type(module).__name__} works in place, which falsifies internal "
-                "gradients; build it with inplace=False"
-            )
-
-
-def logits_of(logits: Tensor, classes: Tensor | None = None) -> Tensor:
-    """The logit of one class per row.
-
-    Args:
-        logits: N x C.
-        classes: N int64; the largest logit's class when None.
-
-    Returns:
-        N logits.
-
-    Raises:
-        ValueError: ``classes`` is not one class a row.
-    """
-    chosen = logits.detach().argmax(dim=1) if classes is None else classes
-    if chosen.shape != logits.shape[:1]:
-        raise ValueError(f"one class a picture: {tuple(chosen.shape)} for {len(logits)} pictures")
-    return logits.gather(1, chosen[:, None]).squeeze(1)
-
-
-def _comparative(logits: Tensor) -> Tensor:
-    best = logits.topk(2, dim=1).values
-    return best[:, 0] - best[:, 1]
-
-
-QUANTITIES: dict[str, Callable[[Tensor], Tensor]] = {
-    "logit": logits_of,
-    "comparative": _comparative,
-    "softmax": lambda logits: logits_of(logits.softmax(dim=1)),
-}
-"""Quantities of interest of the predicted class, the only class known at test time.
-
-``comparative`` is its logit minus the runner-up's. ``softmax`` is there for comparison: its
-gradient vanishes exactly on confident attacks.
-"""
-
-REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "max": lambda gradient: gradient.amax(dim=(2, 3)),
-    "abs_max": lambda gradient: gradient.abs().amax(dim=(2, 3)),
-    "mean": lambda gradient: gradient.mean(dim=(2, 3)),
-}
-"""From N x filters x height x width to N x filters; the sources take the maximum over space."""
-
-
-def _reduce(gradient: Tensor, reduction: str) -> Tensor:
-    return REDUCTIONS[reduction](gradient) if gradient.ndim == 4 else gradient.clone()
-
-
-@dataclass
-class Observation:
-    """What the hooks of :func:`observed_slices` see.
-
-    Attributes:
-        start: output of the slice that ran first; the backward pass ends there.
-        profiles: per slice the reduced gradient, N x filters, filled by the backward pass.
-    """
-
-    start: Tensor | None = None
-    profiles: dict[str, Tensor] = field(default_factory=dict)
-
-
 @contextmanager
-def observed_slices(
-    slices: Mapping[str, nn.Module], *, reduction: Reduction = "max"
-) -> Iterator[Observation]:
-    """While open, a backward pass leaves the reduced gradient of every slice in the observation.
+def watched(slices: Slices, see: Callable[[str, Tensor], Tensor | None]) -> Iterator[None]:
+    """While open, ``see`` is called with the name and output of every slice that runs.
 
-    On a frozen network the output of the first slice becomes the start of the graph. All hooks
-    are gone when the context is left, by an error as well.
+    What it returns takes the output's place, unless that is None. All hooks are gone when the
+    context is left, by an error as well.
 
-    Args:
-        slices: the module whose output each slice is, one behind the other.
-        reduction: how space is reduced to one number a filter.
+    Raises:
+        ValueError: a slice's module runs more than once and no call of it was named, or its output
+            is no tensor; raised by the network's forward pass.
     """
-    observation = Observation()
+    calls: dict[str, int] = dict.fromkeys(slices, 0)
 
-    def observe(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def reduce_gradient(gradient: Tensor) -> None:
-            observation.profiles[name] = _reduce(gradient, reduction)
-
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            if not output.requires_grad:
-                output.requires_grad_(True)
-            if observation.start is None:
-                observation.start = output
-            output.register_hook(reduce_gradient)
+    def watch(name: str, wanted: int | None) -> Callable[[nn.Module, Any, Any], Tensor | None]:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> Tensor | None:
+            call = calls[name]
+            calls[name] += 1
+            if wanted is None and call:
+                raise ValueError(
+                    f"{name}: its {type(module).__name__} runs more than once in a forward pass; "
+                    "say which call is meant, or give every layer a module of its own"
+                )
+            if wanted is not None and call != wanted:
+                return None
+            if not isinstance(output, Tensor):
+                raise ValueError(f"{name}: its {type(module).__name__} gives no tensor")
+            return see(name, output)
 
         return hook
 
-    handles = [module.register_forward_hook(observe(name)) for name, module in slices.items()]
+    handles = [
+        place.module.register_forward_hook(watch(name, place.number))
+        if isinstance(place, Call)
+        else place.register_forward_hook(watch(name, None))
+        for name, place in slices.items()
+    ]
     try:
-        yield observation
+        yield
     finally:
         for handle in handles:
             handle.remove()
 
 
-def influence_profiles(
-    network: nn.Module,
-    slices: Mapping[str, nn.Module],
-    pixels: Tensor,
-    *,
-    quantity: Quantity = "logit",
-    reduction: Reduction = "max",
-) -> InfluenceProfiles:
-    """Influence profiles of a batch at several slices, from one forward and one backward pass.
+class InternalInfluence:
+    """Influence of every neuron or filter of some slices on a quantity of interest.
+
+    Activations that work in place and modules that several layers share are handled: a gradient
+    belongs to the output as it was when the slice's module returned. Weights may be frozen or not:
+    gradients of weights and of pixels are not computed and nothing is accumulated.
 
     Args:
-        network: maps ``pixels`` to N x C logits; in evaluation mode. Frozen or not: gradients of
-            weights and of pixels are not computed and nothing is accumulated.
-        slices: the module whose output each slice is, one behind the other. A slice at a ReLU is
-            the post position, at the convolution before it the pre position; there
-            ``pre == post * (z > 0)`` holds before the reduction.
-        pixels: N x 3 x H x W float32 in [0, 1].
-        quantity: what influence is measured on, a key of :data:`QUANTITIES`.
-        reduction: a key of :data:`REDUCTIONS`; dense slices are kept neuron by neuron.
+        network: maps N pictures to N x C logits; in evaluation mode.
+        slices: the module whose output each slice is. A slice at a ReLU is the post position, at
+            the convolution before it the pre position; there ``pre == post * (z > 0)`` holds
+            before any reduction.
+        quantity: what influence is measured on.
+        distribution: the points that it is averaged over. With :class:`LayerLine` everything behind
+            a slice must depend on the picture through the slice alone.
+        times_activation: multiply by the picture's own activation, which makes it attribution
+            (χ times z).
+
+    Example:
+        >>> slices = {"conv3_2": network.features.relu3_2}
+        >>> influence = InternalInfluence(network, slices, quantity=Comparative())
+        >>> influence.profiles(pixels).profiles["conv3_2"].shape
+        torch.Size([8, 256])
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        slices: Slices,
+        *,
+        quantity: Quantity | None = None,
+        distribution: Distribution | None = None,
+        times_activation: bool = False,
+    ) -> None:
+        self.network = network
+        self.slices = dict(slices)
+        self.quantity: Quantity = quantity or Logit()
+        self.distribution = distribution or Point()
+        self.times_activation = times_activation
+
+    def profiles(self, pixels: Tensor, *, reduction: Reduction = "max") -> InfluenceProfiles:
+        """Influence profiles: one number a filter, or a neuron where the slice is dense.
+
+        Args:
+            pixels: N x 3 x H x W float32 in [0, 1].
+            reduction: over space; the sources take the maximum.
+
+        Returns:
+            Profiles in the order of the slices (quantity per unit of activation), and the logits.
+
+        Raises:
+            ValueError: see :meth:`measure`.
+        """
+        found = self.measure(pixels, lambda name, influence: reduced(influence, reduction))
+        return InfluenceProfiles(found.slices, found.logits)
+
+    def neurons(self, pixels: Tensor) -> Measured[Tensor]:
+        """Influence of every single neuron: N x the slice's own shape, kept for all slices."""
+        return self.measure(pixels, lambda name, influence: influence.clone())
+
+    def measure(
+        self, pixels: Tensor, reduce: Callable[[str, Tensor], Reduced]
+    ) -> Measured[Reduced]:
+        """What ``reduce`` makes of every slice's influence inside the backward pass.
+
+        Args:
+            pixels: N x 3 x H x W float32 in [0, 1].
+            reduce: takes the name of a slice and its influence, N x the slice's shape, which is
+                not to be kept or changed.
+
+        Raises:
+            ValueError: a slice is not on the way to the logits; its module runs more than once; a
+                baseline does not fit; or the activation to multiply by was overwritten in place.
+        """
+        # A tensor of its own: what is written on it stays off the caller's.
+        pixels = pixels.detach()
+        with torch.enable_grad():
+            if isinstance(self.distribution, LayerLine):
+                parts = [
+                    self._along_layer(name, pixels, self.distribution, reduce)
+                    for name in self.slices
+                ]
+                return Measured(
+                    {name: part for found in parts for name, part in found.slices.items()},
+                    parts[0].logits if parts else self.network(pixels).detach(),
+                )
+            return self._at_points(pixels, reduce)
+
+    def _at_points(
+        self, pixels: Tensor, reduce: Callable[[str, Tensor], Reduced]
+    ) -> Measured[Reduced]:
+        points = pixels
+        weights: list[float] = []
+        if isinstance(self.distribution, InputLine):
+            places, weights = nodes(self.distribution.steps)
+            points = along(as_pictures(self.distribution.baseline, pixels), pixels, places)
+        gathered = _Gathered(self.slices, reduce, len(pixels), weights, self.times_activation)
+        with watched(self.slices, gathered.see):
+            logits = self.network(points)
+        return gathered.backward(logits, self.quantity)
+
+    def _along_layer(
+        self,
+        name: str,
+        pixels: Tensor,
+        line: LayerLine,
+        reduce: Callable[[str, Tensor], Reduced],
+    ) -> Measured[Reduced]:
+        places, weights = nodes(line.steps)
+        count = len(pixels)
+        start = [] if line.baseline is None else [as_pictures(line.baseline, pixels)]
+        here = {name: self.slices[name]}
+        gathered = _Gathered(here, reduce, count, weights, self.times_activation)
+
+        def spread(name: str, output: Tensor) -> Tensor:
+            activation = output.detach()
+            own = activation[:count]
+            lines_start = activation[count:] if start else torch.zeros_like(own[:1])
+            return gathered.see(name, along(lines_start, own, places))
+
+        with watched(here, spread):
+            logits = self.network(torch.cat([pixels, *start]))
+        return gathered.backward(logits, self.quantity)
+
+
+def reduced(influence: Tensor, reduction: Reduction) -> Tensor:
+    """One number a filter; a dense slice stays as it is, but in memory of its own.
+
+    Args:
+        influence: N x filters x height x width, or N x neurons.
+        reduction: over space: its maximum, largest magnitude or mean.
 
     Returns:
-        Profiles in the order of ``slices`` (quantity per unit of activation), and the logits.
+        N x filters, or N x neurons.
 
     Raises:
-        ValueError: an activation works in place, or a slice is not on the way to the logits.
+        ValueError: there is no such reduction.
     """
-    refuse_inplace_activations(network)
-    with torch.enable_grad(), observed_slices(slices, reduction=reduction) as observation:
-        logits = network(pixels)
-        if observation.start is not None:
-            # Asked for the first slice only, autograd computes the gradients on the way there
-            # and nothing else; what it returns has been reduced by the hook already.
-            total = QUANTITIES[quantity](logits).sum()
-            torch.autograd.grad(total, observation.start, allow_unused=True)
-    missing = [name for name in slices if name not in observation.profiles]
-    if missing:
-        raise ValueError(f"no influence at {', '.join(missing)}: not on the way to the logits")
-    return InfluenceProfiles({name: observation.profiles[name] for name in slices}, logits.detach())
+    if influence.ndim != 4:
+        return influence.clone()
+    if reduction == "max":
+        return influence.amax(dim=(2, 3))
+    if reduction == "abs_max":
+        # Without a copy of the whole gradient.
+        return torch.maximum(influence.amax(dim=(2, 3)), influence.amin(dim=(2, 3)).neg_())
+    if reduction == "mean":
+        return influence.mean(dim=(2, 3))
+    raise ValueError(f"no reduction {reduction!r}")
+
+
+class _Anchor(torch.autograd.Function):
+    """The output of the first slice as the start of the graph, without a copy of it.
+
+    The gradient that is asked for is that of a number that nothing depends on. Asked for the output
+    itself, autograd would hand over the gradient behind an activation that works in place.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, anchor: Tensor) -> Tensor:
+        ctx.mark_dirty(output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
+        return None, gradients[0].new_zeros(())
+
+
+class _Gathered(Generic[Reduced]):
+    """Puts hooks on the outputs of slices and gathers what arrives there."""
+
+    def __init__(
+        self,
+        slices: Slices,
+        reduce: Callable[[str, Tensor], Reduced],
+        count: int,
+        weights: Sequence[float],
+        times_activation: bool,
+    ) -> None:
+        self.slices, self.reduce = slices, reduce
+        self.count, self.weights = count, weights
+        self.times_activation = times_activation
+        self.anchor: Tensor | None = None
+        self.found: dict[str, Reduced] = {}
+
+    def see(self, name: str, output: Tensor) -> Tensor:
+        if self.anchor is None:
+            self.anchor = output.new_zeros((), requires_grad=True)
+            output = _Anchor.apply(output, self.anchor)
+        elif not output.requires_grad:
+            output = _Anchor.apply(output, self.anchor)
+        activation = output.detach()[-self.count :] if self.times_activation else None
+        version = output._version
+
+        def receive(gradient: Tensor) -> None:
+            influence = expectation(gradient, self.weights) if self.weights else gradient
+            if activation is not None:
+                if activation._version != version:
+                    raise ValueError(
+                        f"{name}: its activation was overwritten in place by what follows; build "
+                        "that with inplace=False"
+                    )
+                influence = influence * activation
+            self.found[name] = self.reduce(name, influence)
+
+        output.register_hook(receive)
+        return output
+
+    def backward(self, logits: Tensor, quantity: Quantity) -> Measured[Reduced]:
+        pictures = logits[len(logits) - self.count :]
+        if self.anchor is not None and logits.requires_grad:
+            points = logits.unflatten(0, (-1, self.count)) if self.weights else logits
+            total = quantity(points, pictures).sum()
+            torch.autograd.grad(total, self.anchor, allow_unused=True)
+        missing = [name for name in self.slices if name not in self.found]
+        if missing:
+            raise ValueError(f"no influence at {', '.join(missing)}: not on the way to the logits")
+        return Measured({name: self.found[name] for name in self.slices}, pictures.detach())

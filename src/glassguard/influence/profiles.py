@@ -1,14 +1,12 @@
 """Influence profiles of many pictures."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from glassguard.influence.internal import Quantity, Reduction, influence_profiles
+from glassguard.influence.internal import InternalInfluence, Reduction
 from glassguard.progress import track
 from glassguard.recognizer.network import to_pixels
 
@@ -29,29 +27,25 @@ class ImageProfiles:
 
 
 def profiles_of_images(
-    network: nn.Module,
-    slices: Mapping[str, nn.Module],
+    influence: InternalInfluence,
     images: NDArray[np.uint8],
     *,
-    quantity: Quantity = "logit",
     reduction: Reduction = "max",
     batch_size: int = 32,
 ) -> ImageProfiles:
     """Profiles of every picture at every slice, in batches.
 
     Args:
-        network: recognizer in evaluation mode.
-        slices: the module whose output each slice is, in forward order.
+        influence: what is measured, and where.
         images: N x H x W x 3 uint8 RGB; may be memory-mapped, and is read a batch at a time. N may
             be 0: then the profiles have no rows.
-        quantity: see :func:`glassguard.influence.internal.influence_profiles`.
-        reduction: see there.
+        reduction: see :meth:`glassguard.influence.internal.InternalInfluence.profiles`.
         batch_size: pictures per pass.
 
     Raises:
-        ValueError: as :func:`glassguard.influence.internal.influence_profiles`.
+        ValueError: as :meth:`glassguard.influence.internal.InternalInfluence.measure`.
     """
-    parts: dict[str, list[torch.Tensor]] = {name: [] for name in slices}
+    parts: dict[str, list[torch.Tensor]] = {name: [] for name in influence.slices}
     logits = []
     # One blank picture stands in for none, so that an empty set has profiles of the right width.
     rows = images if len(images) else np.zeros((1, *images.shape[1:]), dtype=np.uint8)
@@ -59,7 +53,7 @@ def profiles_of_images(
     for start in track(starts, description="influence, batches"):
         # A copy: a memory-mapped file is read-only and torch needs memory of its own.
         pixels = to_pixels(torch.from_numpy(np.array(rows[start : start + batch_size])))
-        batch = influence_profiles(network, slices, pixels, quantity=quantity, reduction=reduction)
+        batch = influence.profiles(pixels, reduction=reduction)
         logits.append(batch.logits)
         for name, profile in batch.profiles.items():
             parts[name].append(profile)

@@ -6,9 +6,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from glassguard.configuration.schema import DistributionOfInterest
 from glassguard.configuration.slices import InfluenceSlice
 from glassguard.errors import InputError
+from glassguard.influence.distributions import Distribution, InputLine, LayerLine, Point
+from glassguard.influence.internal import InternalInfluence
 from glassguard.influence.profiles import profiles_of_images
+from glassguard.influence.quantities import quantity_named
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.stages.files import read_examples, read_images, read_manifest
 from glassguard.stages.paths import OutputPath
@@ -20,13 +24,13 @@ def run(
     """Compute the profiles of all pictures.
 
     Args:
-        config: quantity, positions and reduction.
+        config: quantity, distribution, positions and reduction.
         images: ``.npy``, uint8 N x H x W x 3.
         ids: the table beside it, a manifest or an ``examples.csv``; row = picture.
         recognizer: the network.
         profiles: ``.npz`` to write: per slice float32 N x filters, ``ids``, ``prediction`` (index
-            into ``identities``), ``confidence``, ``identities``, and the settings ``quantity`` and
-            ``reduction``.
+            into ``identities``), ``confidence``, ``identities``, and the settings ``quantity``,
+            ``distribution``, ``times_activation`` and ``reduction``.
 
     Raises:
         InputError: a file cannot be used, or table and pictures do not fit.
@@ -42,13 +46,20 @@ def run(
             f"{images}: pictures of {pictures.shape[1]}x{pictures.shape[2]} pixels, "
             f"{recognizer} takes {network.image_size}x{network.image_size}"
         )
-    found = profiles_of_images(
+    influence = InternalInfluence(
         network,
         network.slice_modules(settings.positions),
+        quantity=quantity_named(settings.quantity),
+        distribution=_distribution(settings.distribution),
+        times_activation=settings.times_activation,
+    )
+    # All points of a line pass the network together.
+    points = 1 if settings.distribution.kind == "point" else settings.distribution.steps + 1
+    found = profiles_of_images(
+        influence,
         pictures,
-        quantity=settings.quantity,
         reduction=settings.reduction,
-        batch_size=settings.batch_size,
+        batch_size=max(1, settings.batch_size // points),
     )
     np.savez(
         profiles,
@@ -59,6 +70,8 @@ def run(
         confidence=found.confidence,
         identities=np.array(identities, dtype=np.str_),
         quantity=np.array(settings.quantity),
+        distribution=np.array(settings.distribution.kind),
+        times_activation=np.array(settings.times_activation),
         reduction=np.array(settings.reduction),
     )
     return {
@@ -66,6 +79,16 @@ def run(
         "slices": len(found.profiles),
         "mean_confidence": float(found.confidence.mean()) if len(names) else 0.0,
     }
+
+
+def _distribution(settings: DistributionOfInterest) -> Distribution:
+    if settings.kind == "point":
+        return Point()
+    colour = settings.baseline
+    start = None if colour is None else torch.tensor(colour).view(1, 3, 1, 1)
+    if settings.kind == "input_line" and start is not None:
+        return InputLine(settings.steps, start)
+    return LayerLine(settings.steps, start)
 
 
 def _names(path: Path) -> list[str]:

@@ -1,0 +1,182 @@
+"""Experts: the neurons of a layer through which a decision runs, seen back in the pixels.
+
+Leino et al. (2018) find that a small share of a layer's neurons carries a class. Study I takes the
+tenth with the greatest influence and propagates it back to the picture (its Fig. 4).
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from glassguard.influence.guided_backpropagation import guided_activations
+from glassguard.influence.internal import InternalInfluence, Slices, watched
+
+
+@dataclass(frozen=True)
+class Experts:
+    """Neurons of one layer, for each of N pictures.
+
+    Attributes:
+        indices: N x k int64 into the layer's flattened neurons, greatest influence first.
+        influence: N x k, of those neurons.
+        shape: of the layer's output without the pictures.
+    """
+
+    indices: Tensor
+    influence: Tensor
+    shape: torch.Size
+
+    def mask(self) -> Tensor:
+        """N x ``shape`` bool: whether a neuron is an expert."""
+        return self.placed(torch.ones_like(self.influence)) > 0
+
+    def placed(self, values: Tensor) -> Tensor:
+        """N x k ``values`` at the experts' places and 0 elsewhere: N x ``shape``."""
+        empty = values.new_zeros(len(values), math.prod(self.shape))
+        return empty.scatter_(1, self.indices, values).unflatten(1, self.shape)
+
+    def seen_in(self, influence: Tensor) -> "Experts":
+        """The same neurons with the influence that they have on other pictures.
+
+        Args:
+            influence: N x ``shape``. Where these are the experts of one picture or of a mean, they
+                are asked on all N.
+        """
+        indices = self.indices.expand(len(influence), -1)
+        return Experts(indices, influence.flatten(1).gather(1, indices), self.shape)
+
+
+def top_neurons(influence: Tensor, share: float) -> Experts:
+    """The experts of a layer: the neurons of greatest influence.
+
+    Args:
+        influence: N x the layer's shape, of N pictures or of a mean (N = 1).
+        share: of the layer's neurons, in (0, 1]; at least one is taken.
+
+    Raises:
+        ValueError: ``share`` is out of range.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"the share of experts must be above 0 and at most 1: {share:g}")
+    neurons = influence.flatten(1)
+    best = neurons.topk(max(1, round(share * neurons.shape[1])), dim=1)
+    return Experts(best.indices, best.values, influence.shape[1:])
+
+
+def find_experts(
+    influence: InternalInfluence, pixels: Tensor, *, share: float
+) -> dict[str, Experts]:
+    """Every picture's own experts at every slice, from one forward and one backward pass.
+
+    Args:
+        influence: what is measured, and where.
+        pixels: N x 3 x H x W float32 in [0, 1].
+        share: see :func:`top_neurons`.
+    """
+    return influence.measure(pixels, lambda name, found: top_neurons(found, share)).slices
+
+
+def class_experts(
+    influence: InternalInfluence, batches: Iterable[Tensor], *, share: float
+) -> dict[str, Experts]:
+    """The experts of a class: the neurons of greatest mean influence over its pictures.
+
+    Args:
+        influence: what is measured, and where.
+        batches: the class's pictures, each N x 3 x H x W float32 in [0, 1].
+        share: see :func:`top_neurons`.
+
+    Returns:
+        By slice, experts of one row; see :meth:`Experts.seen_in`.
+
+    Raises:
+        ValueError: there is no picture.
+    """
+    total: dict[str, Tensor] = {}
+    count = 0
+
+    def add(name: str, found: Tensor) -> None:
+        summed = found.sum(dim=0, keepdim=True)
+        total[name] = total[name].add_(summed) if name in total else summed
+
+    for pixels in batches:
+        influence.measure(pixels, add)
+        count += len(pixels)
+    if not count:
+        raise ValueError("a class without pictures has no experts")
+    return {name: top_neurons(total[name] / count, share) for name in influence.slices}
+
+
+def pulled_back(
+    network: nn.Module,
+    slices: Slices,
+    pixels: Tensor,
+    vector: Callable[[str], Tensor],
+    *,
+    guided: bool = False,
+) -> dict[str, Tensor]:
+    """Vectors of a layer's shape, propagated to the pixels: one vector-Jacobian product a slice.
+
+    Args:
+        network: in evaluation mode.
+        slices: the module whose output each slice is.
+        pixels: N x 3 x H x W float32 in [0, 1].
+        vector: gives, when a slice's turn comes, its vector: N x the slice's shape.
+        guided: every ReLU on the way passes only positive gradients.
+
+    Returns:
+        By slice, N x 3 x H x W.
+
+    Raises:
+        ValueError: a slice does not depend on the pixels, or its module runs more than once.
+    """
+    edges: dict[str, GradientEdge] = {}
+
+    def remember(name: str, output: Tensor) -> None:
+        if not output.requires_grad:
+            raise ValueError(f"{name}: does not depend on the pixels")
+        # The edge, not the tensor: an activation behind may work in place on that.
+        edges[name] = get_gradient_edge(output)
+
+    leaf = pixels.detach().requires_grad_(True)
+    rule = guided_activations(network) if guided else nullcontext()
+    with torch.enable_grad(), rule, watched(slices, remember):
+        network(leaf)
+        last = len(slices) - 1
+        return {
+            name: torch.autograd.grad(
+                edges[name], leaf, grad_outputs=vector(name), retain_graph=position < last
+            )[0]
+            for position, name in enumerate(slices)
+        }
+
+
+def heat_maps(
+    network: nn.Module, slices: Slices, pixels: Tensor, experts: Mapping[str, Experts]
+) -> dict[str, Tensor]:
+    """The experts' influence, propagated back to the pixels (Study I, Fig. 4).
+
+    With all neurons as experts this is the gradient of the quantity of interest itself.
+
+    Args:
+        network: in evaluation mode.
+        slices: the module whose output each slice is.
+        pixels: N x 3 x H x W float32 in [0, 1].
+        experts: by slice, of these N pictures.
+
+    Returns:
+        By slice, N x 3 x H x W: quantity per unit of pixel value, signs kept.
+
+    Raises:
+        ValueError: see :func:`pulled_back`.
+    """
+
+    def influence(name: str) -> Tensor:
+        return experts[name].placed(experts[name].influence)
+
+    return pulled_back(network, slices, pixels, influence)

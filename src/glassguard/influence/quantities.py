@@ -1,0 +1,128 @@
+"""Quantities of interest: what influence is measured on (Leino et al. 2018, section 2.1).
+
+A quantity is called with the logits of points and with those of the pictures that the points
+belong to. Classes that are not given are chosen on the pictures: along a line the question stays
+the same, whatever the network would answer on the way.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+QuantityName = Literal["logit", "comparative", "softmax"]
+
+RUNNER_UP = 2
+
+
+class Quantity(Protocol):
+    """One number for each point, differentiable in the logits."""
+
+    def __call__(self, logits: Tensor, pictures: Tensor) -> Tensor:
+        """The quantity at every point.
+
+        Args:
+            logits: ... x N x C, of the points.
+            pictures: N x C, of the pictures.
+
+        Returns:
+            ... x N.
+
+        Raises:
+            ValueError: a given class is not one a picture.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Logit:
+    """The logit of one class.
+
+    Attributes:
+        classes: N int64; the predicted class of each picture when None.
+    """
+
+    classes: Tensor | None = None
+
+    def __call__(self, logits: Tensor, pictures: Tensor) -> Tensor:
+        """See :class:`Quantity`."""
+        return of_classes(logits, predicted_or(self.classes, pictures))
+
+
+@dataclass(frozen=True, eq=False)
+class Comparative:
+    """The logit of one class minus that of another.
+
+    Attributes:
+        classes: N int64; the predicted class of each picture when None.
+        others: N int64; the picture's largest logit beside that class when None.
+    """
+
+    classes: Tensor | None = None
+    others: Tensor | None = None
+
+    def __call__(self, logits: Tensor, pictures: Tensor) -> Tensor:
+        """See :class:`Quantity`."""
+        classes = predicted_or(self.classes, pictures)
+        if self.others is None:
+            best = pictures.detach().topk(RUNNER_UP, dim=1).indices
+            others = best[:, 0].where(best[:, 0] != classes, best[:, 1])
+        else:
+            others = predicted_or(self.others, pictures)
+        return of_classes(logits, classes) - of_classes(logits, others)
+
+
+@dataclass(frozen=True, eq=False)
+class Softmax:
+    """The probability of one class; its gradient vanishes exactly on confident attacks.
+
+    Attributes:
+        classes: N int64; the predicted class of each picture when None.
+    """
+
+    classes: Tensor | None = None
+
+    def __call__(self, logits: Tensor, pictures: Tensor) -> Tensor:
+        """See :class:`Quantity`."""
+        return of_classes(logits.softmax(dim=-1), predicted_or(self.classes, pictures))
+
+
+def quantity_named(name: QuantityName) -> Quantity:
+    """The quantity of the predicted class, the only class known when a picture arrives.
+
+    Args:
+        name: ``logit``; ``comparative``, against the runner-up; ``softmax``, for comparison.
+
+    Raises:
+        ValueError: there is no such quantity.
+    """
+    match name:
+        case "logit":
+            return Logit()
+        case "comparative":
+            return Comparative()
+        case "softmax":
+            return Softmax()
+    raise ValueError(f"no quantity of interest {name!r}")
+
+
+def predicted_or(classes: Tensor | None, pictures: Tensor) -> Tensor:
+    """``classes``, or the largest logit's where they are None: N int64.
+
+    Args:
+        classes: N int64 or None.
+        pictures: N x C logits.
+
+    Raises:
+        ValueError: ``classes`` is not one class a picture.
+    """
+    chosen = pictures.detach().argmax(dim=1) if classes is None else classes
+    if chosen.shape != pictures.shape[:1]:
+        raise ValueError(f"one class a picture: {tuple(chosen.shape)} for {len(pictures)} pictures")
+    return chosen
+
+
+def of_classes(scores: Tensor, classes: Tensor) -> Tensor:
+    """The entry of one class a picture: ... x N x C and N int64 to ... x N."""
+    index = classes.expand(scores.shape[:-1])[..., None]
+    return scores.gather(-1, index).squeeze(-1)
