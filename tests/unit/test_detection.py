@@ -8,7 +8,11 @@ import pytest
 from sklearn.base import clone
 from sklearn.linear_model import SGDClassifier
 
-from glassguard.detection.calibration import calibrate, threshold_at
+from glassguard.detection.calibration import (
+    calibrate,
+    threshold_at,
+    threshold_for_every_kind,
+)
 from glassguard.detection.characteristic_profiles import CharacteristicProfiles
 from glassguard.detection.evaluation import (
     DetectorSettings,
@@ -17,8 +21,9 @@ from glassguard.detection.evaluation import (
     pairs_of,
     sweep,
 )
-from glassguard.detection.linear_detector import ProfileDetector
+from glassguard.detection.linear_detector import ProfileDetector, Variant, fit_detectors
 from glassguard.detection.pictures import NOBODY, Pictures, half_wearing
+from glassguard.detection.projection import Projection
 from glassguard.detection.selection import choose, choose_without, left_out
 from glassguard.detection.tables import (
     controls_table,
@@ -62,6 +67,7 @@ def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictu
         target=np.full(len(identity), NOBODY),
         split=split,
         agreement=np.where(split == "train", np.nan, generator.uniform(-0.5, 0, len(split))),
+        misnamed_bare=np.zeros(len(identity), dtype=bool),
     )
     pairs = [(0, 2), (0, 3), (1, 4), (1, 5)]
     target, attacker = (np.repeat(column, 12) for column in np.array(pairs).T)
@@ -75,6 +81,7 @@ def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictu
         target=target,
         split=np.tile(np.repeat(["val", "test"], 6), len(pairs)),
         agreement=generator.uniform(-9, -3, len(target)),
+        misnamed_bare=np.zeros(len(target), dtype=bool),
     )
     return benign, attacks
 
@@ -158,6 +165,52 @@ def test_threshold_never_flags_more_than_the_rate() -> None:
     for rate, flagged in ((0.01, 1), (0.05, 5), (0.0991, 9), (0.0, 0)):
         assert (scores > threshold_at(scores, rate)).sum() == flagged
     assert (np.ones(10) > threshold_at(np.ones(10), 0.5)).sum() == 0
+
+
+def test_threshold_for_every_kind_spares_the_hardest() -> None:
+    easy, hard = np.arange(100.0), np.arange(100.0) + 40
+    threshold = threshold_for_every_kind([easy, hard], 0.05)
+    assert threshold == threshold_at(hard, 0.05)
+    mixed = threshold_at(np.concatenate([easy, hard]), 0.05)
+    assert (hard > mixed).sum() == 10
+    with pytest.raises(ValueError, match="no benign validation picture"):
+        threshold_for_every_kind([easy, easy[:0]], 0.05)
+
+
+@pytest.mark.parametrize("variant", ["raw", "standardised", "unit_standardised"])
+def test_a_bank_is_its_detectors(variant: Variant) -> None:
+    benign, _ = made_up()
+    values = benign.profiles["conv4_1"]
+    settings = {"variant": variant, "alpha": 0.01, "max_iter": 50}
+    bank = fit_detectors(values, benign.identity, people=[1, 4], seeds=[3, 8], **settings)
+    margins = bank.margins(values)
+    assert margins.shape == (2, 2, len(values))
+    for row, seed in enumerate((3, 8)):
+        for column, person in enumerate((1, 4)):
+            one = ProfileDetector(**settings, random_state=seed).fit(
+                values, benign.identity == person
+            )
+            assert np.allclose(margins[row, column], one.decision_function(values), atol=1e-9)
+    assert bank.margins(values[:0]).shape == (2, 2, 0)
+
+
+def test_controls_say_whom_the_network_misnames() -> None:
+    benign, _ = made_up()
+    test = benign.in_split("test")
+    rows = np.arange(len(test))
+    shown = replace(
+        test,
+        prediction=np.where(rows < 6, (test.identity + 1) % PEOPLE, test.identity),
+        misnamed_bare=rows < 3,
+    )
+    table = controls_table(
+        {"all_of_the_misnamed": lambda pictures: (rows < 6).astype(float)}, {"plain_frames": shown}
+    ).iloc[0]
+    assert table["flag_rate"] == table["misnamed"] == 6 / len(test)
+    assert table["misnamed_bare"] == 3 / len(test)
+    assert table["flag_rate_named_right"] == 0
+    assert table["flag_rate_named_right_n"] == len(test) - 6
+    assert table["misnamed_bare_low"] < table["misnamed_bare"] < table["misnamed_bare_high"]
 
 
 def rates_of(benign: Pictures, attacks: Pictures, seed: int = 0) -> pd.DataFrame:
@@ -310,7 +363,7 @@ def test_scores_and_flags_use_the_predicted_person() -> None:
     scores = {"influence": fitted.scores}
     points = operating_points(
         scores,
-        populations={"bare": (benign.in_split("val"), test)},
+        populations={"bare": ([benign.in_split("val")], test)},
         impersonations=success,
         bootstrap=50,
         seed=0,
@@ -320,6 +373,8 @@ def test_scores_and_flags_use_the_predicted_person() -> None:
     assert (points["fpr"] < 0.3).all()
     assert (points["tpr_n"] == len(success)).all()
     curve = roc_table({"influence": (scores["influence"], test)}, success)
+    assert (curve["fpr_n"] == len(test)).all()
+    assert (curve["tpr_low"] <= curve["tpr"]).all()
     assert curve[["fpr", "tpr"]].iloc[[0, -1]].to_numpy().tolist() == [[0, 0], [1, 1]]
     flags = controls_table(
         {"influence": lambda pictures: fitted.flagged(pictures, tuned=True)},
@@ -351,6 +406,11 @@ def test_layers_table_has_the_columns_that_others_read() -> None:
     assert best["slice"] == "conv4_1"
     # Two targets of ten validation pictures each, attacked by two people each.
     assert best["benign_target_n"] == 20
+    # Every validation picture is somebody else's for one of the two targets, and counts once.
+    assert best["benign_other_n"] == 10 * PEOPLE
+    seeds = [f"balanced_accuracy_{end}_seed" for end in ("lowest", "highest")]
+    assert best[seeds[0]] <= best["balanced_accuracy"] <= best[seeds[1]]
+    assert (layers[seeds[0]] < layers[seeds[1]]).any()
     assert 0 <= best["impersonation_low"] <= best["impersonation"] <= best["impersonation_high"]
 
 
@@ -417,3 +477,17 @@ def test_joint_score_counts_every_score_the_same() -> None:
     both = joint_score([masking_score, thousandfold], benign=validation)
     assert np.allclose(both(attacks), 2 * one(attacks))
     assert one(attacks).min() > one(validation).max()
+
+
+def test_projection_is_fitted_on_what_it_is_given_and_nothing_else() -> None:
+    generator = np.random.default_rng(2)
+    benign = generator.normal(size=(200, 6))
+    benign[:, 1] = benign[:, 0]
+    projection = Projection.fitted(benign)
+    shown = projection(benign)
+    assert np.allclose(shown.mean(axis=0), 0, atol=1e-9)
+    assert shown[:, 0].var() > shown[:, 1].var() > 0
+    assert projection.explained[0] > 0.25
+    # The length of a profile says nothing here.
+    assert np.allclose(projection(7 * benign), shown)
+    assert projection(benign[:0]).shape == (0, 2)

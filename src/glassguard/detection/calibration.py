@@ -8,6 +8,7 @@ distribution is pooled over people, and only its quantile is read. Nothing here 
 a test picture.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,3 +100,19 @@ def threshold_at(scores: NDArray[np.float64], rate: float) -> float:
     if not len(scores):
         raise ValueError("no benign validation picture to set a threshold on")
     return float(np.sort(scores)[::-1][int(np.floor(rate * len(scores)))])
+
+
+def threshold_for_every_kind(kinds: Sequence[NDArray[np.float64]], rate: float) -> float:
+    """The lowest threshold that flags at most ``rate`` of *every* kind of benign picture.
+
+    One threshold for a mixture would let a kind that is hard to tell from attacks, such as
+    wearers of colourful frames, pay for the kinds that are easy.
+
+    Args:
+        kinds: scores of benign validation pictures, one array for each kind.
+        rate: false-positive rate in [0, 1).
+
+    Raises:
+        ValueError: a kind has no scores.
+    """
+    return max(threshold_at(scores, rate) for scores in kinds)

@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 from glassguard.detection.calibration import Calibration, calibrate
 from glassguard.detection.linear_detector import DetectorBank, Variant, fit_detectors
 from glassguard.detection.pictures import NOBODY, Pictures
+from glassguard.detection.selection import TUNED
 from glassguard.progress import track
 from glassguard.statistics import area_under_curve
-
-TUNED = "_tuned"
-"""Ends the name of a variant whose threshold was set on benign validation pictures."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,8 @@ def pair_rates(
     the target's detector accepts, ``benign_other`` the share of everybody else's that it rejects,
     ``impersonation`` the share of the attacker's successful impersonations that it rejects;
     ``..._n`` counts pictures. ``auc`` sets the impersonations against the target's pictures.
-    A share of nothing is NaN.
+    ``lowest_seed`` and ``highest_seed`` are the extremes over the classifier's seeds of the
+    balanced accuracy over all of ``pairs``. A share of nothing is NaN.
 
     Args:
         detectors: with a detector of every target.
@@ -155,37 +154,56 @@ def pair_rates(
     successes = attacks.where(attacks.impersonating)
     benign_margins, attack_margins = detectors.margins(benign), detectors.margins(successes)
     position = {int(person): row for row, person in enumerate(detectors.bank.people)}
-    rows = []
+    parts = []
     for is_tuned in tuned:
+        rows, of_seeds = [], []
         benign_accepted = detectors.accepted(benign_margins, tuned=is_tuned)
         attack_accepted = detectors.accepted(attack_margins, tuned=is_tuned)
         for target, attacker in pairs:
             detector = position[target]
             own = benign.identity == target
             theirs = (successes.target == target) & (successes.identity == attacker)
+            measured = {
+                "benign_target": benign_accepted[:, detector, own],
+                "benign_other": ~benign_accepted[:, detector, ~own],
+                "impersonation": ~attack_accepted[:, detector, theirs],
+            }
+            of_seeds.append([_by_seed(values) for values in measured.values()])
             rows.append(
                 {
                     "slice": detectors.slice,
                     "variant": detectors.variant + (TUNED if is_tuned else ""),
                     "target": target,
                     "attacker": attacker,
-                    "benign_target": _mean(benign_accepted[:, detector, own]),
-                    "benign_target_n": int(own.sum()),
-                    "benign_other": _mean(~benign_accepted[:, detector, ~own]),
-                    "benign_other_n": int((~own).sum()),
-                    "impersonation": _mean(~attack_accepted[:, detector, theirs]),
-                    "impersonation_n": int(theirs.sum()),
+                    **{
+                        column: value
+                        for name, values in measured.items()
+                        for column, value in (
+                            (name, _mean(values)),
+                            (f"{name}_n", values.shape[1]),
+                        )
+                    },
                     "auc": area_under_curve(
                         -benign_margins[:, detector, own].mean(axis=0),
                         -attack_margins[:, detector, theirs].mean(axis=0),
                     ),
                 }
             )
-    return pd.DataFrame(rows)
+        # Groups without a picture have no say, as in the mean over seeds.
+        balanced = np.nanmean(np.nanmean(np.array(of_seeds), axis=0), axis=0)
+        parts.append(
+            pd.DataFrame(rows).assign(lowest_seed=balanced.min(), highest_seed=balanced.max())
+        )
+    return pd.concat(parts, ignore_index=True)
 
 
 def _mean(values: NDArray) -> float:
     return float(values.mean()) if values.size else float("nan")
+
+
+def _by_seed(values: NDArray) -> NDArray[np.float64]:
+    """Mean over pictures for every seed; NaN where there is no picture."""
+    return np.array([_mean(row) for row in values])
 
 
 def sweep(

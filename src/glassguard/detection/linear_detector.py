@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import SGDClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
@@ -87,19 +87,27 @@ class ProfileDetector(ClassifierMixin, BaseEstimator):
 class DetectorBank:
     """Detectors of several people at one slice, each fitted under several seeds.
 
+    They share the preparation of the profiles, which does not depend on the person, so it is
+    fitted and applied once and all margins are one product.
+
     Attributes:
         people: P class indices.
-        detectors: seeds x P fitted detectors.
+        preparation: what is done to profiles first, fitted.
+        weights: seeds x P x filters.
+        intercepts: seeds x P.
     """
 
     people: NDArray[np.integer]
-    detectors: tuple[tuple[ProfileDetector, ...], ...]
+    preparation: Pipeline
+    weights: NDArray[np.float64]
+    intercepts: NDArray[np.float64]
 
     def margins(self, profiles: ArrayLike) -> NDArray[np.float64]:
         """Margins of N profiles, seeds x P x N."""
-        return np.array(
-            [[d.decision_function(profiles) for d in row] for row in self.detectors], dtype=float
-        )
+        values = np.asarray(profiles, dtype=np.float64)
+        if not len(values):
+            return np.zeros((*self.intercepts.shape, 0))
+        return self.weights @ self.preparation.transform(values).T + self.intercepts[..., None]
 
 
 def fit_detectors(
@@ -125,13 +133,17 @@ def fit_detectors(
     """
     values, persons = np.asarray(profiles, dtype=np.float64), np.asarray(identity)
     wanted = np.asarray(people)
+    preparation = make_pipeline(*(step() for step in PREPARATION[variant]), "passthrough")
+    prepared = np.ascontiguousarray(preparation.fit_transform(values))
+
+    def fitted(person: int, seed: int) -> SGDClassifier:
+        classifier = SGDClassifier(alpha=alpha, max_iter=max_iter, random_state=seed)
+        return classifier.fit(prepared, persons == person)
+
+    fits = [[fitted(person, seed) for person in wanted] for seed in seeds]
     return DetectorBank(
         wanted,
-        tuple(
-            tuple(
-                ProfileDetector(variant, alpha, max_iter, seed).fit(values, persons == person)
-                for person in wanted
-            )
-            for seed in seeds
-        ),
+        preparation,
+        np.array([[one.coef_[0] for one in row] for row in fits]),
+        np.array([[one.intercept_[0] for one in row] for row in fits]),
     )

@@ -1,7 +1,8 @@
 """A set of pictures as the detectors see it: profiles, what the network says, who it is."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ class Pictures:
         split: N str, ``train``, ``val`` or ``test``.
         agreement: N float, at most 0: mean logarithm of the confidence in ``prediction`` that is
             left when the picture is masked; NaN in training pictures, which are not masked.
+        misnamed_bare: N bool, whether the network misnames the same face without any glasses.
     """
 
     profiles: Mapping[str, NDArray]
@@ -31,21 +33,14 @@ class Pictures:
     target: NDArray[np.integer]
     split: NDArray[np.str_]
     agreement: NDArray[np.floating]
+    misnamed_bare: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.prediction)
 
     def where(self, rows: NDArray[np.bool_]) -> "Pictures":
         """The pictures of a row mask."""
-        return Pictures(
-            {name: profile[rows] for name, profile in self.profiles.items()},
-            self.prediction[rows],
-            self.confidence[rows],
-            self.identity[rows],
-            self.target[rows],
-            self.split[rows],
-            self.agreement[rows],
-        )
+        return Pictures(**_by_field(lambda name: _rows(getattr(self, name), rows)))
 
     def in_split(self, split: str) -> "Pictures":
         """The pictures of one split."""
@@ -67,10 +62,20 @@ def half_wearing(bare: Pictures, plain: Pictures, random: Pictures) -> Pictures:
         part.where(np.arange(len(part)) % 4 == position)
         for position, part in ((0, bare), (1, plain), (2, bare), (3, random))
     ]
-    return Pictures(
-        {name: np.concatenate([part.profiles[name] for part in parts]) for name in bare.profiles},
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("prediction", "confidence", "identity", "target", "split", "agreement")
-        ),
-    )
+    return Pictures(**_by_field(lambda name: _joined([getattr(part, name) for part in parts])))
+
+
+def _by_field(values: Callable[[str], Any]) -> dict[str, Any]:
+    return {field.name: values(field.name) for field in fields(Pictures)}
+
+
+def _rows(values: Any, rows: NDArray[np.bool_]) -> Any:
+    if isinstance(values, Mapping):
+        return {name: profile[rows] for name, profile in values.items()}
+    return values[rows]
+
+
+def _joined(parts: list[Any]) -> Any:
+    if isinstance(parts[0], Mapping):
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return np.concatenate(parts)

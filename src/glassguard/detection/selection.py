@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+TUNED = "_tuned"
+"""Ends the name of a variant whose threshold was set on benign validation pictures."""
+
 GROUPS = ("benign_target", "benign_other", "impersonation")
 
 
@@ -13,7 +16,7 @@ class Choice:
 
     Attributes:
         slice: name of the slice.
-        variant: name of the variant, with ``_tuned`` where its threshold was set on validation.
+        variant: name of the variant, with :data:`TUNED` where its threshold was set on validation.
         score: its balanced accuracy on what it was chosen on.
         pairs: number of pairs whose impersonations the choice has seen.
     """

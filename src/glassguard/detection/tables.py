@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
-from glassguard.detection.calibration import threshold_at
+from glassguard.detection.calibration import threshold_for_every_kind
 from glassguard.detection.characteristic_profiles import METRICS, CharacteristicProfiles, Metric
 from glassguard.detection.pictures import Pictures
 from glassguard.detection.selection import GROUPS, balanced_accuracy
@@ -51,8 +51,8 @@ def layers_table(
     """``layers.csv``: every slice and variant, means over pairs.
 
     Validation pictures, which the choice is made on; the same on test pictures stands beside in
-    columns ``test_...``. ``..._n`` of a target's pictures counts them once, whatever the number
-    of attackers.
+    columns ``test_...``. ``..._n`` counts pictures, each once, however many pairs judge by it.
+    ``balanced_accuracy_lowest_seed`` and ``..._highest_seed`` are the extremes over seeds.
 
     Args:
         rates: :func:`glassguard.detection.evaluation.sweep`.
@@ -71,17 +71,31 @@ def layers_table(
         }
         for split, prefix in (("val", ""), ("test", "test_")):
             part = group[group["split"] == split]
-            targets = part.drop_duplicates("target")
+            counts = _distinct_pictures(part)
             for name in GROUPS:
                 row[prefix + name] = part[name].mean()
-                counted = part if name == "impersonation" else targets
-                row[f"{prefix}{name}_n"] = int(counted[f"{name}_n"].sum())
+                row[f"{prefix}{name}_n"] = counts[name]
             means = pd.DataFrame([{name: row[prefix + name] for name in GROUPS}])
             row[f"{prefix}balanced_accuracy"] = float(balanced_accuracy(means).iloc[0])
+            for end in ("lowest_seed", "highest_seed"):
+                row[f"{prefix}balanced_accuracy_{end}"] = float(part[end].iloc[0])
             row[f"{prefix}auc"] = part["auc"].mean()
         row["seeds"] = seeds
         rows.append(row)
     return with_intervals(pd.DataFrame(rows), [*GROUPS, *(f"test_{name}" for name in GROUPS)])
+
+
+def _distinct_pictures(rates: pd.DataFrame) -> dict[str, int]:
+    """How many pictures stand behind the means over pairs of one split."""
+    targets = rates.drop_duplicates("target")
+    first = targets.iloc[0]
+    everybody = int(first["benign_target_n"] + first["benign_other_n"])
+    return {
+        "benign_target": int(targets["benign_target_n"].sum()),
+        # Two targets have everybody for others: each the other's pictures too.
+        "benign_other": everybody if len(targets) > 1 else int(first["benign_other_n"]),
+        "impersonation": int(rates["impersonation_n"].sum()),
+    }
 
 
 def distances_table(benign: Pictures, attacks: Pictures, *, slices: Sequence[str]) -> pd.DataFrame:
@@ -247,7 +261,7 @@ def detector_name(detector: str, population: str) -> str:
 def roc_table(
     detectors: Mapping[str, tuple[Score, Pictures]], impersonations: Pictures
 ) -> pd.DataFrame:
-    """``roc.csv``: benign pictures against successful impersonations.
+    """``roc.csv``: benign pictures against successful impersonations, each with n and interval.
 
     Args:
         detectors: score and benign pictures by name.
@@ -260,14 +274,26 @@ def roc_table(
             continue
         truth = np.r_[np.zeros(len(negatives)), np.ones(len(positives))]
         fpr, tpr, _ = roc_curve(truth, np.r_[negatives, positives])
-        parts.append(pd.DataFrame({"detector": name, "fpr": fpr, "tpr": tpr}))
-    return pd.concat(parts or [pd.DataFrame(columns=["detector", "fpr", "tpr"])], ignore_index=True)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "detector": name,
+                    "fpr": fpr,
+                    "fpr_n": len(negatives),
+                    "tpr": tpr,
+                    "tpr_n": len(positives),
+                }
+            )
+        )
+    columns = ["detector", "fpr", "fpr_n", "tpr", "tpr_n"]
+    curves = pd.concat(parts or [pd.DataFrame(columns=columns)], ignore_index=True)
+    return with_intervals(curves, ["fpr", "tpr"])
 
 
 def operating_points(
     detectors: Mapping[str, Score],
     *,
-    populations: Mapping[str, tuple[Pictures, Pictures]],
+    populations: Mapping[str, tuple[Sequence[Pictures], Pictures]],
     impersonations: Pictures,
     bootstrap: int,
     seed: int,
@@ -276,8 +302,8 @@ def operating_points(
 
     Args:
         detectors: scores by name.
-        populations: by name, benign validation pictures, the only ones that thresholds see, and
-            benign test pictures of the same kind.
+        populations: by name, kinds of benign validation pictures, the only ones that thresholds
+            see (:func:`..calibration.threshold_for_every_kind`), and benign test pictures.
         impersonations: successful test impersonations.
         bootstrap: resamples of the interval.
         seed: seed of the bootstrap.
@@ -290,10 +316,11 @@ def operating_points(
     for (population, (validation, benign)), (name, score) in product(
         populations.items(), detectors.items()
     ):
-        held_out, negatives, positives = score(validation), score(benign), score(impersonations)
+        negatives, positives = score(benign), score(impersonations)
+        held_out = [score(kind) for kind in validation]
         low, high = bootstrap_auc_interval(negatives, positives, resamples=bootstrap, seed=seed)
         for rate in FALSE_POSITIVE_RATES:
-            threshold = threshold_at(held_out, rate)
+            threshold = threshold_for_every_kind(held_out, rate)
             rows.append(
                 {
                     "detector": name,
@@ -315,6 +342,10 @@ def operating_points(
 def controls_table(flags: Mapping[str, Score], controls: Mapping[str, Pictures]) -> pd.DataFrame:
     """``controls.csv``: how often each detector flags each kind of picture.
 
+    Beside the flag rate stand three figures that say how much of it is deserved: the share whom
+    the network misnames before and with the glasses, and the flag rate among those whom it still
+    names right. Of an attack, "right" is the attacker's own name.
+
     Args:
         flags: per detector, the share of its seeds that flag each picture.
         controls: kinds of pictures by name.
@@ -323,14 +354,24 @@ def controls_table(flags: Mapping[str, Score], controls: Mapping[str, Pictures])
     for detector, flag in flags.items():
         for control, pictures in controls.items():
             values = flag(pictures)
-            row = {
-                "detector": detector,
-                "control": control,
-                "flag_rate": _share(values),
-                "flag_rate_n": len(values),
-            }
-            rows.append(row)
-    frame = with_intervals(pd.DataFrame(rows), ["flag_rate"])
+            right = pictures.prediction == pictures.identity
+            rows.append(
+                {
+                    "detector": detector,
+                    "control": control,
+                    "flag_rate": _share(values),
+                    "flag_rate_n": len(values),
+                    "misnamed_bare": _share(pictures.misnamed_bare),
+                    "misnamed_bare_n": len(values),
+                    "misnamed": _share(~right),
+                    "misnamed_n": len(values),
+                    "flag_rate_named_right": _share(values[right]),
+                    "flag_rate_named_right_n": int(right.sum()),
+                }
+            )
+    frame = with_intervals(
+        pd.DataFrame(rows), ["flag_rate", "misnamed_bare", "misnamed", "flag_rate_named_right"]
+    )
     return frame.rename(columns={"flag_rate_n": "n"})
 
 

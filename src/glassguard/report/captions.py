@@ -22,10 +22,11 @@ CAPTIONS: dict[str, str] = {
         "reached their goal within a number of iterations."
     ),
     "layers": (
-        "Balanced accuracy of the linear detector on influence profiles of every slice "
-        "(n = {pairs} pairs; seeds of the classifier: {seeds}); the vertical line marks the slice "
-        "that was chosen, {slice} (index {paper_index} in Study I's count; Study I chose "
-        "{source_index})."
+        "Linear detectors on influence profiles of every slice, on the validation pictures that "
+        "the slice is chosen on: means over n = {pairs} pairs ({impersonations} impersonations, "
+        "{benign} benign pictures). Lines: mean over seeds of the classifier (n = {seeds}); bands: "
+        "lowest to highest seed. The vertical line marks the slice that was chosen, {slice} (index "
+        "{paper_index} in Study I's count; Study I chose {source_index})."
     ),
     "table1": (
         "Study I's Table 1. Dots: accuracy with 95 % Wilson interval for each of {pairs} pairs "
@@ -53,6 +54,13 @@ CAPTIONS: dict[str, str] = {
         "Influence profiles at {slice}, filters ordered by the target's mean (after Study I, "
         "Fig. 6): benign test pictures of the target against successful impersonations of it, "
         "mean and middle 80 %; n = {benign} and {impersonations} in all."
+    ),
+    "profile_projection": (
+        "Profiles at {slice} on the first two principal components of benign training profiles "
+        "(n = {training}), each of unit length and standardised by filter; the axes say how much "
+        "of their variance they carry. Benign test pictures of all people (n = {others}), of "
+        "one target a panel (n = {benign} in all) and successful test impersonations of it "
+        "(n = {impersonations} in all). Components were fitted without any attack."
     ),
     "saliency_steps": (
         "The saliency mask step by step at \u03bc = {mu:g} ({mu_as}), n = {n}, \u03c6 = {phi}, "

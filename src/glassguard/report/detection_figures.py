@@ -1,11 +1,15 @@
 """Figures of the detection from influence profiles (Study I)."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from glassguard.detection.selection import TUNED
 from glassguard.recognizer.network import PRE_RELU
 from glassguard.report import sources_figures
 from glassguard.report.style import (
@@ -31,15 +35,24 @@ TABLE_1_RATES = {
 GROUP_COLOURS = {"within": COLOURS[0], "between": COLOURS[1], "impersonation": COLOURS[6]}
 
 
-def layers(table: pd.DataFrame, *, chosen: str) -> Figure:
-    """Balanced accuracy of the detector at every slice, a line for each variant.
+MEASURES = {"balanced_accuracy": "balanced accuracy", "auc": "area under the curve"}
+"""Columns of ``layers.csv`` that are drawn, and what they are called."""
+
+
+def layers(table: pd.DataFrame, *, chosen: str, variant: str) -> Figure:
+    """Balanced accuracy and area under the curve at every slice, a line for each variant.
+
+    The band around a line of balanced accuracy reaches from the lowest to the highest seed.
+    Shifting a threshold moves no area under the curve, so tuned variants share a line there.
 
     Args:
-        table: ``detection/layers.csv``: slice, paper_index, variant, balanced_accuracy.
+        table: ``detection/layers.csv``: slice, paper_index, variant, balanced_accuracy,
+            balanced_accuracy_lowest_seed, balanced_accuracy_highest_seed, auc.
         chosen: the slice that was chosen.
+        variant: the variant that was chosen.
     """
     before = table["slice"].str.endswith(PRE_RELU)
-    panels = [
+    positions = [
         (title, rows)
         for title, rows in (
             ("behind the activation", table[~before]),
@@ -47,45 +60,58 @@ def layers(table: pd.DataFrame, *, chosen: str) -> Figure:
         )
         if len(rows)
     ]
-    figure = new_figure(height=0.6 + 2.5 * len(panels))
+    figure = new_figure(height=0.9 + 2.5 * len(positions))
+    panels = figure.subplots(len(positions), len(MEASURES), sharey="col", squeeze=False)
     variants = list(dict.fromkeys(table["variant"]))
-    for axes, (title, part) in zip(
-        np.atleast_1d(figure.subplots(len(panels), 1, sharey=True)), panels, strict=True
-    ):
+    for row, (title, part) in zip(panels, positions, strict=True):
         slices = (
             part.drop_duplicates("slice").sort_values("paper_index", kind="stable")["slice"]
         ).tolist()
-        position = {name: index for index, name in enumerate(slices)}
-        for variant, rows in part.groupby("variant", sort=False):
-            means = rows.groupby("slice", sort=False)["balanced_accuracy"].mean()
-            ordered = means.reindex([name for name in slices if name in means.index])
-            axes.plot(
-                [position[name] for name in ordered.index],
-                ordered.to_numpy(),
-                label=spelt(str(variant)),
-                **series(variants.index(variant)),
-            )
-        if chosen in position:
-            axes.axvline(position[chosen], color=INK, linewidth=0.8, linestyle=":")
-            axes.annotate(
-                "chosen",
-                (position[chosen], 1.0),
-                xycoords=("data", "axes fraction"),
-                xytext=(-3, -2),
-                textcoords="offset points",
-                ha="right",
-                va="top",
-                fontsize=7.5,
-            )
-        names = [name.removesuffix(PRE_RELU) for name in slices]
-        axes.set_xticks(range(len(slices)), names, rotation=45, ha="right")
-        axes.set_title(title, loc="left")
-        axes.set_ylabel("balanced accuracy")
-        axes.set_ylim(top=1.01)
-        axes.grid(axis="y")
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4)
+        for axes, (measure, label) in zip(row, MEASURES.items(), strict=True):
+            for name in variants:
+                if measure == "auc" and name.endswith(TUNED) and name[: -len(TUNED)] in variants:
+                    continue
+                rows = part[part["variant"] == name].set_index("slice").reindex(slices)
+                look = series(variants.index(name))
+                axes.plot(
+                    range(len(slices)),
+                    rows[measure].to_numpy(),
+                    label=spelt(str(name)),
+                    **look | {"linewidth": 1.9 if name == variant else 1.0, "markersize": 3.5},
+                )
+                if measure != "auc":
+                    axes.fill_between(
+                        range(len(slices)),
+                        rows[f"{measure}_lowest_seed"].to_numpy(),
+                        rows[f"{measure}_highest_seed"].to_numpy(),
+                        color=look["color"],
+                        alpha=0.2,
+                        linewidth=0,
+                    )
+            if chosen in slices:
+                _mark_chosen(axes, slices.index(chosen))
+            names = [name.removesuffix(PRE_RELU) for name in slices]
+            axes.set_xticks(range(len(slices)), names, rotation=90, fontsize=7)
+            axes.set_title(f"{label}, {title}", loc="left", fontsize=8.5)
+            axes.set_ylim(top=1.02)
+            axes.grid(axis="y")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3)
     return figure
+
+
+def _mark_chosen(axes: Axes, position: int) -> None:
+    axes.axvline(position, color=INK, linewidth=0.8, linestyle=":")
+    axes.annotate(
+        "chosen",
+        (position, 0.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(-3, 3),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=7.5,
+    )
 
 
 def table1(table: pd.DataFrame) -> Figure:
@@ -185,6 +211,41 @@ def distance_matrix(table: pd.DataFrame, *, metric: str = "euclidean") -> Figure
     for spine in axes.spines.values():
         spine.set_visible(False)
     figure.colorbar(image, ax=axes, shrink=0.8, label=f"{metric} distance")
+    return figure
+
+
+def profile_projection(
+    everybody: NDArray[np.floating],
+    groups: Sequence[tuple[str, NDArray[np.floating], NDArray[np.floating]]],
+    *,
+    explained: tuple[float, float],
+) -> Figure:
+    """Profiles on two principal components, a panel for every target.
+
+    Args:
+        everybody: N x 2, benign pictures of all people, drawn behind.
+        groups: per target its name, its benign pictures (M x 2) and impersonations of it (K x 2).
+        explained: share of the variance that each component carries.
+    """
+    figure = new_figure(height=2.9)
+    panels = figure.subplots(1, len(groups), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (target, benign, attacked) in zip(panels, groups, strict=True):
+        axes.plot(*everybody.T, ".", color="#cccccc", markersize=2.5, label="everybody, benign")
+        axes.plot(
+            *benign.T, "o", color=GROUP_COLOURS["within"], markersize=4, label="target, benign"
+        )
+        axes.plot(
+            *attacked.T,
+            "x",
+            color=GROUP_COLOURS["impersonation"],
+            markersize=5,
+            label="impersonations of the target",
+        )
+        axes.set_title(spelt(target), loc="left")
+        axes.set_xlabel(f"first component ({100 * explained[0]:.0f} %)")
+    panels[0].set_ylabel(f"second component ({100 * explained[1]:.0f} %)")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
 

@@ -43,6 +43,10 @@ BEST_LAYER_INDEX = 8
 BEST_LAYER_SIZE = 256
 """Study I, section 3: "the output of the eighth layer", "a vector size of 256"."""
 
+AMI_FALSE_POSITIVE_RATE = 0.0991
+AMI_DETECTION = (0.83, 0.85)
+"""AmI (Tao et al. 2018): adversarial glasses detected, at that share of benign pictures flagged."""
+
 
 @dataclass(frozen=True)
 class SourceRecognizer:

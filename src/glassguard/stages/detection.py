@@ -1,7 +1,8 @@
 """Detectors per slice and person, the best slice, Table 1, curves, controls and distances."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from glassguard.configuration.slices import DetectionSlice
-from glassguard.detection.calibration import threshold_at
+from glassguard.detection.calibration import threshold_for_every_kind
 from glassguard.detection.characteristic_profiles import METRICS
 from glassguard.detection.evaluation import (
-    TUNED,
     DetectorSettings,
     SliceDetectors,
     fit_slice,
@@ -22,7 +22,7 @@ from glassguard.detection.evaluation import (
     sweep,
 )
 from glassguard.detection.pictures import NOBODY, Pictures, half_wearing
-from glassguard.detection.selection import GROUPS, Choice, choose, choose_without
+from glassguard.detection.selection import GROUPS, TUNED, Choice, choose, choose_without
 from glassguard.detection.tables import (
     BARE,
     FALSE_POSITIVE_RATES,
@@ -113,11 +113,12 @@ def run(
     # Sums in linear algebra depend on the number of threads: it is fixed, not the machine's.
     with threadpool_limits(limits=config.detector.threads):
         settings = config.detector
-        faces, identities, quantity = _read_benign(benign, manifest, benign_decisions)
-        attacks = _read_attacks(attack, examples, identities, attack_decisions)
+        faces, bare, quantity = _read_benign(benign, manifest, benign_decisions)
+        identities = bare.identities
+        attacks = _read_attacks(attack, examples, bare, attack_decisions)
         honest = {
-            "plain_frames": _read_control(plain, plain_examples, identities, plain_decisions),
-            "random_frames": _read_control(random, random_examples, identities, random_decisions),
+            "plain_frames": _read_control(plain, plain_examples, bare, plain_decisions),
+            "random_frames": _read_control(random, random_examples, bare, random_decisions),
         }
         study = _Study(config, faces, attacks)
 
@@ -145,17 +146,17 @@ def run(
             )
         scores["softmax_confidence"] = confidence_score
 
-        def wearing(split: str) -> Pictures:
-            frames = [honest[name].in_split(split) for name in ("plain_frames", "random_frames")]
-            return half_wearing(faces.in_split(split), *frames)
-
+        wearers = {
+            split: [honest[name].in_split(split) for name in ("plain_frames", "random_frames")]
+            for split in ("val", "test")
+        }
         populations = {
-            BARE: (validation, test),
-            HALF_WEARING: (wearing("val"), wearing("test")),
+            BARE: ([validation], test),
+            HALF_WEARING: ([validation, *wearers["val"]], half_wearing(test, *wearers["test"])),
         }
         scores["masking"] = masking_score
         scores["influence_and_masking"] = joint_score(
-            [detectors.scores, masking_score], benign=populations[HALF_WEARING][0]
+            [detectors.scores, masking_score], benign=half_wearing(validation, *wearers["val"])
         )
         curves = {
             detector_name(name, population): (score, tested)
@@ -304,7 +305,7 @@ def _flags(
     scores: Mapping[str, Score],
     detectors: SliceDetectors,
     chosen: Choice,
-    validation: Mapping[str, Pictures],
+    validation: Mapping[str, Sequence[Pictures]],
 ) -> dict[str, Score]:
     """What flags a picture: the detectors' own boundary, and every score at every set rate."""
 
@@ -315,11 +316,12 @@ def _flags(
         return lambda pictures: (score(pictures) > threshold).astype(np.float64)
 
     flags: dict[str, Score] = {"influence": own_boundary}
-    for population, benign in validation.items():
+    for population, benign_kinds in validation.items():
         for name, score in scores.items():
             for rate in FALSE_POSITIVE_RATES:
                 key = detector_name(f"{name}@{rate:g}", population)
-                flags[key] = above(score, threshold_at(score(benign), rate))
+                threshold = threshold_for_every_kind([score(kind) for kind in benign_kinds], rate)
+                flags[key] = above(score, threshold)
     return flags
 
 
@@ -408,51 +410,70 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else float(f"{value:.6g}")
 
 
-def _read_benign(
-    profiles: Path, manifest: Path, decisions: Path
-) -> tuple[Pictures, list[str], str]:
+@dataclass(frozen=True)
+class _Bare:
+    """What other sets of pictures are read against.
+
+    Attributes:
+        identities: the network's classes.
+        misnamed: whether the network misnames a face, by the id of the picture.
+    """
+
+    identities: list[str]
+    misnamed: dict[str, bool]
+
+
+def _read_benign(profiles: Path, manifest: Path, decisions: Path) -> tuple[Pictures, _Bare, str]:
     arrays = _read_profiles(profiles)
     identities = [str(name) for name in arrays["identities"]]
     table = read_manifest(manifest)
     _check_ids(arrays, table["image_id"], profiles, manifest)
     agreement = _read_agreement(decisions, arrays)
     identity = _indices(table["identity"], identities, manifest)
-    faces = _pictures(arrays, table, identity, None, agreement)
+    misnamed = arrays["prediction"] != identity
+    faces = _pictures(arrays, table, identity, None, agreement, misnamed)
     for split in ("train", "val", "test"):
         missing = set(range(len(identities))) - set(faces.identity[faces.split == split].tolist())
         if split == "train" and missing:
             raise InputError(f"{manifest}: {identities[min(missing)]} has no training picture")
         if not (faces.split == split).any():
             raise InputError(f"{manifest}: no picture has split {split}")
-    return faces, identities, str(arrays["quantity"])
+    by_id = dict(zip(table["image_id"].tolist(), misnamed.tolist(), strict=True))
+    return faces, _Bare(identities, by_id), str(arrays["quantity"])
 
 
-def _read_attacks(
-    profiles: Path, examples: Path, identities: list[str], decisions: Path
-) -> Pictures:
+def _read_attacks(profiles: Path, examples: Path, bare: _Bare, decisions: Path) -> Pictures:
     arrays = _read_profiles(profiles)
     table = read_examples(examples)
     _check_ids(arrays, table["example_id"], profiles, examples)
-    _check_identities(arrays, identities, profiles)
-    attackers = _indices(table["attacker"], identities, examples)
+    _check_identities(arrays, bare.identities, profiles)
+    attackers = _indices(table["attacker"], bare.identities, examples)
     # A dodging attacker means nobody in particular: whoever is seen instead is impersonated.
     dodging = (table["goal"] == "dodging").to_numpy()
     targets = np.where(dodging, arrays["prediction"], NOBODY)
-    targets[~dodging] = _indices(table["target"][~dodging], identities, examples)
+    targets[~dodging] = _indices(table["target"][~dodging], bare.identities, examples)
     targets[targets == attackers] = NOBODY
-    return _pictures(arrays, table, attackers, targets, _read_agreement(decisions, arrays))
+    agreement = _read_agreement(decisions, arrays)
+    misnamed = _misnamed_bare(table, bare, examples)
+    return _pictures(arrays, table, attackers, targets, agreement, misnamed)
 
 
-def _read_control(
-    profiles: Path, examples: Path, identities: list[str], decisions: Path
-) -> Pictures:
+def _read_control(profiles: Path, examples: Path, bare: _Bare, decisions: Path) -> Pictures:
     arrays = _read_profiles(profiles)
     table = read_examples(examples)
     _check_ids(arrays, table["example_id"], profiles, examples)
-    _check_identities(arrays, identities, profiles)
+    _check_identities(arrays, bare.identities, profiles)
     agreement = _read_agreement(decisions, arrays)
-    identity = _indices(table["identity"], identities, examples)
-    return _pictures(arrays, table, identity, None, agreement)
+    identity = _indices(table["identity"], bare.identities, examples)
+    misnamed = _misnamed_bare(table, bare, examples)
+    return _pictures(arrays, table, identity, None, agreement, misnamed)
+
+
+def _misnamed_bare(table: pd.DataFrame, bare: _Bare, path: Path) -> NDArray[np.bool_]:
+    unknown = sorted(set(table["image_id"]) - set(bare.misnamed))
+    if unknown:
+        raise InputError(f"{path}: made from {unknown[0]}, which is no picture of the study")
+    return np.array([bare.misnamed[name] for name in table["image_id"]], dtype=bool)
 
 
 def _read_agreement(path: Path, profiles: Mapping[str, NDArray]) -> NDArray[np.float64]:
@@ -492,6 +513,7 @@ def _pictures(
     identity: NDArray[np.int64],
     target: NDArray[np.int64] | None,
     agreement: NDArray[np.float64],
+    misnamed_bare: NDArray[np.bool_],
 ) -> Pictures:
     return Pictures(
         profiles={name: arrays[name] for name in SLICES if name in arrays},
@@ -501,6 +523,7 @@ def _pictures(
         target=np.full(len(table), NOBODY) if target is None else target,
         split=table["split"].to_numpy(dtype=np.str_),
         agreement=agreement,
+        misnamed_bare=misnamed_bare,
     )
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from glassguard.configuration.slices import ReportSlice
+from glassguard.detection.projection import Projection
 from glassguard.errors import InputError
 from glassguard.progress import track
 from glassguard.report import (
@@ -35,6 +36,8 @@ EXAMPLE_COLUMNS = 6
 PROFILE_TARGETS = 3
 
 Drawn = tuple[Figure, dict[str, Any]]
+TargetProfiles = tuple[str, np.ndarray, np.ndarray]
+"""A target, profiles of its benign test pictures and of successful impersonations of it."""
 
 
 def run(config: ReportSlice, *, results: Path, figures: OutputPath) -> dict[str, float | int | str]:
@@ -114,10 +117,14 @@ class _Study:
 
     def layers(self) -> Drawn:
         layers = self._table("detection", "layers.csv")
-        figure = detection_figures.layers(layers, chosen=self.best_layer["slice"])
+        figure = detection_figures.layers(
+            layers, chosen=self.best_layer["slice"], variant=self.best_layer["variant"]
+        )
         return figure, {
             "seeds": int(layers["seeds"].iloc[0]),
             "pairs": len(self.test[["target", "attacker"]].drop_duplicates()),
+            "benign": int(layers["benign_other_n"].max()),
+            "impersonations": int(layers["impersonation_n"].max()),
             "slice": self.best_layer["slice"],
             "paper_index": self.best_layer["paper_index"],
             "source_index": sources_figures.BEST_LAYER_INDEX,
@@ -155,6 +162,28 @@ class _Study:
 
     def profiles(self) -> Drawn:
         slice_name = self.best_layer["slice"]
+        _, _, groups = self._profiles_of_targets()
+        figure = attack_figures.profiles(groups, slice_name=slice_name)
+        return figure, {"slice": slice_name, **_counts(groups)}
+
+    def profile_projection(self) -> Drawn:
+        training, everybody, groups = self._profiles_of_targets()
+        projection = Projection.fitted(training)
+        figure = detection_figures.profile_projection(
+            projection(everybody),
+            [(target, projection(own), projection(theirs)) for target, own, theirs in groups],
+            explained=projection.explained,
+        )
+        return figure, {
+            "slice": self.best_layer["slice"],
+            "training": len(training),
+            "others": len(everybody),
+            **_counts(groups),
+        }
+
+    def _profiles_of_targets(self) -> tuple[np.ndarray, np.ndarray, list[TargetProfiles]]:
+        """At the chosen slice: benign training and test profiles, and those of some targets."""
+        slice_name = self.best_layer["slice"]
         influence = self.results / "influence"
         benign = _profiles(influence / "benign" / "profiles.npz", slice_name)
         attacked = _profiles(influence / self.attack / "profiles.npz", slice_name)
@@ -170,12 +199,8 @@ class _Study:
             )
             for target in shown
         ]
-        figure = attack_figures.profiles(groups, slice_name=slice_name)
-        return figure, {
-            "slice": slice_name,
-            "benign": sum(len(group[1]) for group in groups),
-            "impersonations": sum(len(group[2]) for group in groups),
-        }
+        training = benign.loc[manifest.loc[manifest["split"] == "train", "image_id"]]
+        return training.to_numpy(), benign.loc[of_test["image_id"]].to_numpy(), groups
 
     def saliency_steps(self) -> Drawn:
         path = self.results / "saliency" / "masks.npz"
@@ -217,6 +242,13 @@ class _Study:
     def _saliency_row(self) -> pd.Series:
         rows = self._table("saliency", "evaluation.csv")
         return rows[(rows["defence"] == "saliency") & rows["threshold"].isna()].iloc[0]
+
+
+def _counts(groups: list[TargetProfiles]) -> dict[str, int]:
+    return {
+        "benign": sum(len(own) for _, own, _ in groups),
+        "impersonations": sum(len(theirs) for _, _, theirs in groups),
+    }
 
 
 def _profiles(path: Path, slice_name: str) -> pd.DataFrame:

@@ -124,6 +124,7 @@ def run(
                 "layers",
                 "roc",
                 "profiles",
+                "profile_projection",
                 "distance_histograms",
                 "distance_matrix",
             ),
