@@ -5,12 +5,15 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from shipped import section
 from torch import nn
 
+from glassguard.attack.accessories import accessory_mask, accessory_masks
 from glassguard.attack.frames import frame_mask, frame_masks, random_texture, wear
 from glassguard.attack.glasses import AdversarialGlasses
 from glassguard.attack.pairs import choose_pairs
 from glassguard.attack.printing import non_printability, total_variation
+from glassguard.configuration.schema import PlacedShape, WornShape
 
 EYES_AT_96 = np.array([[30.29, 41.7], [65.53, 41.5]])
 
@@ -35,6 +38,44 @@ def test_frame_follows_the_eyes():
     assert np.array_equal(np.roll(upright, (5, 3), (0, 1)), moved)
     with pytest.raises(ValueError, match="same place"):
         frame_mask(np.zeros((2, 2)), 96)
+
+
+def placed(kind, **changes):
+    return PlacedShape.model_validate(section(f"attack/{kind}", shape=changes)["shape"])
+
+
+@pytest.mark.parametrize("kind", ["sticker", "patch", "band"])
+@pytest.mark.parametrize("size", [64, 96, 224])
+def test_shipped_accessories_are_as_large_as_the_frame_and_in_the_picture(kind, size):
+    mask = accessory_mask(placed(kind), EYES_AT_96 * size / 96, size)
+    assert abs(mask.mean() - 0.0672) < 0.01
+    assert not mask[[0, -1]].any()
+    assert not mask[:, [0, -1]].any()
+
+
+def test_an_accessory_is_where_it_is_put():
+    eyes = np.array([[39.5, 49.5], [59.5, 49.5]])
+    patch = accessory_mask(placed("patch", x=-1.0, y=0.5, width=0.5, height=1.0), eyes, 96)
+    rows, columns = np.flatnonzero(patch.any(1)), np.flatnonzero(patch.any(0))
+    assert (len(rows), len(columns), patch.sum()) == (20, 10, 200)
+    assert (rows.mean(), columns.mean()) == (59.5, 29.5)
+    sticker = accessory_mask(placed("sticker", x=0.0, y=0.0, width=1.0, height=1.0), eyes, 96)
+    assert sticker.sum() == pytest.approx(np.pi * 100, rel=0.03)
+    turned = accessory_mask(
+        placed("patch", x=-1.0, y=0.5, width=0.5, height=1.0),
+        np.array([[49.5, 39.5], [49.5, 59.5]]),
+        96,
+    )
+    assert np.flatnonzero(turned.any(1)).mean() == 29.5
+    assert np.flatnonzero(turned.any(0)).mean() == 39.5
+
+
+def test_glasses_and_the_whole_picture_are_shapes_as_well():
+    eyes = np.stack([EYES_AT_96, EYES_AT_96 + 2])
+    assert np.array_equal(
+        accessory_masks(WornShape(kind="glasses"), eyes, 96), frame_masks(eyes, 96)
+    )
+    assert accessory_masks(WornShape(kind="whole"), eyes, 96).all()
 
 
 def test_wearing_changes_the_frame_only():
@@ -175,6 +216,47 @@ def test_whole_picture_always_succeeds_and_larger_frames_more_often(faces):
         means.append(attack(pixels, area, targets).probabilities.gather(1, targets[:, None]).mean())
     assert means[0] < means[1] < means[2]
     assert means[2] > 0.9
+
+
+def test_a_bounded_attack_starts_from_the_picture_and_stays_near(faces):
+    pixels, masks = faces
+    attack = AdversarialGlasses(
+        Glimpse(),
+        initial_colour=None,
+        direction="sign",
+        largest_change=8 / 255,
+        step=2 / 255,
+        momentum=0.0,
+        iterations=10,
+    )
+    targets = torch.arange(7) % 5
+    result = attack(pixels, torch.ones_like(masks), targets)
+    assert (result.pixels - pixels).abs().max() <= 8 / 255 + 1e-6
+    untouched = AdversarialGlasses(Glimpse(), initial_colour=None, iterations=0)(
+        pixels, masks, targets
+    )
+    torch.testing.assert_close(untouched.pixels, pixels)
+    before = untouched.probabilities.gather(1, targets[:, None])
+    assert (result.probabilities.gather(1, targets[:, None]) >= before).all()
+    assert result.probabilities.gather(1, targets[:, None]).mean() > before.mean() + 0.2
+    with pytest.raises(ValueError, match="largest_change"):
+        AdversarialGlasses(Glimpse(), largest_change=0.1)
+
+
+def test_a_step_by_signs_moves_every_pixel_alike(faces):
+    pixels, masks = faces
+    attack = AdversarialGlasses(
+        Glimpse(),
+        initial_colour=None,
+        direction="sign",
+        step=4 / 255,
+        iterations=1,
+        confidence=0.999999,
+    )
+    result = attack(pixels, masks, torch.arange(7) % 5)
+    moved = (result.pixels - pixels).abs().permute(0, 2, 3, 1)[masks]
+    free = (moved > 0) & (moved < 3.9 / 255)
+    assert free.float().mean() < 0.02, "clipped ones only"
 
 
 def test_dodging_lowers_the_true_class(faces):

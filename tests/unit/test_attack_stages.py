@@ -8,7 +8,7 @@ import pytest
 import torch
 from shipped import section
 
-from glassguard.configuration.schema import Controls, GlassesAttack
+from glassguard.configuration.schema import AccessoryAttack, Controls
 from glassguard.configuration.slices import AttackSlice, ControlsSlice
 from glassguard.errors import InputError
 from glassguard.faces.manifest import COLUMNS
@@ -20,7 +20,7 @@ from glassguard.stages.files import read_examples, write_csv
 
 PEOPLE = ["ada", "bob", "cleo", "dan", "eve", "finn"]
 SIZE = 32
-SETTINGS = GlassesAttack.model_validate(
+SETTINGS = AccessoryAttack.model_validate(
     section(
         "attack/glasses",
         targets=3,

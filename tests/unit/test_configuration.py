@@ -28,7 +28,7 @@ def refusal(settings: dict) -> str:
 FOLDER = ["data.root=a", "backbone.pool=b"]
 
 
-@pytest.mark.parametrize("experiment", ["embedded", "smoke", "lfw"])
+@pytest.mark.parametrize("experiment", ["embedded", "smoke", "lfw", "accessories"])
 def test_an_experiment_composes(experiment: str) -> None:
     assert compose_study(CONF, experiment).experiment == experiment
 
@@ -40,7 +40,7 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"experiment": "embeded"}, ["embeded", "embedded, folder, lfw, smoke"]),
+        ({"experiment": "embeded"}, ["embeded", "accessories, embedded, folder, lfw, smoke"]),
         ({"experimnt": "smoke"}, ["experimnt", "unknown key", "experiment=NAME"]),
         ({"overrides": 3}, ["--config overrides", "list of key=value"]),
         ({"replicates": ["0", "-1"]}, ["--config replicates", "list of seeds"]),
@@ -53,6 +53,18 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
             ["attacks.glasses.stpe", "did you mean step?"],
         ),
         ({"overrides": ["attacks.glasses.step=-1"]}, ["attacks.glasses.step", "greater than 0"]),
+        (
+            {"overrides": ["attacks.glasses.shape.kind=hat"]},
+            ["attacks.glasses.shape", "hat", "'sticker', 'patch', 'band'"],
+        ),
+        (
+            {"overrides": ["attacks.glasses.shape.kind=sticker"]},
+            ["attacks.glasses.shape.x", "required"],
+        ),
+        (
+            {"overrides": ["attacks.glasses.largest_change=8"]},
+            ["largest_change", "initial_colour=null"],
+        ),
         ({"overrides": ["saliency.grid.mu=[0.5,2]"]}, ["saliency.grid.mu.1", "less than 1"]),
         ({"overrides": ["data.image_size=33"]}, ["data.image_size", "multiple of 32"]),
         ({"overrides": ["backbone=vgg"]}, ["backbone/vgg", "pretrain"]),

@@ -1,1 +1,1 @@
-"""Adversarial eyeglasses (Sharif et al. 2016) and their benign controls."""
+"""Adversarial eyeglasses (Sharif et al. 2016), other accessories and their benign controls."""

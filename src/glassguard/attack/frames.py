@@ -38,6 +38,28 @@ def frame_mask(eyes: NDArray[np.floating], size: int) -> NDArray[np.bool_]:
     Raises:
         ValueError: the eyes coincide.
     """
+    along, across = face_coordinates(eyes, size)
+    covered = _silhouette(np.abs(along), across - DROP)
+    blocks = covered.reshape(size, SAMPLES_PER_PIXEL, size, SAMPLES_PER_PIXEL)
+    return blocks.mean(axis=(1, 3)) >= 0.5
+
+
+def face_coordinates(
+    eyes: NDArray[np.floating], size: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where samples of a picture lie on the face, in units of the distance between the eyes.
+
+    Args:
+        eyes: 2 x 2, see :func:`frame_mask`.
+        size: side of the picture in pixels.
+
+    Returns:
+        Along the line of the eyes and across it (downwards), from midway between them; each
+        S x S with :data:`SAMPLES_PER_PIXEL` samples along a pixel's side.
+
+    Raises:
+        ValueError: the eyes coincide.
+    """
     left, right = np.asarray(eyes, dtype=np.float64)
     distance = float(np.hypot(*(right - left)))
     if distance == 0:
@@ -47,10 +69,8 @@ def frame_mask(eyes: NDArray[np.floating], size: int) -> NDArray[np.bool_]:
     x, y = np.meshgrid(fine, fine)
     middle = (left + right) / 2
     along = ((x - middle[0]) * axis[0] + (y - middle[1]) * axis[1]) / distance
-    across = (-(x - middle[0]) * axis[1] + (y - middle[1]) * axis[0]) / distance - DROP
-    covered = _silhouette(np.abs(along), across)
-    blocks = covered.reshape(size, SAMPLES_PER_PIXEL, size, SAMPLES_PER_PIXEL)
-    return blocks.mean(axis=(1, 3)) >= 0.5
+    across = (-(x - middle[0]) * axis[1] + (y - middle[1]) * axis[0]) / distance
+    return along, across
 
 
 def _silhouette(along: NDArray[np.float64], across: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -1,4 +1,8 @@
-"""The adversarial eyeglasses attack (Sharif et al. 2016), as Study S uses it."""
+"""The adversarial eyeglasses attack (Sharif et al. 2016), as Study S uses it.
+
+The region that may be changed is given by the caller, so that a sticker, a patch, a headband or
+the whole picture go the same way.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +16,7 @@ from torch import Tensor, nn
 from glassguard.attack.printing import non_printability, total_variation
 
 Goal = Literal["impersonation", "dodging"]
+Direction = Literal["scaled", "sign"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,10 @@ class GlassesResult:
 class AdversarialGlasses:
     """Iterated, normalised gradient steps with momentum on the pixels of a spectacle frame.
 
+    With the whole picture as its frame, no initial colour, ``direction="sign"``, no momentum and a
+    ``largest_change`` it is projected gradient descent in the maximum norm (Madry et al. 2018)
+    from the picture itself, also known as the basic iterative method (Kurakin et al. 2017).
+
     Every iterate is rounded to 8 bit before the network sees it, while the steps accumulate
     unrounded, so confidence and success are those of the picture that is written. A picture leaves
     the batch as soon as it is done and another one takes its place.
@@ -42,7 +51,11 @@ class AdversarialGlasses:
     Args:
         network: pixels in [0, 1] to logits, in evaluation mode.
         goal: ``impersonation`` (towards the target) or ``dodging`` (away from the true class).
-        initial_colour: R, G, B in [0, 1] of the frame before the first step.
+        initial_colour: R, G, B in [0, 1] of the frame before the first step; None leaves the
+            picture as it is.
+        direction: ``scaled`` divides the gradient by its largest entry, ``sign`` takes its sign.
+        largest_change: how far a colour value may move from the picture's own, in [0, 1]; None
+            for anywhere.
         step: length of a step in [0, 1] at the pixel with the largest gradient.
         momentum: share of the previous step's direction that is kept.
         iterations: most steps per picture.
@@ -59,7 +72,9 @@ class AdversarialGlasses:
         network: nn.Module,
         *,
         goal: Goal = "impersonation",
-        initial_colour: tuple[float, float, float] = (1.0, 1.0, 0.0),
+        initial_colour: tuple[float, float, float] | None = (1.0, 1.0, 0.0),
+        direction: Direction = "scaled",
+        largest_change: float | None = None,
         step: float = 20 / 255,
         momentum: float = 0.4,
         iterations: int = 300,
@@ -70,11 +85,17 @@ class AdversarialGlasses:
         printable_colours: Tensor | None = None,
         batch_size: int = 32,
     ) -> None:
+        if initial_colour is not None and largest_change is not None:
+            raise ValueError(
+                "largest_change needs initial_colour=None: a colour is a change itself"
+            )
         if non_printability_weight > 0 and printable_colours is None:
             raise ValueError("non_printability_weight needs printable_colours")
         self.network = network
         self.goal = goal
         self.initial_colour = initial_colour
+        self.direction = direction
+        self.largest_change = largest_change
         self.step = step
         self.momentum = momentum
         self.iterations = iterations
@@ -111,8 +132,7 @@ class AdversarialGlasses:
             The best iterate of every picture, in the order given.
         """
         masks = masks[:, None]
-        colour = pixels.new_tensor(self.initial_colour).view(1, 3, 1, 1)
-        texture = torch.where(masks, colour, pixels)
+        texture = self._before_the_first_step(pixels, masks)
         velocity = torch.zeros_like(pixels)
         count = len(pixels)
         best = texture.clone()
@@ -149,7 +169,8 @@ class AdversarialGlasses:
                 (gradient,) = torch.autograd.grad(loss.sum(), leaf)
                 direction = self._direction(gradient[~done], masks[going])
                 velocity[going] = self.momentum * velocity[going] + direction
-                texture[going] = (texture[going] - self.step * velocity[going]).clamp(0, 1)
+                moved = texture[going] - self.step * velocity[going]
+                texture[going] = self._allowed(moved, pixels[going])
                 gradients[going] += 1
             left = int(done.sum())
             if left:
@@ -162,6 +183,17 @@ class AdversarialGlasses:
             iterations=best_iteration,
             gradients=gradients,
         )
+
+    def _before_the_first_step(self, pixels: Tensor, masks: Tensor) -> Tensor:
+        if self.initial_colour is None:
+            return pixels.clone()
+        colour = pixels.new_tensor(self.initial_colour).view(1, 3, 1, 1)
+        return torch.where(masks, colour, pixels)
+
+    def _allowed(self, moved: Tensor, pixels: Tensor) -> Tensor:
+        if self.largest_change is not None:
+            moved = moved.clamp(pixels - self.largest_change, pixels + self.largest_change)
+        return moved.clamp(0, 1)
 
     def _reached(self, confidences: Tensor) -> Tensor:
         if self.goal == "impersonation":
@@ -181,10 +213,11 @@ class AdversarialGlasses:
             )
         return loss
 
-    @staticmethod
-    def _direction(gradient: Tensor, masks: Tensor) -> Tensor:
-        """The gradient inside the frame, scaled so that its largest entry is one."""
+    def _direction(self, gradient: Tensor, masks: Tensor) -> Tensor:
+        """The gradient inside the frame, its largest entry one."""
         inside = gradient * masks
+        if self.direction == "sign":
+            return inside.sign()
         largest = inside.abs().amax(dim=(1, 2, 3), keepdim=True)
         return inside / largest.clamp(min=torch.finfo(inside.dtype).tiny)
 

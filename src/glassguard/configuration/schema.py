@@ -20,7 +20,7 @@ Threads = Annotated[int, Field(ge=1, le=256)]
 Fill = Literal["zero", "mean", "grey", "telea", "navier_stokes"]
 ThresholdKind = Literal["value", "quantile"]
 ChannelReduction = Literal["max_abs", "mean_abs", "max", "sum_abs"]
-Shape = Literal["rectangle", "patches"]
+OccluderShape = Literal["rectangle", "patches"]
 Cover = Literal["colour", "texture", "mean", "surroundings"]
 Position = Literal["post_relu", "pre_relu"]
 ProfileVariant = Literal["raw", "standardised", "unit_standardised"]
@@ -186,7 +186,7 @@ class Occlusion(Strict):
     largest: PositiveFraction = Field(
         description="longest side of an occluding shape, share of the picture's side"
     )
-    shapes: tuple[Shape, ...] = Field(min_length=1)
+    shapes: tuple[OccluderShape, ...] = Field(min_length=1)
     covers: tuple[Cover, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -289,10 +289,32 @@ class Recognizer(Strict):
     threads: Threads
 
 
-class GlassesAttack(Strict):
-    """Adversarial eyeglasses (Sharif et al. 2016; blog 2019)."""
+class WornShape(Strict):
+    """Eyeglasses, which sit where eyes are, or the whole picture."""
 
-    kind: Literal["glasses"]
+    kind: Literal["glasses", "whole"]
+
+
+class PlacedShape(Strict):
+    """An accessory at a place of its own, in units of the distance between the eyes."""
+
+    kind: Literal["sticker", "patch", "band"] = Field(
+        description="an ellipse, a rectangle, a headband"
+    )
+    x: float = Field(ge=-3, le=3, description="centre, rightwards from midway between the eyes")
+    y: float = Field(ge=-3, le=3, description="centre, downwards from midway between the eyes")
+    width: float = Field(gt=0, le=6)
+    height: float = Field(gt=0, le=6)
+
+
+Shape = WornShape | PlacedShape
+"""Which pixels of a face an attack may change, told apart by ``kind``."""
+
+
+class AccessoryAttack(Strict):
+    """Adversarial eyeglasses (Sharif et al. 2016; blog 2019), or another accessory that way."""
+
+    shape: Shape = Field(discriminator="kind")
     goal: Literal["impersonation", "dodging"]
     targets: int = Field(ge=1, description="people who are impersonated")
     attackers_per_target: int = Field(ge=1)
@@ -300,7 +322,18 @@ class GlassesAttack(Strict):
         ge=1, description="attacked validation pictures per pair, at most"
     )
     test_images: int = Field(ge=1, description="attacked test pictures per pair, at most")
-    initial_colour: Colour = Field(description="R, G, B of the frame before the first step")
+    initial_colour: Colour | None = Field(
+        description="R, G, B of the accessory before the first step; the picture's own when null"
+    )
+    direction: Literal["scaled", "sign"] = Field(
+        description="the gradient divided by its largest entry, or its sign"
+    )
+    largest_change: float | None = Field(
+        gt=0,
+        le=255,
+        description="how far a colour value may move from the picture's own, 0-255 scale; "
+        "anywhere when null",
+    )
     step: float = Field(gt=0, le=255, description="step length on the 0-255 scale")
     momentum: Annotated[float, Field(ge=0, lt=1)]
     iterations: int = Field(ge=1)
@@ -316,6 +349,14 @@ class GlassesAttack(Strict):
     )
     batch_size: int = Field(ge=1)
     threads: Threads
+
+    @model_validator(mode="after")
+    def _change_is_bounded_from_the_picture(self) -> "AccessoryAttack":
+        if self.initial_colour is not None and self.largest_change is not None:
+            raise ValueError(
+                "largest_change is allowed with initial_colour=null only: a colour is a change"
+            )
+        return self
 
 
 class Controls(Strict):
@@ -477,7 +518,7 @@ class Study(Strict):
     backbone: Backbone
     recognizer: Recognizer
     attack_shards: int = Field(ge=1, le=10000)
-    attacks: dict[SetName, GlassesAttack] = Field(min_length=1)
+    attacks: dict[SetName, AccessoryAttack] = Field(min_length=1)
     controls: Controls
     influence: Influence
     detector: Detector

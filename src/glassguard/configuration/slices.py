@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from glassguard.configuration.problems import explain
 from glassguard.configuration.schema import (
+    AccessoryAttack,
     Backbone,
     CelebaData,
     ChannelReduction,
@@ -20,7 +21,6 @@ from glassguard.configuration.schema import (
     Download,
     EmbeddedData,
     FolderData,
-    GlassesAttack,
     Influence,
     LfwFetch,
     LfwPictures,
@@ -109,7 +109,7 @@ class AttackSlice(Strict):
 
     seed: Seed
     name: str
-    attack: GlassesAttack
+    attack: AccessoryAttack
 
 
 class ControlsSlice(Strict):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glassguard.configuration.schema import Cover, Shape
+from glassguard.configuration.schema import Cover, OccluderShape
 
 PATCH_GRID = 14
 TEXTURE_GRID = 12
@@ -30,7 +30,7 @@ def occlude(
     probability: float,
     smallest: float,
     largest: float,
-    shapes: Sequence[Shape],
+    shapes: Sequence[OccluderShape],
     covers: Sequence[Cover],
     generator: torch.Generator,
 ) -> Tensor:

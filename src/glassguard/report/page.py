@@ -116,7 +116,7 @@ def headline(
         if attack["n"]:
             sentences.append(
                 f"Undefended, {percent(attack['success'])} of {attack['n']} test attacks with "
-                f"adversarial eyeglasses ({name}) over {attack['pairs']} pairs succeed; "
+                f"adversarial {name.replace('_', ' ')} over {attack['pairs']} pairs succeed; "
                 f"{percent(attack['still_correct'])} are still recognized as the attacker."
             )
     area = "" if detection["auc"] is None else f"; area under the curve {detection['auc']:.3f}"

@@ -101,7 +101,7 @@ def attack_table(summary: Mapping[str, Any]) -> Table:
         )
     )
     return Table(
-        "Adversarial eyeglasses, undefended",
+        "Attacks, undefended",
         ("attack", "pairs", "success", "success after JPEG", "still recognized"),
         tuple(rows),
         emphasised=frozenset({0}),

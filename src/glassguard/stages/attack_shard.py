@@ -1,4 +1,4 @@
-"""Attack one shard of the held-out pictures with adversarial glasses."""
+"""Attack one shard of the held-out pictures with adversarial glasses or another accessory."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from glassguard.attack.frames import frame_masks
+from glassguard.attack.accessories import accessory_masks
 from glassguard.attack.glasses import AdversarialGlasses
 from glassguard.attack.pairs import Pair, choose_pairs
-from glassguard.configuration.schema import GlassesAttack
+from glassguard.configuration.schema import AccessoryAttack
 from glassguard.configuration.slices import AttackSlice
 from glassguard.errors import InputError
 from glassguard.progress import Progress
@@ -45,7 +45,8 @@ def run(
     check_rows(rows, pictures, manifest, images)
     originals = np.ascontiguousarray(pictures[mine["row"].to_numpy()])
     eyes = rows.loc[mine["row"], ["left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y"]]
-    masks = frame_masks(eyes.to_numpy(dtype=float).reshape(-1, 2, 2), originals.shape[1])
+    places = eyes.to_numpy(dtype=float).reshape(-1, 2, 2)
+    masks = accessory_masks(settings.shape, places, originals.shape[1])
     attacker = np.array([identities.index(name) for name in mine["attacker"]], dtype=np.int64)
     target = np.array([identities.index(name) for name in mine["target"]], dtype=np.int64)
     impersonation = settings.goal == "impersonation"
@@ -54,6 +55,8 @@ def run(
         network,
         goal=settings.goal,
         initial_colour=settings.initial_colour,
+        direction=settings.direction,
+        largest_change=None if settings.largest_change is None else settings.largest_change / 255,
         step=settings.step / 255,
         momentum=settings.momentum,
         iterations=settings.iterations,
@@ -103,7 +106,7 @@ def run(
 
 
 def plan_attacks(
-    rows: pd.DataFrame, identities: list[str], settings: GlassesAttack, *, seed: int
+    rows: pd.DataFrame, identities: list[str], settings: AccessoryAttack, *, seed: int
 ) -> pd.DataFrame:
     """Which picture is attacked towards whom.
 
