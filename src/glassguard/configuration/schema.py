@@ -211,7 +211,7 @@ class Pretraining(Strict):
     )
     images_per_identity: int | None = Field(ge=4)
     minimum_images: int = Field(
-        ge=4, description="people of a pool folder with fewer pictures are left out"
+        ge=3, description="people of a pool folder with fewer pictures are left out"
     )
     steps: tuple[PretrainingStep, ...] = Field(min_length=1)
     batch_size: int = Field(ge=2)
