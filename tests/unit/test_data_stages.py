@@ -230,6 +230,8 @@ def test_a_pool_leaves_out_people_and_pictures_of_the_study(people, tmp_path):
     assert metrics["rejected"] == 12 + 2 * 13
     assert metrics["people"] == 3
 
+    (root / "p3" / "same.jpg").unlink()
+    (root / "p4" / "alike.jpg").unlink()
     _, _, manifest, _ = run_pool(
         root, tmp_path / "less", study, identities=2, images_per_identity=5
     )
