@@ -203,8 +203,8 @@ class PretrainingStep(Strict):
     epochs: int = Field(ge=1, le=1000)
 
 
-class Teacher(Strict):
-    """A published embedding network that pretraining is drawn towards (distillation)."""
+class TeacherNetwork(Strict):
+    """A published embedding network of faces."""
 
     file: Path = Field(description="ONNX file with its weights inside")
     image_size: int = Field(ge=32, le=512, description="side of the pictures that it expects")
@@ -213,6 +213,11 @@ class Teacher(Strict):
         description="divisors after subtraction of the mean, 0-255 scale"
     )
     channels: Literal["rgb", "bgr"]
+
+
+class Teacher(TeacherNetwork):
+    """A network that pretraining is drawn towards (distillation, Hinton et al. 2015)."""
+
     weight: float = Field(gt=0, description="of 1 - cosine of the two embeddings in the loss")
 
 

@@ -68,9 +68,7 @@ def _uniform(generator: torch.Generator, *shape: int) -> Tensor:
 
 
 def _choice(generator: torch.Generator, options: int, count: int) -> Tensor:
-    return torch.randint(
-        options, (count, 1, 1, 1), generator=generator, device=generator.device
-    )
+    return torch.randint(options, (count, 1, 1, 1), generator=generator, device=generator.device)
 
 
 def _pick(options: Sequence[Tensor], drawn: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +54,13 @@ def read_checkpoint(path: Path, bound_to: str) -> dict[str, Any] | None:
     """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile):
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        EOFError,
+        pickle.UnpicklingError,
+    ):
         return None
     if not isinstance(checkpoint, dict) or checkpoint.get(BOUND_TO) != bound_to:
         return None

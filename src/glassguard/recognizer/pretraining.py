@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from glassguard.configuration.schema import Backbone
+from glassguard.errors import InputError
 from glassguard.progress import Progress
 from glassguard.recognizer.augmentation import mirror, occlude
 from glassguard.recognizer.checkpoints import EpochCheckpoint, read_checkpoint
@@ -78,7 +79,8 @@ class BackbonePretraining(lightning.LightningModule):
         image_size: side of the study's pictures, pixels.
         teacher_dimensions: of a teacher's embedding; 0 without a teacher.
         seed: seed of occlusion and mirroring.
-        order: source of the order of the pictures, to be kept in checkpoints.
+        order: source of the order of the pictures, to be kept in checkpoints; None with several
+            devices.
     """
 
     def __init__(
@@ -89,7 +91,7 @@ class BackbonePretraining(lightning.LightningModule):
         image_size: int,
         teacher_dimensions: int,
         seed: int,
-        order: torch.Generator,
+        order: torch.Generator | None,
     ) -> None:
         super().__init__()
         self.settings = settings
@@ -127,7 +129,6 @@ class BackbonePretraining(lightning.LightningModule):
         ]
         self._seed = seed
         self._order = order
-        self._generator = torch.Generator()
         self._states: dict[str, Tensor] = {}
         self._losses: list[Tensor] = []
 
@@ -137,12 +138,12 @@ class BackbonePretraining(lightning.LightningModule):
 
     def on_train_start(self) -> None:
         """Draw on the device that trains."""
-        self._generator = torch.Generator(self.device).manual_seed(self._seed)
+        self._generator: torch.Generator = torch.Generator(self.device).manual_seed(self._seed)
 
     def on_train_epoch_start(self) -> None:
         """Take up random numbers where a killed training was; show how far the epoch is."""
         trainer = self.trainer
-        if trainer.world_size > 1:
+        if self._order is None:
             # Each process has numbers of its own, also after one of them wrote a checkpoint.
             seed = [self._seed, self.current_epoch, trainer.global_rank]
             drawn = np.random.SeedSequence(seed).generate_state(2)
@@ -199,11 +200,13 @@ class BackbonePretraining(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Where the random numbers are."""
-        checkpoint[STATES] = {
-            "torch": torch.get_rng_state(),
-            "augmentation": self._generator.get_state(),
-            "order": self._order.get_state(),
-        }
+        checkpoint[STATES] = {}
+        if self._order is not None:
+            checkpoint[STATES] = {
+                "torch": torch.get_rng_state(),
+                "augmentation": self._generator.get_state(),
+                "order": self._order.get_state(),
+            }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Kept until the first epoch starts: until then others draw as well."""
@@ -264,12 +267,13 @@ def pretrain(
         the pool, and what it was trained on.
 
     Raises:
-        ValueError: the accelerator is not here.
+        InputError: the accelerator is not here.
     """
     lightning.seed_everything(seed, verbose=False)
     pretraining = settings.pretraining
     identities = int(labels.max()) + 1
-    order = torch.Generator().manual_seed(seed)
+    # Generators do not survive the way into the processes of several devices, which shuffle anew.
+    order = torch.Generator().manual_seed(seed) if pretraining.devices == 1 else None
     model = BackbonePretraining(
         settings,
         identities=identities,
@@ -281,22 +285,29 @@ def pretrain(
     resumed = None if checkpoint is None else read_checkpoint(checkpoint, bound_to)
     if resumed is not None:
         print(f"pretraining: goes on after epoch {resumed['epoch'] + 1}", file=sys.stderr)
-        order.set_state(resumed[STATES]["order"])
-    trainer = deterministic_trainer(
-        epochs=len(model.epoch_sizes),
-        precision=pretraining.precision,
-        accelerator=pretraining.accelerator,
-        devices=pretraining.devices,
-        strategy=pretraining.strategy,
-        callbacks=[] if checkpoint is None else [EpochCheckpoint(checkpoint, bound_to)],
-    )
+        if order is not None:
+            order.set_state(resumed[STATES]["order"])
+    try:
+        trainer = deterministic_trainer(
+            epochs=len(model.epoch_sizes),
+            precision=pretraining.precision,
+            accelerator=pretraining.accelerator,
+            devices=pretraining.devices,
+            strategy=pretraining.strategy,
+            callbacks=[] if checkpoint is None else [EpochCheckpoint(checkpoint, bound_to)],
+        )
+    except ValueError as error:
+        raise InputError(
+            f"backbone.pretraining: accelerator={pretraining.accelerator}, "
+            f"devices={pretraining.devices}: {error}"
+        ) from None
     batch_size = min(pretraining.batch_size, len(images))
     batches = DataLoader(
         PoolPictures(images, labels, taught),
         batch_size=batch_size,
         shuffle=True,
         drop_last=True,
-        collate_fn=_as_it_is,
+        collate_fn=_as_it_is,  # type: ignore[arg-type]
         generator=order,
     )
     trainer.fit(model, batches, ckpt_path=checkpoint if resumed else None, weights_only=True)

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import Literal
 
 import pytorch_lightning as lightning
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 # Lightning advertises products at this level, and a log is read by people who look for problems.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+# Jobs of the study are single processes; where SLURM runs them, srun has started them already.
+warnings.filterwarnings("ignore", message=".*srun.*")
 
 
 def deterministic_trainer(
