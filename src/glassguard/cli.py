@@ -31,6 +31,7 @@ STAGES = (
     "fetch_pubfig",
     "data",
     "pool",
+    "teacher",
     "pretrain",
     "import_backbone",
     "recognizer",

@@ -16,5 +16,6 @@ def section(file: str, **changes: Any) -> dict[str, Any]:
 def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     merged = dict(values)
     for key, change in changes.items():
-        merged[key] = _merged(values[key], change) if isinstance(change, dict) else change
+        both = isinstance(change, dict) and isinstance(values[key], dict)
+        merged[key] = _merged(values[key], change) if both else change
     return merged

@@ -211,23 +211,27 @@ def test_a_pool_leaves_out_people_and_pictures_of_the_study(people, tmp_path):
     study = tmp_path / "study"
     run_data(people, study)
     root = tmp_path / "pool"
-    for person in range(3):
+    for person in range(5):
         for number in range(12):
             save(root / f"p{person}" / f"{number}.jpg", scene(50 + person, number))
     for number in range(12):
         save(root / "bo ek" / f"{number}.jpg", scene(60, number))
-    (root / "p0" / "same.jpg").write_bytes((people / "anna" / "0.jpg").read_bytes())
-    save(root / "p1" / "alike.jpg", scene(2, 3), quality=85)
+    (root / "p3" / "same.jpg").write_bytes((people / "anna" / "0.jpg").read_bytes())
+    save(root / "p4" / "alike.jpg", scene(2, 3), quality=85)
     metrics, images, manifest, reasons = run_pool(root, tmp_path / "out", study)
     assert manifest.identity.unique().tolist() == ["p0", "p1", "p2"]
     assert images.shape == (36, 64, 64, 3)
     assert manifest.split.value_counts().to_dict() == {"train": 33, "val": 3}
-    assert reasons["p0/same.jpg"] == "the same file is in the study"
-    assert reasons["p1/alike.jpg"] == "the same photograph is in the study"
+    assert reasons["p3/same.jpg"] == "the same file is in the study"
+    assert reasons["p4/alike.jpg"] == "the same photograph is in the study"
+    known = "person is in the study: p4/alike.jpg is a photograph of it"
+    assert reasons[[f"p4/{number}.jpg" for number in range(12)]].tolist() == [known] * 12
     assert reasons["bo ek/4.jpg"] == "person is in the study"
-    assert metrics["rejected"] == 14
+    assert metrics["rejected"] == 12 + 2 * 13
     assert metrics["people"] == 3
 
+    (root / "p3" / "same.jpg").unlink()
+    (root / "p4" / "alike.jpg").unlink()
     _, _, manifest, _ = run_pool(
         root, tmp_path / "less", study, identities=2, images_per_identity=5
     )

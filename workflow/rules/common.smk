@@ -131,6 +131,9 @@ elif OWN_PICTURES:
     BACKBONE_JOBS = ["pretrain"]
 else:
     BACKBONE_JOBS = ["pool", "pretrain"]
+TEACHER = STUDY.backbone.pretraining.teacher
+if TEACHER is not None and STUDY.backbone.weights is None:
+    BACKBONE_JOBS.insert(-1, "teacher")
 
 # What has to be downloaded first, by the stage that does it.
 LISTING = {

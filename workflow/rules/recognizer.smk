@@ -28,11 +28,40 @@ if STUDY.backbone.weights is not None:
 
 else:
 
+    if TEACHER is not None:
+
+        rule teacher:
+            input:
+                config=slice_of("teacher"),
+                teacher=str(TEACHER.file),
+                images=PRETRAINING_PICTURES["images.npy"],
+                sources=sources("teacher"),
+            output:
+                embeddings=result("backbone/teacher_embeddings.npy"),
+                record=record("teacher"),
+            log:
+                log_of("teacher"),
+            benchmark:
+                benchmark_of("teacher")
+            conda:
+                "../../environment.yml"
+            threads: 1
+            resources:
+                mem_mb=growing(2000),
+                runtime=growing(60),
+            shell:
+                "glassguard teacher --config {input.config} --teacher {input.teacher:q} "
+                "--images {input.images} --embeddings {output.embeddings} "
+                "--record {output.record} > {log} 2>&1"
+
+    # What it keeps of every epoch, beside the backbone, is no output: Snakemake would remove it
+    # before a killed training goes on.
     rule pretrain:
         input:
             config=slice_of("backbone"),
             images=PRETRAINING_PICTURES["images.npy"],
             manifest=PRETRAINING_PICTURES["manifest.csv"],
+            teacher=[] if TEACHER is None else result("backbone/teacher_embeddings.npy"),
             sources=sources("pretrain"),
         output:
             backbone=result("backbone/backbone.safetensors"),
@@ -48,9 +77,13 @@ else:
         resources:
             mem_mb=growing(4000),
             runtime=growing(120),
+        params:
+            teacher=lambda wildcards, input: (
+                f"--teacher {input.teacher}" if input.teacher else ""
+            ),
         shell:
             "glassguard pretrain --config {input.config} --images {input.images} "
-            "--manifest {input.manifest} --backbone {output.backbone} --metrics {output.metrics} "
+            "--manifest {input.manifest} {params.teacher} --backbone {output.backbone} --metrics {output.metrics} "
             "--record {output.record} > {log} 2>&1"
 
 

@@ -167,6 +167,9 @@ def _check_inputs(study: Study) -> None:
     """Refuse folders without pictures and files that are not there, before any job starts."""
     folders: dict[str, Path | None] = {"backbone.pool": study.backbone.pool}
     files = {"backbone.weights": study.backbone.weights}
+    teacher = study.backbone.pretraining.teacher
+    if teacher is not None:
+        files["backbone.pretraining.teacher.file"] = teacher.file
     data = study.data
     if isinstance(data, PhotographData):
         files["data.detector"] = data.detector

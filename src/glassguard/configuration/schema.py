@@ -203,6 +203,24 @@ class PretrainingStep(Strict):
     epochs: int = Field(ge=1, le=1000)
 
 
+class TeacherNetwork(Strict):
+    """A published embedding network of faces."""
+
+    file: Path = Field(description="ONNX file with its weights inside")
+    image_size: int = Field(ge=32, le=512, description="side of the pictures that it expects")
+    mean: tuple[float, float, float] = Field(description="R, G, B means on the 0-255 scale")
+    scale: tuple[float, float, float] = Field(
+        description="divisors after subtraction of the mean, 0-255 scale"
+    )
+    channels: Literal["rgb", "bgr"]
+
+
+class Teacher(TeacherNetwork):
+    """A network that pretraining is drawn towards (distillation, Hinton et al. 2015)."""
+
+    weight: float = Field(gt=0, description="of 1 - cosine of the two embeddings in the loss")
+
+
 class Pretraining(Strict):
     """Training of the convolutions on people outside the study."""
 
@@ -211,22 +229,40 @@ class Pretraining(Strict):
     )
     images_per_identity: int | None = Field(ge=4)
     minimum_images: int = Field(
-        ge=4, description="people of a pool folder with fewer pictures are left out"
+        ge=3, description="people of a pool folder with fewer pictures are left out"
     )
     steps: tuple[PretrainingStep, ...] = Field(min_length=1)
     batch_size: int = Field(ge=2)
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     label_smoothing: Fraction
-    margin: float = Field(
-        ge=0, lt=1, description="additive cosine margin (CosFace, Wang et al. 2018)"
+    margin_kind: Literal["cosine", "arc"] = Field(
+        description="subtracted from the cosine (CosFace, Wang et al. 2018), or added to the angle "
+        "(ArcFace, Deng et al. 2019)"
     )
+    margin: float = Field(ge=0, lt=1, description="of the true class; in radians with arc")
     scale: float = Field(gt=0, description="scale of the cosine logits")
     occlusion: Occlusion
+    teacher: Teacher | None = Field(description="none when null")
     precision: Literal["float32", "bfloat16"] = Field(
         description="arithmetic of the forward pass; recorded, since it changes the weights",
     )
+    accelerator: Literal["cpu", "gpu", "auto"] = Field(
+        description="what is trained on; only one CPU repeats itself to the bit"
+    )
+    devices: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
+        description="how many of them; auto takes all"
+    )
+    strategy: Literal["auto", "ddp_spawn"] = Field(
+        description="how several devices share the work: ddp_spawn; auto is for one"
+    )
     threads: Threads = Field(description="torch threads; fixed, since sums depend on it")
+
+    @model_validator(mode="after")
+    def _several_devices_share(self) -> "Pretraining":
+        if self.devices != 1 and self.strategy == "auto":
+            raise ValueError("devices: more than 1 need strategy=ddp_spawn")
+        return self
 
 
 class Backbone(Strict):

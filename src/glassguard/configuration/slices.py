@@ -33,6 +33,8 @@ from glassguard.configuration.schema import (
     Seed,
     Strict,
     Study,
+    Teacher,
+    TeacherNetwork,
     Tracking,
 )
 from glassguard.errors import InputError
@@ -88,6 +90,12 @@ class PoolSlice(Strict):
     seed: Seed
     data: DataPictures = Field(discriminator="source")
     backbone: PoolBackbone
+
+
+class TeacherSlice(Strict):
+    """Read by ``teacher``: what the network is, not how much it counts."""
+
+    teacher: TeacherNetwork
 
 
 class BackboneSlice(Strict):
@@ -238,6 +246,7 @@ def slices(study: Study, *, name: str | None = None) -> dict[str, dict]:
                 },
             },
         },
+        **_teacher_slice(study.backbone.pretraining.teacher),
         "backbone": {"seed": seed, "backbone": backbone},
         "recognizer": {"seed": seed, "recognizer": plain["recognizer"]},
         **{
@@ -256,3 +265,9 @@ def slices(study: Study, *, name: str | None = None) -> dict[str, dict]:
         "report": {"study": study.model_dump(mode="json")},
         "track": {"experiment": name or plain["experiment"], "tracking": plain["tracking"]},
     }
+
+
+def _teacher_slice(teacher: Teacher | None) -> dict[str, dict]:
+    if teacher is None:
+        return {}
+    return {"teacher": {"teacher": teacher.model_dump(mode="json", exclude={"weight"})}}

@@ -18,9 +18,9 @@ def mirror(pixels: Tensor, generator: torch.Generator) -> Tensor:
 
     Args:
         pixels: N x 3 x H x W float.
-        generator: source of the choice.
+        generator: source of the choice, on the device of ``pixels``.
     """
-    flipped = torch.rand(len(pixels), generator=generator) < 0.5
+    flipped = _uniform(generator, len(pixels)) < 0.5
     return torch.where(flipped.view(-1, 1, 1, 1), pixels.flip(-1), pixels)
 
 
@@ -47,20 +47,28 @@ def occlude(
         covers: by what, one drawn for each picture: one random ``colour``, a coarse random
             ``texture`` like a printed accessory's, the picture's ``mean`` colour, or the
             ``surroundings`` diffused into it like an inpainted mask.
-        generator: source of every random choice.
+        generator: source of every random choice, on the device of ``pixels``.
 
     Returns:
         A new tensor of the same shape.
     """
     count, _, height, width = pixels.shape
-    sides = smallest + (largest - smallest) * torch.rand(count, 2, generator=generator)
-    drawn = torch.randint(len(shapes), (count, 1, 1, 1), generator=generator)
+    sides = smallest + (largest - smallest) * _uniform(generator, count, 2)
+    drawn = _choice(generator, len(shapes), count)
     areas = {shape: SHAPES[shape](sides, height, width, generator) for shape in shapes}
     covered = _pick([areas[shape] for shape in shapes], drawn)
-    covered = covered & (torch.rand(count, generator=generator) < probability).view(-1, 1, 1, 1)
-    drawn = torch.randint(len(covers), (count, 1, 1, 1), generator=generator)
+    covered = covered & (_uniform(generator, count) < probability).view(-1, 1, 1, 1)
+    drawn = _choice(generator, len(covers), count)
     cover = _pick([COVERS[name](pixels, covered, generator) for name in covers], drawn)
     return torch.where(covered, cover, pixels)
+
+
+def _uniform(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.rand(shape, generator=generator, device=generator.device)
+
+
+def _choice(generator: torch.Generator, options: int, count: int) -> Tensor:
+    return torch.randint(options, (count, 1, 1, 1), generator=generator, device=generator.device)
 
 
 def _pick(options: Sequence[Tensor], drawn: Tensor) -> Tensor:
@@ -71,16 +79,16 @@ def _pick(options: Sequence[Tensor], drawn: Tensor) -> Tensor:
 
 
 def _rectangle(sides: Tensor, height: int, width: int, generator: torch.Generator) -> Tensor:
-    corners = torch.rand(sides.shape, generator=generator) * (1 - sides)
-    rows = (torch.arange(height) + 0.5) / height
-    columns = (torch.arange(width) + 0.5) / width
+    corners = _uniform(generator, *sides.shape) * (1 - sides)
+    rows = (torch.arange(height, device=sides.device) + 0.5) / height
+    columns = (torch.arange(width, device=sides.device) + 0.5) / width
     inside_rows = (rows >= corners[:, :1]) & (rows < corners[:, :1] + sides[:, :1])
     inside_columns = (columns >= corners[:, 1:]) & (columns < corners[:, 1:] + sides[:, 1:])
     return (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
 
 
 def _patches(sides: Tensor, height: int, width: int, generator: torch.Generator) -> Tensor:
-    coarse = torch.rand(len(sides), 1, PATCH_GRID, PATCH_GRID, generator=generator)
+    coarse = _uniform(generator, len(sides), 1, PATCH_GRID, PATCH_GRID)
     field = F.interpolate(coarse, size=(height, width), mode="bicubic")
     # Every other pixel of every other row ranks a smooth field as well as all of them.
     ranked = field[..., ::2, ::2].flatten(1).sort(dim=1, descending=True).values
@@ -89,11 +97,11 @@ def _patches(sides: Tensor, height: int, width: int, generator: torch.Generator)
 
 
 def _colour(pixels: Tensor, covered: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.rand(len(pixels), pixels.shape[1], 1, 1, generator=generator).expand_as(pixels)
+    return _uniform(generator, *pixels.shape[:2], 1, 1).expand_as(pixels)
 
 
 def _texture(pixels: Tensor, covered: Tensor, generator: torch.Generator) -> Tensor:
-    coarse = torch.rand(*pixels.shape[:2], TEXTURE_GRID, TEXTURE_GRID, generator=generator)
+    coarse = _uniform(generator, *pixels.shape[:2], TEXTURE_GRID, TEXTURE_GRID)
     return F.interpolate(coarse, size=pixels.shape[2:], mode="nearest")
 
 

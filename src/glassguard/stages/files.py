@@ -64,6 +64,31 @@ def read_images(path: Path) -> np.ndarray:
     return images
 
 
+def read_embeddings(path: Path) -> np.ndarray:
+    """Open a network's embeddings without loading them.
+
+    Args:
+        path: ``.npy`` file of float32 N×D.
+
+    Returns:
+        Read-only memory map, float32 N×D.
+
+    Raises:
+        InputError: the file is missing, is no ``.npy`` file or holds something else.
+    """
+    try:
+        embeddings = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(f"{path}: not a .npy file of embeddings: {_first_line(error)}") from None
+    if not isinstance(embeddings, np.ndarray) or embeddings.dtype != np.float32:
+        raise InputError(f"{path}: must hold one float32 array of shape N×D")
+    if embeddings.ndim != 2:
+        raise InputError(f"{path}: must hold one array of shape N×D, and has {embeddings.shape}")
+    return embeddings
+
+
 def read_manifest(path: Path) -> pd.DataFrame:
     """Read the table beside aligned faces (columns: :mod:`glassguard.faces.manifest`).
 

@@ -124,7 +124,7 @@ def _read_people(
             excluded={same_person_key(name) for name in study.identity},
         )
         reject_shared(collection, scratch, reading.duplicate_distance)
-        _reject_pictures_of_the_study(
+        _reject_people_on_pictures_of_the_study(
             collection,
             scratch,
             set(study.sha256),
@@ -146,7 +146,7 @@ def _read_people(
         )
 
 
-def _reject_pictures_of_the_study(
+def _reject_people_on_pictures_of_the_study(
     collection: Collection,
     scratch: Scratch,
     digests: set[str],
@@ -169,4 +169,11 @@ def _reject_pictures_of_the_study(
         image = scratch.image(collection.pictures[at].row)
         if at not in reasons and duplicates.same_photograph(image, study[other]):
             reasons[int(at)] = "the same photograph is in the study"
+    # One photograph says who somebody is, whatever the collection calls that person.
+    known: dict[str, str] = {}
+    for at in sorted(reasons):
+        known.setdefault(collection.pictures[at].identity, collection.pictures[at].source)
+    for at, picture in enumerate(collection.pictures):
+        if picture.identity in known and at not in reasons:
+            reasons[at] = f"person is in the study: {known[picture.identity]} is a photograph of it"
     collection.reject(reasons)

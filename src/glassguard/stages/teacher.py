@@ -1,0 +1,45 @@
+"""Embed the pool's pictures by a published network, once, for pretraining to be drawn towards."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from glassguard.configuration.slices import TeacherSlice
+from glassguard.errors import InputError
+from glassguard.progress import track
+from glassguard.recognizer.teacher import EmbeddingNetwork
+from glassguard.stages.files import read_images
+from glassguard.stages.paths import OutputPath
+
+
+def run(
+    config: TeacherSlice, *, teacher: Path, images: Path, embeddings: OutputPath
+) -> dict[str, float | int | str]:
+    """Embed every picture.
+
+    Args:
+        config: the slice.
+        teacher: ONNX file of the network.
+        images: uint8 N×H×W×3.
+        embeddings: float32 N×D to write, rows of length one.
+
+    Returns:
+        How many pictures and dimensions there are.
+
+    Raises:
+        InputError: the network cannot be used.
+    """
+    cv2.setNumThreads(1)
+    key = f"backbone.pretraining.teacher.file: {teacher}"
+    try:
+        network = EmbeddingNetwork(teacher.read_bytes(), config.teacher)
+    except OSError as error:
+        raise InputError(f"{key}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"{key}: {error}") from None
+    pictures = read_images(images)
+    rows = [network(picture) for picture in track(pictures, description="asking the teacher")]
+    with embeddings.open("wb") as file:
+        np.save(file, np.array(rows, dtype=np.float32), allow_pickle=False)
+    return {"pictures": len(rows), "dimensions": network.dimensions}

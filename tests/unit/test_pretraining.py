@@ -1,0 +1,373 @@
+"""Pretraining of the convolutions: margins, a teacher, several devices, and a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from shipped import section
+
+from glassguard.cli import main
+from glassguard.configuration.compose import compose_study
+from glassguard.configuration.schema import Backbone, TeacherNetwork
+from glassguard.configuration.slices import BackboneSlice, slices
+from glassguard.errors import InputError
+from glassguard.faces.manifest import COLUMNS
+from glassguard.recognizer.checkpoints import read_checkpoint
+from glassguard.recognizer.margins import MarginClassifier
+from glassguard.recognizer.pretraining import pretrain
+from glassguard.recognizer.teacher import EmbeddingNetwork, in_frame
+from glassguard.stages import pretrain as pretrain_stage
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+EPOCHS = 6
+PEOPLE = 4
+TEACHER = {**section("teacher/mobilefacenet"), "file": "teacher.onnx"}
+
+
+def settings(**pretraining) -> dict:
+    return section(
+        "backbone/pretrain",
+        width=1 / 16,
+        pretraining={
+            "steps": [{"image_size": 32, "epochs": EPOCHS}],
+            "batch_size": 8,
+            "threads": 1,
+            **pretraining,
+        },
+    )
+
+
+def pool(folder: Path, images: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    """People told apart by colour, and their table, as the stage ``pool`` leaves them."""
+    generator = np.random.default_rng(4)
+    labels = np.repeat(np.arange(PEOPLE), images)
+    noise = generator.normal(0, 25, (len(labels), 32, 32, 3))
+    pictures = np.clip(60 + 40 * labels[:, None, None, None] + noise, 0, 255).astype(np.uint8)
+    np.save(folder / "images.npy", pictures)
+    frame = pd.DataFrame("1", index=range(len(labels)), columns=list(COLUMNS))
+    frame["image_id"] = [str(number) for number in range(len(labels))]
+    frame["identity"] = [f"p{label}" for label in labels]
+    frame["split"] = np.where(np.arange(len(labels)) % images == 0, "val", "train")
+    frame.to_csv(folder / "manifest.csv", index=False)
+    return pictures, labels
+
+
+def arguments(folder: Path, out: str, **pretraining) -> list[str]:
+    config = folder / f"{out}.yaml"
+    config.write_text(yaml.safe_dump({"seed": 3, "backbone": settings(**pretraining)}))
+    (folder / out).mkdir(exist_ok=True)
+    return [
+        *("pretrain", "--config", str(config)),
+        *("--images", str(folder / "images.npy"), "--manifest", str(folder / "manifest.csv")),
+        *("--backbone", str(folder / out / "backbone.safetensors")),
+        *("--metrics", str(folder / out / "metrics.json")),
+    ]
+
+
+def test_a_cosine_margin_is_taken_off_the_true_class() -> None:
+    torch.manual_seed(0)
+    plain = MarginClassifier(8, 3, kind="cosine", margin=0.25, scale=10)
+    embeddings, labels = torch.randn(5, 8), torch.tensor([0, 1, 2, 0, 1])
+    difference = plain(embeddings) - plain(embeddings, labels)
+    expected = 2.5 * torch.nn.functional.one_hot(labels, 3)
+    assert torch.allclose(difference, expected.float(), atol=1e-5)
+
+
+def test_an_arc_margin_turns_the_true_class_away() -> None:
+    network = MarginClassifier(2, 2, kind="arc", margin=0.5, scale=1)
+    network.centres.data = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    angles = torch.linspace(0.01, torch.pi - 0.01, 200)
+    embeddings = torch.stack([angles.cos(), angles.sin()], 1).requires_grad_()
+    labels = torch.zeros(200, dtype=torch.int64)
+    logits = network(embeddings, labels)
+    turning = angles < torch.pi - 0.5
+    assert torch.allclose(logits[turning, 0], (angles + 0.5).cos()[turning], atol=1e-4)
+    assert (logits[1:, 0] < logits[:-1, 0]).all(), "further away is never better"
+    assert torch.allclose(logits[:, 1], angles.sin(), atol=1e-5)
+    logits.sum().backward()
+    assert torch.isfinite(embeddings.grad).all()
+
+
+def test_an_arc_margin_has_a_gradient_at_the_centre_itself() -> None:
+    network = MarginClassifier(2, 2, kind="arc", margin=0.5, scale=1)
+    embedding = network.centres.data[:1].clone().requires_grad_()
+    network(embedding, torch.tensor([0])).sum().backward()
+    assert torch.isfinite(embedding.grad).all()
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    pool(tmp_path)
+    assert main(arguments(tmp_path, "whole")) == 0
+    command = [sys.executable, "-m", "glassguard.cli", *arguments(tmp_path, "killed")]
+    checkpoint = tmp_path / "killed" / "backbone.safetensors.checkpoint"
+    log = tmp_path / "killed.log"
+    with log.open("w") as stderr:
+        process = subprocess.Popen(command, stderr=stderr)
+        until = time.monotonic() + 120
+        while "epoch 2 of" not in log.read_text() and time.monotonic() < until:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    assert checkpoint.is_file()
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "pretraining: goes on after epoch" in again.stderr
+    assert "epoch 1 of" not in again.stderr
+    names = ("backbone.safetensors", "metrics.json")
+    for name in names:
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
+    assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == sorted(names)
+
+
+class StoppedError(Exception):
+    """Stands for a kill within one process."""
+
+
+def stopped_training(folder: Path, monkeypatch: pytest.MonkeyPatch, **pretraining) -> Path:
+    """Train until the backbone would be written, and leave the checkpoint there."""
+    pool(folder)
+
+    def stop(*_: object) -> None:
+        raise StoppedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pretrain_stage, "write_backbone", stop)
+        with pytest.raises(StoppedError):
+            main(arguments(folder, "out", **pretraining))
+    return folder / "out" / "backbone.safetensors.checkpoint"
+
+
+@pytest.mark.parametrize("change", ["settings", "pictures", "damage", "code"])
+def test_a_checkpoint_of_something_else_is_not_used(
+    tmp_path: Path, monkeypatch, capsys, change: str
+) -> None:
+    checkpoint = stopped_training(tmp_path, monkeypatch)
+    changed: dict = {}
+    if change == "settings":
+        changed = {"margin": 0.1}
+    elif change == "pictures":
+        images = np.load(tmp_path / "images.npy")
+        images[1, 0, 0, 0] ^= 1
+        np.save(tmp_path / "images.npy", images)
+    elif change == "damage":
+        checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    else:
+
+        class Code:
+            def __reduce__(self):
+                return os.system, (f"touch {tmp_path}/executed",)
+
+        torch.save({"glassguard_bound_to": Code()}, checkpoint)
+    capsys.readouterr()
+    assert main(arguments(tmp_path, "out", **changed)) == 0
+    said = capsys.readouterr().err
+    assert "goes on" not in said
+    assert f"epoch 1 of {EPOCHS}" in said
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_training_that_was_finished_is_not_done_again(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    checkpoint = stopped_training(tmp_path, monkeypatch)
+    assert read_checkpoint(checkpoint, "something else") is None
+    capsys.readouterr()
+    assert main(arguments(tmp_path, "out")) == 0
+    assert f"goes on after epoch {EPOCHS}" in capsys.readouterr().err
+    assert not checkpoint.exists()
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["precision"] == "float32"
+    assert (metrics["accelerator"], metrics["devices"]) == ("cpu", 1)
+
+
+@pytest.mark.parametrize("changes", [{"margin_kind": "arc"}, {"precision": "bfloat16"}])
+def test_other_ways_to_train_learn_as_well(tmp_path: Path, changes: dict) -> None:
+    images, labels = pool(tmp_path)
+    _, measured = pretrain(
+        images,
+        labels,
+        validation_images=images,
+        validation_labels=labels,
+        settings=Backbone.model_validate(settings(margin=0.05, scale=12.0, **changes)),
+        seed=1,
+    )
+    assert measured["pool_val_accuracy"] > 0.4
+
+
+def test_two_devices_train_one_network(tmp_path: Path) -> None:
+    pool(tmp_path)
+    steps = [{"image_size": 32, "epochs": 2}]
+    shared = {"devices": 2, "strategy": "ddp_spawn", "steps": steps}
+    command = [sys.executable, "-m", "glassguard.cli", *arguments(tmp_path, "two", **shared)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr.count("epoch 2 of 2 at 32 px, loss") == 1
+    assert json.loads((tmp_path / "two" / "metrics.json").read_text())["devices"] == 2
+    assert (tmp_path / "two" / "backbone.safetensors").is_file()
+
+
+def test_an_accelerator_that_is_not_here_is_one_line(tmp_path: Path, capsys) -> None:
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        pytest.skip("there is one here")
+    pool(tmp_path)
+    assert main(arguments(tmp_path, "gpu", accelerator="gpu")) == 2
+    said = capsys.readouterr().err
+    assert "backbone.pretraining: accelerator=gpu, devices=1: " in said
+    assert "Traceback" not in said
+
+
+def test_several_devices_need_a_strategy() -> None:
+    with pytest.raises(ValueError, match="ddp_spawn"):
+        BackboneSlice.model_validate({"seed": 0, "backbone": settings(devices=2)})
+
+
+# ---- a teacher
+
+
+def field(number: int, content: bytes | str | int) -> bytes:
+    """A field of a Protocol Buffers message."""
+
+    def number_of(value: int) -> bytes:
+        digits = []
+        while value > 127:
+            digits.append(value & 127 | 128)
+            value >>= 7
+        return bytes([*digits, value])
+
+    if isinstance(content, int):
+        return number_of(number << 3) + number_of(content)
+    payload = content.encode() if isinstance(content, str) else content
+    return number_of(number << 3 | 2) + number_of(len(payload)) + payload
+
+
+def onnx_network(side: int, dimensions: int, *, external: bool = False) -> bytes:
+    """One convolution over the whole picture, as an ONNX file (onnx.proto)."""
+    weights = np.random.default_rng(1).standard_normal((dimensions, 3, side, side))
+    tensor = b"".join(field(1, size) for size in weights.shape) + field(2, 1) + field(8, "w")
+    if external:
+        tensor += field(13, field(1, "location") + field(2, "elsewhere.data")) + field(14, 1)
+    else:
+        tensor += field(9, weights.astype("<f4").tobytes())
+
+    def value(name: str, shape: tuple[int, ...]) -> bytes:
+        sizes = b"".join(field(1, field(1, size)) for size in shape)
+        return field(1, name) + field(2, field(1, field(1, 1) + field(2, sizes)))
+
+    kernel = field(1, "kernel_shape") + field(8, side) * 2 + field(20, 7)
+    node = field(1, "x") + field(1, "w") + field(2, "y") + field(4, "Conv") + field(5, kernel)
+    graph = (
+        field(1, node)
+        + field(2, "g")
+        + field(5, tensor)
+        + field(11, value("x", (1, 3, side, side)))
+        + field(12, value("y", (1, dimensions, 1, 1)))
+    )
+    return field(1, 8) + field(8, field(2, 13)) + field(7, graph)
+
+
+def network_settings(**changes) -> TeacherNetwork:
+    values = {key: value for key, value in TEACHER.items() if key != "weight"}
+    return TeacherNetwork.model_validate({**values, "image_size": 32, **changes})
+
+
+def test_a_teacher_sees_the_whole_pose_in_its_own_colours() -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (96, 96, 3), dtype=np.uint8)
+    whole = in_frame(picture, 112)
+    assert np.array_equal(whole[10:106, 8:104], picture)
+    assert np.abs(whole[:9].astype(int) - picture.mean((0, 1))).max() <= 1
+
+    model = onnx_network(32, 5)
+    weights = np.random.default_rng(1).standard_normal((5, 3, 32, 32)).astype(np.float32)
+    for channels in ("rgb", "bgr"):
+        given = network_settings(channels=channels)
+        pixels = (in_frame(picture, 32) - np.array(given.mean)) / np.array(given.scale)
+        ordered = pixels if channels == "rgb" else pixels[..., ::-1]
+        expected = np.einsum("hwc,dchw->d", ordered, weights)
+        embedding = EmbeddingNetwork(model, given)(picture)
+        assert embedding.dtype == np.float32
+        assert np.allclose(embedding, expected / np.linalg.norm(expected), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (onnx_network(32, 5, external=True), "weights lie in another file"),
+        (b"nothing of the kind", "not a network"),
+        (b"", "not a network"),
+        (onnx_network(32, 5)[:500], "not a network"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_teacher_that_cannot_be_used_is_one_line(
+    tmp_path: Path, capsys, content: bytes | None, said: str
+) -> None:
+    pool(tmp_path)
+    path = tmp_path / "teacher.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    config = tmp_path / "teacher.yaml"
+    config.write_text(yaml.safe_dump({"teacher": network_settings().model_dump(mode="json")}))
+    options = ["--teacher", str(path), "--images", str(tmp_path / "images.npy")]
+    options += ["--embeddings", str(tmp_path / "embeddings.npy")]
+    assert main(["teacher", "--config", str(config), *options]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    ours = [line for line in lines if line.startswith("glassguard teacher:")]
+    assert len(ours) == 1
+    assert "backbone.pretraining.teacher.file" in ours[0]
+    assert said in ours[0]
+
+
+def test_a_teacher_changes_what_is_learnt(tmp_path: Path) -> None:
+    pictures, _ = pool(tmp_path)
+    path = tmp_path / "teacher.onnx"
+    path.write_bytes(onnx_network(32, 5))
+    config = tmp_path / "teacher.yaml"
+    config.write_text(yaml.safe_dump({"teacher": network_settings().model_dump(mode="json")}))
+    embeddings = tmp_path / "embeddings.npy"
+    options = ["--teacher", str(path), "--images", str(tmp_path / "images.npy")]
+    assert (
+        main(["teacher", "--config", str(config), *options, "--embeddings", str(embeddings)]) == 0
+    )
+    rows = np.load(embeddings)
+    assert rows.shape == (len(pictures), 5)
+    assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+
+    taught = {"teacher": {**TEACHER, "image_size": 32}}
+    assert main([*arguments(tmp_path, "taught", **taught), "--teacher", str(embeddings)]) == 0
+    assert main(arguments(tmp_path, "alone")) == 0
+    name = "backbone.safetensors"
+    alone, with_teacher = ((tmp_path / out / name).read_bytes() for out in ("alone", "taught"))
+    assert alone != with_teacher
+
+
+def test_a_teacher_without_embeddings_is_refused(tmp_path: Path, capsys) -> None:
+    pool(tmp_path)
+    taught = {"teacher": {**TEACHER, "image_size": 32}}
+    assert main(arguments(tmp_path, "out", **taught)) == 2
+    assert "needs --teacher" in capsys.readouterr().err
+    np.save(tmp_path / "short.npy", np.zeros((3, 5), np.float32))
+    given = [*arguments(tmp_path, "out", **taught), "--teacher", str(tmp_path / "short.npy")]
+    assert main(given) == 2
+    assert "has 3 rows" in capsys.readouterr().err
+
+
+def test_how_much_a_teacher_counts_does_not_ask_it_again(tmp_path: Path) -> None:
+    file = tmp_path / "teacher.onnx"
+    file.write_bytes(b"not opened here")
+    chosen = [
+        "+teacher@backbone.pretraining.teacher=mobilefacenet",
+        f"backbone.pretraining.teacher.file={file}",
+    ]
+    before = slices(compose_study(CONF, "smoke", chosen))
+    after = slices(compose_study(CONF, "smoke", [*chosen, "backbone.pretraining.teacher.weight=1"]))
+    assert {name for name in before if before[name] != after[name]} == {"backbone", "report"}
+    assert "teacher" not in slices(compose_study(CONF, "smoke"))
+    with pytest.raises(InputError, match=r"backbone\.pretraining\.teacher\.file: .*no such file"):
+        compose_study(CONF, "smoke", [*chosen[:1], "backbone.pretraining.teacher.file=gone.onnx"])
