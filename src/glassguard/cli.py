@@ -38,6 +38,7 @@ STAGES = (
     "attack",
     "controls",
     "influence",
+    "experts",
     "detection",
     "saliency_maps",
     "masked_decisions",
