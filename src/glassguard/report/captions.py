@@ -72,15 +72,16 @@ CAPTIONS: dict[str, str] = {
     "heat_maps": (
         "The experts' influence propagated back to the pixels (after Study I, Fig. 4): its "
         "magnitude in multiples of each map's own mean, one scale for every column; the glasses "
-        "are outlined. Pictures as above: n = {shown} of {successes} successful attacks."
+        "are outlined. Pictures as in the figure of receptive fields: n = {shown} of {successes} "
+        "successful attacks of the test split."
     ),
     "share_inside": (
         "How much of the experts' influence, propagated to the pixels, lies inside the glasses, "
-        "over their share of the area, at every layer behind the activation; test split, means "
-        "with 95 % intervals (Student). n = {impersonations} impersonations, {plain} honest "
-        "wearers of plain frames, and the impersonators' {bare} pictures before the attack, "
-        "measured where the glasses would be; fewer where a layer's experts are all switched off "
-        "and see nothing."
+        "over their share of the area (dotted: as much as of the area), at every layer behind the "
+        "activation; test split, means with 95 % intervals (Student). n = {impersonations} "
+        "impersonations, {plain} honest wearers of plain frames, and the impersonators' {bare} "
+        "pictures before the attack, measured where the glasses would be; fewer where a layer's "
+        "experts are all switched off and see nothing."
     ),
     "saliency_steps": (
         "The saliency mask step by step at \u03bc = {mu:g} ({mu_as}), n = {n}, \u03c6 = {phi}, "

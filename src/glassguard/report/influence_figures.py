@@ -110,16 +110,6 @@ def share_inside(table: pd.DataFrame) -> Figure:
         if name not in drawn:
             axes.plot([], [], " ", label=f"{SETS[name]}: none")
     axes.axhline(1.0, color=SOURCE, linewidth=0.8, linestyle=":")
-    axes.annotate(
-        "as much as of the area",
-        (1.0, 1.0),
-        xycoords=("axes fraction", "data"),
-        xytext=(-2, 3),
-        textcoords="offset points",
-        ha="right",
-        fontsize=7.5,
-        color=SOURCE,
-    )
     axes.set_xticks(range(len(slices)), slices, rotation=45, ha="right")
     axes.set_ylabel("share of influence ÷ share of area")
     axes.set_ylim(bottom=0)
