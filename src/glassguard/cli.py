@@ -39,6 +39,7 @@ STAGES = (
     "attack",
     "controls",
     "influence",
+    "experts",
     "detection",
     "saliency_maps",
     "masked_decisions",

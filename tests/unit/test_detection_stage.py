@@ -229,7 +229,9 @@ def recognizer(tmp_path: Path) -> Path:
 
 def influence_arguments(tmp_path: Path, recognizer: Path, **changes: object) -> list[str]:
     changes = {"quantity": "comparative", "batch_size": 3} | changes
-    settings = {"influence": section("influence/internal", **changes)}
+    own = section("influence/internal", **changes)
+    own.pop("experts")
+    settings = {"influence": own}
     (tmp_path / "influence.yaml").write_text(yaml.safe_dump(settings))
     files = {
         "config": tmp_path / "influence.yaml",

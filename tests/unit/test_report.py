@@ -14,8 +14,8 @@ from shipped import section
 from glassguard.configuration.schema import Study
 from glassguard.configuration.slices import ReportSlice
 from glassguard.errors import InputError
-from glassguard.recognizer.network import SLICES, paper_index
-from glassguard.report import attack_figures, sources_figures
+from glassguard.recognizer.network import LAYERS, SLICES, paper_index
+from glassguard.report import attack_figures, influence_figures, sources_figures
 from glassguard.report.captions import CAPTIONS, FIGURES
 from glassguard.report.page import headline
 from glassguard.report.summary import (
@@ -66,6 +66,45 @@ def configuration(source="embedded"):
 def with_interval(row, name, successes, n):
     low, high = wilson_interval(successes, n)
     return row | {name: successes / n, f"{name}_n": n, f"{name}_low": low, f"{name}_high": high}
+
+
+def write_experts(folder: Path, generator: np.random.Generator, *, pairs: int = 2) -> None:
+    kinds = ["impersonation", "attacker", "target"] * pairs
+    shape = (3, len(kinds), SIDE, SIDE)
+    frames = np.zeros(shape[1:], dtype=bool)
+    frames[::3, 10:16, 4:28] = True
+    np.savez(
+        folder / "experts.npz",
+        images=generator.integers(0, 256, (len(kinds), SIDE, SIDE, 3), dtype=np.uint8),
+        frames=frames,
+        pair=np.arange(pairs).repeat(3),
+        kind=np.array(kinds, dtype=np.str_),
+        identity=np.array(["ann", "ann", "007"] * pairs, dtype=np.str_),
+        layers=np.array(["conv1_2", "conv3_2", "fc6"]),
+        heat=generator.random(shape, dtype=np.float32),
+        fields=generator.random(shape, dtype=np.float32),
+        strongest=generator.random(shape) > 0.95,
+    )
+    rows = [
+        {
+            "set": name,
+            "slice": layer,
+            "paper_index": paper_index(layer),
+            "n": n,
+            "share_inside": 0.1 if n else None,
+            "frame_area": 0.067 if n else None,
+            "ratio": 1.5 if n else None,
+            "ratio_low": 1.2 if n > 1 else None,
+            "ratio_high": 1.8 if n > 1 else None,
+        }
+        for name, n in (
+            ("impersonations", 4 * pairs),
+            ("without_glasses", 4 * pairs),
+            ("plain_frames", 12),
+        )
+        for layer in LAYERS
+    ]
+    pd.DataFrame(rows).to_csv(folder / "share_inside.csv", index=False)
 
 
 def write_results(root: Path) -> None:
@@ -159,6 +198,8 @@ def write_results(root: Path) -> None:
             conv4_3=generator.normal(size=(len(ids), 8)).astype(np.float32),
             ids=np.array(ids),
         )
+
+    write_experts(root / "influence", generator)
 
     layers = []
     for slice_name, variant in itertools.product(SLICES, ("raw", "standardised_tuned")):
@@ -402,6 +443,20 @@ def test_every_caption_counts_something(results):
         assert "{" not in caption
     assert "n = 12, of which 8 succeeded" in captions["attack_confidence"]
     assert "n = 8 impersonations" in captions["roc"]
+    assert "n = 2 of 8 successful attacks" in captions["heat_maps"]
+    assert "n = 8 impersonations, 12 honest wearers" in captions["share_inside"]
+
+
+def test_figures_of_experts_say_that_no_attack_succeeded(tmp_path):
+    write_experts(tmp_path, np.random.default_rng(0), pairs=0)
+    with np.load(tmp_path / "experts.npz") as file:
+        maps = dict(file)
+    for draw in (influence_figures.receptive_fields, influence_figures.heat_maps):
+        (said,) = draw(maps).texts
+        assert "no attack of the test split succeeded" in said.get_text()
+    figure = influence_figures.share_inside(pd.read_csv(tmp_path / "share_inside.csv"))
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "impersonations, inside their glasses: none" in labels
 
 
 def test_captions_do_not_need_heavy_packages():

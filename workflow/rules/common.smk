@@ -157,6 +157,7 @@ SCIENCE_RECORDS = [
     *[record(f"attack_{attack}") for attack in ATTACKS],
     *[record(f"controls_{control}") for control in CONTROLS],
     *[record(f"influence_{name}") for name in ("benign", *ATTACKS, *CONTROLS)],
+    record("experts"),
     record("detection"),
     *[
         record(f"{stage}_{name}")
@@ -180,6 +181,7 @@ TABLES = [
         result(f"influence/{name}/profiles.npz")
         for name in ("benign", *ATTACKS, *CONTROLS)
     ],
+    *[result(f"influence/{name}") for name in ("experts.npz", "share_inside.csv")],
     *[
         result(f"detection/{name}")
         for name in (

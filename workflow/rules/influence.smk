@@ -27,6 +27,42 @@ rule influence:
         "--record {output.record} > {log} 2>&1"
 
 
+rule experts:
+    input:
+        config=slice_of("experts"),
+        manifest=result("data/manifest.csv"),
+        images=result("data/images.npy"),
+        examples=result(f"attacks/{HEADLINE}/examples.csv"),
+        adversarial_images=result(f"attacks/{HEADLINE}/images.npy"),
+        frames=result(f"attacks/{HEADLINE}/frames.npy"),
+        plain_examples=result("controls/plain_frames/examples.csv"),
+        plain_images=result("controls/plain_frames/images.npy"),
+        plain_frames=result("controls/plain_frames/frames.npy"),
+        recognizer=result("recognizer/recognizer.safetensors"),
+        sources=sources("experts"),
+    output:
+        maps=result("influence/experts.npz"),
+        shares=result("influence/share_inside.csv"),
+        record=record("experts"),
+    log:
+        log_of("experts"),
+    benchmark:
+        benchmark_of("experts")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.influence.threads
+    resources:
+        mem_mb=growing(2500),
+        runtime=growing(10),
+    shell:
+        "glassguard experts --config {input.config} --manifest {input.manifest} "
+        "--images {input.images} --examples {input.examples} "
+        "--adversarial-images {input.adversarial_images} --frames {input.frames} "
+        "--plain-examples {input.plain_examples} --plain-images {input.plain_images} "
+        "--plain-frames {input.plain_frames} --recognizer {input.recognizer} "
+        "--maps {output.maps} --shares {output.shares} --record {output.record} > {log} 2>&1"
+
+
 rule detection:
     input:
         config=slice_of("detection"),

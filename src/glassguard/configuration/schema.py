@@ -24,6 +24,8 @@ OccluderShape = Literal["rectangle", "patches"]
 Cover = Literal["colour", "texture", "mean", "surroundings"]
 Position = Literal["post_relu", "pre_relu"]
 ProfileVariant = Literal["raw", "standardised", "unit_standardised"]
+Layer = Annotated[str, Field(pattern=r"^(conv(1_[12]|2_[12]|3_[123]|4_[123]|5_[123])|fc[67])$")]
+Percentile = Annotated[float, Field(gt=0, lt=100)]
 SetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 RESERVED_SETS = ("benign", "plain_frames", "random_frames")
@@ -426,20 +428,48 @@ class DistributionOfInterest(Strict):
         return self
 
 
-class Influence(Strict):
-    """Internal influence (Leino et al. 2018)."""
+class InfluenceMeasure(Strict):
+    """What influence is measured on (Leino et al. 2018)."""
 
     quantity: Literal["logit", "comparative", "softmax"]
     distribution: DistributionOfInterest
     times_activation: bool = Field(
         description="multiply by the neuron's activation: attribution in place of influence"
     )
+    batch_size: int = Field(ge=1)
+    threads: Threads
+
+
+class InfluenceProfile(InfluenceMeasure):
+    """Influence, one number a filter."""
+
     positions: tuple[Position, ...] = Field(
         min_length=1, description="behind or before the activation"
     )
     reduction: Literal["max", "abs_max", "mean"]
-    batch_size: int = Field(ge=1)
-    threads: Threads
+
+
+class Experts(Strict):
+    """The neurons of greatest influence, seen back in the pixels (Study I, Figs. 2 to 4)."""
+
+    share: float = Field(gt=0, le=1, description="of a layer's neurons")
+    layers: tuple[Layer, ...] = Field(min_length=1, description="columns of the figures")
+    pairs: int = Field(ge=1, le=4, description="attacker-target pairs that the figures show")
+    pictures: int = Field(
+        ge=1, description="test pictures of each kind that the share inside the glasses is of"
+    )
+    guided: bool = Field(description="receptive fields by guided backpropagation")
+    clip_percentile: Percentile = Field(description="greater values of a receptive field are cut")
+    blur: float = Field(
+        ge=0, le=0.1, description="of a receptive field: Gaussian, share of the picture's side"
+    )
+    mask_percentile: Percentile = Field(description="above it a pixel is shown")
+
+
+class Influence(InfluenceProfile):
+    """Internal influence (Leino et al. 2018)."""
+
+    experts: Experts
 
 
 class Masking(Strict):

@@ -20,8 +20,10 @@ from glassguard.configuration.schema import (
     Detector,
     Download,
     EmbeddedData,
+    Experts,
     FolderData,
-    Influence,
+    InfluenceMeasure,
+    InfluenceProfile,
     LfwFetch,
     LfwPictures,
     Masking,
@@ -130,7 +132,14 @@ class ControlsSlice(Strict):
 class InfluenceSlice(Strict):
     """Read by ``influence``."""
 
-    influence: Influence
+    influence: InfluenceProfile
+
+
+class ExpertsSlice(Strict):
+    """Read by ``experts``."""
+
+    influence: InfluenceMeasure
+    experts: Experts
 
 
 class DetectionSlice(Strict):
@@ -228,6 +237,7 @@ def slices(study: Study, *, name: str | None = None) -> dict[str, dict]:
     seed = plain["seed"]
     backbone = plain["backbone"]
     saliency = plain["saliency"]
+    influence = plain["influence"]
     fetch = plain["data"].pop("fetch", {})
     return {
         **{
@@ -254,7 +264,11 @@ def slices(study: Study, *, name: str | None = None) -> dict[str, dict]:
             for name, attack in plain["attacks"].items()
         },
         "controls": {"seed": seed, "controls": plain["controls"]},
-        "influence": {"influence": plain["influence"]},
+        "influence": {"influence": {key: influence[key] for key in InfluenceProfile.model_fields}},
+        "experts": {
+            "influence": {key: influence[key] for key in InfluenceMeasure.model_fields},
+            "experts": influence["experts"],
+        },
         "detection": {"seed": seed, "detector": plain["detector"]},
         "saliency_maps": {key: saliency[key] for key in SaliencyMapsSlice.model_fields},
         "masked_decisions": {

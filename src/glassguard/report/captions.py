@@ -62,6 +62,27 @@ CAPTIONS: dict[str, str] = {
         "one target a panel (n = {benign} in all) and successful test impersonations of it "
         "(n = {impersonations} in all). Components were fitted without any attack."
     ),
+    "receptive_fields": (
+        "Receptive fields of experts (after Study I, Figs. 2 and 3): in colour, the {kept} of the "
+        "pixels in which the {gradient} of the experts' activations is greatest; experts are the "
+        "{share} of a layer's neurons with the greatest influence on the answer to that picture. "
+        "Rows: for n = {shown} of {successes} successful attacks of the test split, the attacked "
+        "picture, the same one without glasses, and a picture of the target."
+    ),
+    "heat_maps": (
+        "The experts' influence propagated back to the pixels (after Study I, Fig. 4): its "
+        "magnitude in multiples of each map's own mean, one scale for every column; the glasses "
+        "are outlined. Pictures as in the figure of receptive fields: n = {shown} of {successes} "
+        "successful attacks of the test split."
+    ),
+    "share_inside": (
+        "How much of the experts' influence, propagated to the pixels, lies inside the glasses, "
+        "over their share of the area (dotted: as much as of the area), at every layer behind the "
+        "activation; test split, means with 95 % intervals (Student). n = {impersonations} "
+        "impersonations, {plain} honest wearers of plain frames, and the impersonators' {bare} "
+        "pictures before the attack, measured where the glasses would be; fewer where a layer's "
+        "experts are all switched off and see nothing."
+    ),
     "saliency_steps": (
         "The saliency mask step by step at \u03bc = {mu:g} ({mu_as}), n = {n}, \u03c6 = {phi}, "
         "fill {fill}. Top: one attacked test picture. Below: {shown} test pictures, evenly drawn "

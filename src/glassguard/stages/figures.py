@@ -15,6 +15,7 @@ from glassguard.progress import track
 from glassguard.report import (
     attack_figures,
     detection_figures,
+    influence_figures,
     saliency_figures,
     sources_figures,
 )
@@ -202,10 +203,37 @@ class _Study:
         training = benign.loc[manifest.loc[manifest["split"] == "train", "image_id"]]
         return training.to_numpy(), benign.loc[of_test["image_id"]].to_numpy(), groups
 
+    def receptive_fields(self) -> Drawn:
+        maps = _arrays(self.results / "influence" / "experts.npz")
+        experts = self.study.influence.experts
+        return influence_figures.receptive_fields(maps), {
+            **self._shown(maps),
+            "share": percent(experts.share),
+            "kept": percent(1 - experts.mask_percentile / 100),
+            "gradient": "guided gradient" if experts.guided else "gradient",
+        }
+
+    def heat_maps(self) -> Drawn:
+        maps = _arrays(self.results / "influence" / "experts.npz")
+        return influence_figures.heat_maps(maps), self._shown(maps)
+
+    def _shown(self, maps: dict[str, np.ndarray]) -> dict[str, Any]:
+        return {
+            "shown": len(np.unique(maps["pair"])),
+            "successes": int(self.test["success"].sum()),
+        }
+
+    def share_inside(self) -> Drawn:
+        table = self._table("influence", "share_inside.csv")
+        most = table.groupby("set")["n"].max()
+        return influence_figures.share_inside(table), {
+            "impersonations": int(most["impersonations"]),
+            "plain": int(most["plain_frames"]),
+            "bare": int(most["without_glasses"]),
+        }
+
     def saliency_steps(self) -> Drawn:
-        path = self.results / "saliency" / "masks.npz"
-        with np.load(path) as file:
-            examples = dict(file)
+        examples = _arrays(self.results / "saliency" / "masks.npz")
         evaluation = self._saliency_row()
         return saliency_figures.saliency_steps(examples), {
             **self.best_mask,
@@ -249,6 +277,16 @@ def _counts(groups: list[TargetProfiles]) -> dict[str, int]:
         "benign": sum(len(own) for _, own, _ in groups),
         "impersonations": sum(len(theirs) for _, _, theirs in groups),
     }
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not a file of arrays: {error}") from None
 
 
 def _profiles(path: Path, slice_name: str) -> pd.DataFrame:

@@ -6,15 +6,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from glassguard.configuration.schema import DistributionOfInterest
 from glassguard.configuration.slices import InfluenceSlice
 from glassguard.errors import InputError
-from glassguard.influence.distributions import Distribution, InputLine, LayerLine, Point
-from glassguard.influence.internal import InternalInfluence
 from glassguard.influence.profiles import profiles_of_images
-from glassguard.influence.quantities import quantity_named
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.stages.files import read_examples, read_images, read_manifest
+from glassguard.stages.influence_measure import internal_influence, pictures_at_once
 from glassguard.stages.paths import OutputPath
 
 
@@ -46,20 +43,11 @@ def run(
             f"{images}: pictures of {pictures.shape[1]}x{pictures.shape[2]} pixels, "
             f"{recognizer} takes {network.image_size}x{network.image_size}"
         )
-    influence = InternalInfluence(
-        network,
-        network.slice_modules(settings.positions),
-        quantity=quantity_named(settings.quantity),
-        distribution=_distribution(settings.distribution),
-        times_activation=settings.times_activation,
-    )
-    # All points of a line pass the network together.
-    points = 1 if settings.distribution.kind == "point" else settings.distribution.steps + 1
     found = profiles_of_images(
-        influence,
+        internal_influence(settings, network, network.slice_modules(settings.positions)),
         pictures,
         reduction=settings.reduction,
-        batch_size=max(1, settings.batch_size // points),
+        batch_size=pictures_at_once(settings),
     )
     np.savez(
         profiles,
@@ -79,16 +67,6 @@ def run(
         "slices": len(found.profiles),
         "mean_confidence": float(found.confidence.mean()) if len(names) else 0.0,
     }
-
-
-def _distribution(settings: DistributionOfInterest) -> Distribution:
-    if settings.kind == "point":
-        return Point()
-    colour = settings.baseline
-    start = None if colour is None else torch.tensor(colour).view(1, 3, 1, 1)
-    if settings.kind == "input_line" and start is not None:
-        return InputLine(settings.steps, start)
-    return LayerLine(settings.steps, start)
 
 
 def _names(path: Path) -> list[str]:

@@ -1,0 +1,170 @@
+"""Figures of what influential neurons see in the pixels (Study I, Figs. 2 to 4)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from glassguard.report.style import (
+    INK,
+    SEQUENTIAL,
+    SOURCE,
+    bare,
+    new_figure,
+    series,
+    spelt,
+)
+
+KINDS = {
+    "impersonation": "with adversarial\nglasses",
+    "attacker": "the same picture\nwithout",
+    "target": "the target",
+}
+"""Rows of the figures, for each pair, and what they show."""
+
+SETS = {
+    "impersonations": "impersonations, inside their glasses",
+    "plain_frames": "honest wearers, inside their plain frames",
+    "without_glasses": "the attacked pictures without glasses, where these would be",
+}
+"""Sets of ``influence/share_inside.csv`` in the order in which they are drawn."""
+
+PALE = 0.3
+"""Contrast of what lies outside a receptive field, drawn in grey towards white."""
+
+BRIGHTEST_PERCENTILE = 99.5
+"""Of a column of heat maps: the upper end of its colour scale."""
+
+
+def receptive_fields(maps: Mapping[str, np.ndarray]) -> Figure:
+    """The pixels that the experts of each layer look at (Study I, Figs. 2 and 3).
+
+    Args:
+        maps: ``influence/experts.npz``: images R x H x W x 3 uint8; frames R x H x W bool; pair,
+            kind and identity of each picture; layers; strongest L x R x H x W bool.
+    """
+    if not len(maps["images"]):
+        return _nothing()
+    figure, grid = _pictures(maps, colour_bars=False)
+    for column, kept in enumerate(maps["strongest"], start=1):
+        for row, image in enumerate(maps["images"]):
+            # Pale outside, so that a reader still sees where in the face it is.
+            grey = 255 - PALE * (255 - image.mean(axis=2, keepdims=True))
+            shown = np.where(kept[row][..., None], image, grey).astype(np.uint8)
+            grid[row, column].imshow(shown)
+    return figure
+
+
+def heat_maps(maps: Mapping[str, np.ndarray]) -> Figure:
+    """The experts' influence propagated to the pixels, one colour scale a column (Fig. 4).
+
+    Each map is in multiples of its own mean: pictures differ in how great influence is at all,
+    and where it lies is the question.
+
+    Args:
+        maps: as of :func:`receptive_fields`, with heat L x R x H x W, 0 or greater.
+    """
+    if not len(maps["images"]):
+        return _nothing()
+    figure, grid = _pictures(maps, colour_bars=True)
+    for column, heat in enumerate(maps["heat"], start=1):
+        mean = heat.mean(axis=(1, 2), keepdims=True)
+        relative = np.divide(heat, mean, out=np.zeros_like(heat), where=mean > 0)
+        top = max(float(np.percentile(relative, BRIGHTEST_PERCENTILE)), 1.0)
+        drawn = None
+        for row, one in enumerate(relative):
+            axes = grid[row, column]
+            drawn = axes.imshow(one, cmap=SEQUENTIAL, vmin=0, vmax=top)
+            if maps["frames"][row].any():
+                _outline(axes, maps["frames"][row])
+        if drawn is not None:
+            bar = figure.colorbar(
+                drawn, cax=grid[-1, column], orientation="horizontal", ticks=[0, int(top)]
+            )
+            bar.outline.set_visible(False)
+            bar.ax.tick_params(labelsize=7, length=2)
+    return figure
+
+
+def share_inside(table: pd.DataFrame) -> Figure:
+    """Share of the experts' influence inside the glasses over their share of the area, by layer.
+
+    Args:
+        table: ``influence/share_inside.csv``: set, slice, n, ratio, ratio_low, ratio_high.
+    """
+    figure = new_figure(height=3.3)
+    axes = figure.subplots()
+    slices = table["slice"].drop_duplicates().tolist()
+    drawn = [name for name in SETS if table.loc[table["set"] == name, "n"].max() > 0]
+    for index, name in enumerate(drawn):
+        rows = table[table["set"] == name].set_index("slice").reindex(slices)
+        places = np.arange(len(slices)) + 0.14 * (index - (len(drawn) - 1) / 2)
+        look = series(index)
+        axes.vlines(
+            places, rows["ratio_low"], rows["ratio_high"], color=look["color"], linewidth=1.0
+        )
+        axes.plot(places, rows["ratio"], label=f"{SETS[name]} (n = {_counted(rows['n'])})", **look)
+    for name in SETS:
+        if name not in drawn:
+            axes.plot([], [], " ", label=f"{SETS[name]}: none")
+    axes.axhline(1.0, color=SOURCE, linewidth=0.8, linestyle=":")
+    axes.set_xticks(range(len(slices)), slices, rotation=45, ha="right")
+    axes.set_ylabel("share of influence ÷ share of area")
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y")
+    figure.legend(loc="outside upper left", ncols=1)
+    return figure
+
+
+def _counted(n: pd.Series) -> str:
+    least, most = int(n.min()), int(n.max())
+    return str(most) if least == most else f"{least} to {most}"
+
+
+def _pictures(maps: Mapping[str, np.ndarray], *, colour_bars: bool) -> tuple[Figure, np.ndarray]:
+    """A row for each picture: the picture, and room for every layer."""
+    layers = [str(name) for name in maps["layers"]]
+    count = len(maps["images"])
+    side = 0.86
+    figure = new_figure(height=side * count + 0.45 + 0.3 * colour_bars)
+    grid = figure.subplots(
+        count + colour_bars,
+        1 + len(layers),
+        squeeze=False,
+        height_ratios=[1.0] * count + [0.06] * colour_bars,
+    )
+    for axes in grid.ravel():
+        bare(axes)
+    grid[0, 0].set_title("picture", fontsize=8)
+    for axes, name in zip(grid[0, 1:], layers, strict=True):
+        axes.set_title(name, fontsize=8)
+    for row, image in enumerate(maps["images"]):
+        grid[row, 0].imshow(image)
+        label = KINDS[str(maps["kind"][row])]
+        grid[row, 0].set_ylabel(
+            f"{spelt(str(maps['identity'][row]))[:16]}\n{label}",
+            fontsize=6.5,
+            rotation=0,
+            ha="right",
+            va="center",
+            color=INK,
+        )
+    if colour_bars:
+        grid[-1, 0].set_axis_off()
+    return figure, grid
+
+
+def _outline(axes: Axes, frame: np.ndarray) -> None:
+    """The frame's edge in two tones, to be seen on dark and on light."""
+    axes.contour(frame, levels=[0.5], colors=INK, linewidths=1.1)
+    axes.contour(frame, levels=[0.5], colors="white", linewidths=0.5)
+
+
+def _nothing() -> Figure:
+    figure = new_figure(height=0.8)
+    figure.text(
+        0.5, 0.5, "no attack of the test split succeeded: there is nothing to show", ha="center"
+    )
+    return figure
