@@ -45,6 +45,7 @@ STAGES = (
     "grid_shard",
     "grid",
     "evaluation",
+    "generality",
     "figures",
     "report",
     "track",

@@ -19,7 +19,14 @@ from glassguard.faces import manifest as manifest_columns
 from glassguard.recognizer.network import FaceRecognizer, to_pixels
 from glassguard.recognizer.weights import read_recognizer, write_recognizer
 from glassguard.saliency.mask import saliency_mask
-from glassguard.stages import evaluation, grid, grid_shard, masked_decisions, saliency_maps
+from glassguard.stages import (
+    evaluation,
+    generality,
+    grid,
+    grid_shard,
+    masked_decisions,
+    saliency_maps,
+)
 from glassguard.stages.files import read_manifest
 from glassguard.statistics import wilson_interval
 
@@ -288,6 +295,77 @@ def test_shown_masks_are_the_steps_of_the_chosen_combination(study, searched, tm
         assert (mask <= shown["closed"][place]).all()
         assert (shown["thresholded"][place] <= shown["closed"][place]).all()
         assert np.array_equal(shown["filled"][place][~mask], shown["images"][place][~mask])
+
+
+@pytest.fixture(scope="module")
+def sticker(study, tmp_path_factory):
+    """The same attacks with a sticker: the folder of the attack."""
+    folder = tmp_path_factory.mktemp("sticker") / "sticker"
+    folder.mkdir()
+    examples = pd.read_csv(study / "glasses/examples.csv")
+    examples["example_id"] = examples["example_id"].str.replace("g", "s")
+    examples.to_csv(folder / "examples.csv", index=False)
+    images = np.load(study / "glasses/images.npy")[:, ::-1].copy()
+    np.save(folder / "images.npy", images)
+    frames = np.zeros(images.shape[:3], dtype=bool)
+    frames[:, 16:22, 4:28] = True
+    np.save(folder / "frames.npy", frames)
+    saliency_maps.run(
+        MAPS,
+        images=folder / "images.npy",
+        ids=folder / "examples.csv",
+        recognizer=study / "recognizer.safetensors",
+        maps=folder / "maps.npz",
+    )
+    return folder
+
+
+def test_masks_tuned_on_one_attack_are_tried_on_all(study, sticker, searched, tmp_path):
+    other = {
+        "mu": 0.9,
+        "mu_as": "quantile",
+        "n": 0,
+        "phi": 0,
+        "fill": "mean",
+    }
+    (tmp_path / "other.json").write_text(json.dumps({"goodness": other}))
+    given = {
+        "manifest": study / "manifest.csv",
+        "images": study / "images.npy",
+        "maps": study / "maps.npz",
+        "examples": [study / "glasses/examples.csv", sticker / "examples.csv"],
+        "adversarial_images": [study / "glasses/images.npy", sticker / "images.npy"],
+        "frames": [study / "glasses/frames.npy", sticker / "frames.npy"],
+        "adversarial_maps": [study / "adversarial_maps.npz", sticker / "maps.npz"],
+        "best": [searched[1], tmp_path / "other.json"],
+        "recognizer": study / "recognizer.safetensors",
+        "generality": tmp_path / "generality.csv",
+    }
+    metrics = generality.run(settings(), **given)
+    json.dumps(metrics, allow_nan=False)
+    table = pd.read_csv(given["generality"])
+    free = table[table["threshold"].isna()]
+    assert list(zip(free["tuned_on"], free["tested_on"], strict=True)) == [
+        ("glasses", "glasses"),
+        ("glasses", "sticker"),
+        ("sticker", "glasses"),
+        ("sticker", "sticker"),
+    ]
+    assert set(table["threshold"].dropna()) == {0.8}
+    assert set(free["adversarial_success_n"]) == {18}
+    assert {key: free.iloc[2][key] for key in other} == other
+    # Clean pictures see the combination alone, attacks before any mask their own pictures alone.
+    assert free.groupby("tuned_on")["clean_accuracy"].nunique().tolist() == [1, 1]
+    assert free.groupby("tested_on")["undefended_success"].nunique().tolist() == [1, 1]
+
+    _, evaluated = evaluate(study, settings(), searched[1], tmp_path / "evaluated")
+    headline = evaluated[(evaluated["defence"] == "saliency") & evaluated["threshold"].isna()]
+    for name in ("adversarial_success", "clean_accuracy", "defence_success", "mask_iou"):
+        assert free.iloc[0][name] == headline.iloc[0][name]
+        assert free.iloc[0][f"{name}_low"] == headline.iloc[0][f"{name}_low"]
+
+    with pytest.raises(InputError, match="as many files each"):
+        generality.run(settings(), **{**given, "best": given["best"][:1]})
 
 
 def test_dodging_has_no_target(study, tmp_path):

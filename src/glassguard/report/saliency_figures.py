@@ -248,5 +248,67 @@ def threshold_curve(curve: pd.DataFrame, *, threshold: float) -> Figure:
     return figure
 
 
+GENERALITY_RATES = {
+    "adversarial_success": "attack still succeeds",
+    "defence_success": "attack undone",
+}
+"""Columns of ``generality.csv`` that are drawn, and what they mean."""
+
+
+def generality(table: pd.DataFrame) -> Figure:
+    """What masks tuned on one accessory do to attacks with another.
+
+    Args:
+        table: ``saliency/generality.csv``: tuned_on, tested_on, threshold (empty for none),
+            undefended_success, and the rates of ``GENERALITY_RATES`` with ``_low`` and ``_high``.
+    """
+    rows = table[table["threshold"].isna()]
+    names = rows["tuned_on"].drop_duplicates().tolist()
+    figure = new_figure(height=1.2 + 0.62 * len(names))
+    panels = figure.subplots(1, len(GENERALITY_RATES), sharey=True)
+    undefended = rows.drop_duplicates("tested_on").set_index("tested_on")["undefended_success"]
+    image = None
+    for axes, (name, title) in zip(panels, GENERALITY_RATES.items(), strict=True):
+        cells = rows.pivot_table(index="tuned_on", columns="tested_on", values=name)
+        values = cells.loc[names, names].to_numpy()
+        image = axes.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
+        for row in rows.to_dict("records"):
+            down, across = names.index(row["tuned_on"]), names.index(row["tested_on"])
+            value = float(row[name])
+            axes.text(
+                across,
+                down,
+                f"{100 * value:.1f} %\n[{100 * row[f'{name}_low']:.0f}–"
+                f"{100 * row[f'{name}_high']:.0f}]",
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="white" if value < 0.55 else "black",
+            )
+            if down == across:
+                axes.add_patch(
+                    Rectangle(
+                        (across - 0.47, down - 0.47),
+                        0.94,
+                        0.94,
+                        fill=False,
+                        edgecolor=COLOURS[6],
+                        linewidth=2,
+                    )
+                )
+        labels = [f"{spelt(one)}\n({100 * undefended[one]:.0f} %)" for one in names]
+        axes.set_xticks(range(len(names)), labels)
+        axes.set_yticks(range(len(names)), [spelt(one) for one in names])
+        axes.set_title(title, loc="left")
+        axes.set_xlabel("tested on (undefended success)")
+        axes.tick_params(length=0)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    panels[0].set_ylabel("tuned on")
+    if image is not None:
+        figure.colorbar(image, ax=panels, shrink=0.8, label="share of the attacks")
+    return figure
+
+
 def _answer(name: object) -> str:
     return spelt(str(name))[:14]

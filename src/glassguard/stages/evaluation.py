@@ -14,30 +14,28 @@ from glassguard.saliency.evaluation import (
     adversarial_success,
     classify,
     classify_masked,
-    correct,
     defence_success,
-    mean,
+    mask_quality,
+    masks_under,
     misplaced,
-    overlap,
-    rate,
+    rates,
 )
 from glassguard.saliency.fill import filled
 from glassguard.saliency.grid import Combination, spread
 from glassguard.saliency.mask import (
     closed,
     exceeding,
-    saliency_mask,
     threshold_levels,
     without_small_components,
 )
 from glassguard.stages.files import (
     check_rows,
-    read_json,
     write_csv,
 )
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
     attacked_classes,
+    best_combination,
     class_indices,
     open_pictures,
     read_frames,
@@ -117,22 +115,22 @@ def run(
     clean_real = class_indices(people["identity"], identities, manifest)
     real, target = attacked_classes(attacks, identities, examples)
 
-    best_combination = _best_combination(best)
+    chosen = best_combination(best)
     source = source_combination(settings)
-    saliency_attacked = _masks(attacked_maps, best_combination, settings)
-    saliency_clean = _masks(clean_maps, best_combination, settings)
+    saliency_attacked = masks_under(attacked_maps, chosen, kernel=settings.kernel)
+    saliency_clean = masks_under(clean_maps, chosen, kernel=settings.kernel)
     ways = (
-        ("saliency", best_combination.fill, saliency_attacked, saliency_clean),
+        ("saliency", chosen.fill, saliency_attacked, saliency_clean),
         (
             "saliency_source",
             source.fill,
-            _masks(attacked_maps, source, settings),
-            _masks(clean_maps, source, settings),
+            masks_under(attacked_maps, source, kernel=settings.kernel),
+            masks_under(clean_maps, source, kernel=settings.kernel),
         ),
-        ("oracle", best_combination.fill, true_frames, np.zeros_like(saliency_clean)),
+        ("oracle", chosen.fill, true_frames, np.zeros_like(saliency_clean)),
         (
             "random",
-            best_combination.fill,
+            chosen.fill,
             _misplaced(saliency_attacked, attacks["example_id"], config.seed),
             _misplaced(saliency_clean, people["image_id"], config.seed),
         ),
@@ -162,7 +160,7 @@ def run(
 
     rows = []
     for defence in defences:
-        quality = _mask_quality(defence, true_frames)
+        quality = {} if defence.masks is None else mask_quality(defence.masks, true_frames)
         for threshold in (None, settings.confidence_threshold):
             rows.append(
                 {
@@ -170,20 +168,20 @@ def run(
                     "defence": defence.name,
                     "fill": defence.fill,
                     "threshold": threshold,
-                    **_rates(defence, undefended, clean_real, real, target, threshold),
+                    **_rates(defence, undefended, clean_real, (real, target), threshold),
                     **quality,
                 }
             )
     write_csv(pd.DataFrame(rows), evaluation)
-    write_csv(_threshold_curve(defences, undefended, clean_real, real, target), curve)
+    write_csv(_threshold_curve(defences, undefended, clean_real, (real, target)), curve)
 
     saliency = defences[1]
     undone = defence_success(undefended.adversarial, saliency.adversarial, real, target)
     fooled = adversarial_success(undefended.adversarial, real, target)
     shown = _shown(fooled & undone, fooled & ~undone, config.seed)
     arrays = {
-        **_parameters(best_combination),
-        **_stages_of_masks(attacked_pictures, attacked_maps, best_combination, settings, shown),
+        **_parameters(chosen),
+        **_stages_of_masks(attacked_pictures, attacked_maps, chosen, settings, shown),
         "example_ids": attacks["example_id"].to_numpy(dtype=np.str_)[shown],
         "attacker": attacks["attacker"].to_numpy(dtype=np.str_)[shown],
         "target": attacks["target"].to_numpy(dtype=np.str_)[shown],
@@ -198,32 +196,8 @@ def run(
     return _headline(rows)
 
 
-def _best_combination(path: Path) -> Combination:
-    try:
-        row = read_json(path)["goodness"]
-        return Combination(
-            mu=row["mu"], mu_as=row["mu_as"], n=row["n"], phi=row["phi"], fill=row["fill"]
-        )
-    except (KeyError, TypeError):
-        raise InputError(f"{path}: lacks goodness with mu, mu_as, n, phi and fill") from None
-
-
 def _parameters(combination: Combination) -> dict[str, np.ndarray]:
     return {name: np.array(value) for name, value in vars(combination).items()}
-
-
-def _masks(maps: np.ndarray, combination: Combination, settings: Saliency) -> np.ndarray:
-    masks = np.zeros(maps.shape, dtype=bool)
-    for row, saliency in enumerate(maps):
-        masks[row] = saliency_mask(
-            saliency,
-            mu=combination.mu,
-            mu_as=combination.mu_as,
-            n=combination.n,
-            phi=combination.phi,
-            kernel=settings.kernel,
-        )
-    return masks
 
 
 def _misplaced(masks: np.ndarray, names: pd.Series, seed: int) -> np.ndarray:
@@ -237,44 +211,25 @@ def _rates(
     defence: Defence,
     undefended: Defence,
     clean_real: np.ndarray,
-    real: np.ndarray,
-    target: np.ndarray,
+    classes: tuple[np.ndarray, np.ndarray],
     threshold: float | None,
 ) -> dict[str, float]:
-    return {
-        **rate(
-            "adversarial_success",
-            adversarial_success(defence.adversarial, real, target, threshold),
-        ),
-        **rate("adversarial_correct", correct(defence.adversarial, real, threshold)),
-        **rate("clean_accuracy", correct(defence.clean, clean_real, threshold)),
-        **rate(
-            "defence_success",
-            defence_success(undefended.adversarial, defence.adversarial, real, target, threshold),
-        ),
-    }
-
-
-def _mask_quality(defence: Defence, frames: np.ndarray) -> dict[str, float]:
-    if defence.masks is None:
-        return {}
-    intersection_over_union, recall = overlap(defence.masks, frames)
-    return {**mean("mask_iou", intersection_over_union), **mean("mask_recall", recall)}
+    before, after = undefended.adversarial, defence.adversarial
+    return rates(before, after, defence.clean, classes, clean_real, threshold)
 
 
 def _threshold_curve(
     defences: list[Defence],
     undefended: Defence,
     clean_real: np.ndarray,
-    real: np.ndarray,
-    target: np.ndarray,
+    classes: tuple[np.ndarray, np.ndarray],
 ) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "defence": defence.name,
             "fill": defence.fill,
             "threshold": threshold,
-            **_rates(defence, undefended, clean_real, real, target, float(threshold)),
+            **_rates(defence, undefended, clean_real, classes, float(threshold)),
         }
         for defence in defences
         for threshold in CURVE_THRESHOLDS

@@ -13,7 +13,7 @@ from glassguard.errors import InputError
 from glassguard.recognizer.network import FaceRecognizer
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.saliency.grid import NO_TARGET, Combination, combinations
-from glassguard.stages.files import check_rows, read_examples, read_images, read_manifest
+from glassguard.stages.files import check_rows, read_examples, read_images, read_json, read_manifest
 
 
 @dataclass(frozen=True)
@@ -200,3 +200,18 @@ def grid_points(saliency: Saliency) -> list[Combination]:
 def source_combination(saliency: Saliency) -> Combination:
     """The setting that Study S found, as a point of the grid."""
     return Combination(**saliency.source_setting.model_dump())
+
+
+def best_combination(path: Path) -> Combination:
+    """The combination with the best goodness in a ``best.json``.
+
+    Raises:
+        InputError: the file is missing or none of ``grid``'s.
+    """
+    try:
+        row = read_json(path)["goodness"]
+        return Combination(
+            mu=row["mu"], mu_as=row["mu_as"], n=row["n"], phi=row["phi"], fill=row["fill"]
+        )
+    except (KeyError, TypeError):
+        raise InputError(f"{path}: lacks goodness with mu, mu_as, n, phi and fill") from None
