@@ -65,6 +65,10 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
             {"overrides": ["attacks.glasses.largest_change=8"]},
             ["largest_change", "initial_colour=null"],
         ),
+        (
+            {"overrides": ["saliency.search.method=bayesian"]},
+            ["saliency", "grid.shards: 4 must be 1"],
+        ),
         ({"overrides": ["saliency.grid.mu=[0.5,2]"]}, ["saliency.grid.mu.1", "less than 1"]),
         ({"overrides": ["data.image_size=33"]}, ["data.image_size", "multiple of 32"]),
         ({"overrides": ["backbone=vgg"]}, ["backbone/vgg", "pretrain"]),

@@ -323,11 +323,17 @@ def write_results(root: Path) -> None:
         evaluation.append(row)
     for defence, threshold in itertools.product(("none", "saliency"), np.linspace(0, 1, 11)):
         thresholds.append(
-            {"defence": defence, "fill": "zero", "threshold": threshold}
+            {"defence": defence, "fill": "zero", "threshold": threshold, "split": "test"}
             | dict.fromkeys(RATES, 1 - threshold)
         )
     table("saliency/evaluation.csv", evaluation)
     table("saliency/threshold_curve.csv", thresholds)
+    point = {"threshold": 0.7, "chosen_on": "val", "largest_clean_loss": 0.05}
+    for split in ("val", "test"):
+        point[split] = {}
+        for name in RATES:
+            point[split] = with_interval(point[split], name, 9, 12)
+    (root / "saliency/working_point.json").write_text(json.dumps(point))
     count = 5
     masks = generator.random((count, SIDE, SIDE)) > 0.7
     np.savez(
@@ -528,6 +534,7 @@ def test_page_is_self_contained_and_generated_from_numbers(results):
     assert page.count("data:image/svg+xml;base64,") == len(FIGURES)
     assert "These are not real faces" in page
     assert "66.7 % of 12 test attacks" in page
+    assert "≥ 0.7" in page, "the working point"
     assert "experiment: made_up" in page
 
 

@@ -33,7 +33,7 @@ from glassguard.statistics import wilson_interval
 SIZE = 32
 PEOPLE = ["ada", "bob", "cyd"]
 SPLITS = ["train", "val", "val", "test", "test", "test"]
-MAPS = SaliencyMapsSlice(channel_reduction="max_abs", batch_size=4, threads=1)
+MAPS = SaliencyMapsSlice(top_classes=1, channel_reduction="max_abs", batch_size=4, threads=1)
 
 
 def settings(**changes):
@@ -43,9 +43,9 @@ def settings(**changes):
         "n": [0, 2],
         "phi": [0, 20],
         "fill": ["mean", "telea"],
-        **changes,
     }
-    values = section("saliency/guided", grid=grid, batch_size=16)
+    search = {name: changes.pop(name) for name in ("method", "trials") if name in changes}
+    values = section("saliency/guided", grid={**grid, **changes}, search=search, batch_size=16)
     return SaliencySlice.model_validate({"seed": 3, "saliency": values})
 
 
@@ -148,6 +148,7 @@ def evaluate(study, config, best, out):
         best=best,
         evaluation=out / "evaluation.csv",
         curve=out / "threshold_curve.csv",
+        working_point=out / "working_point.json",
         masks=out / "masks.npz",
     )
     return metrics, pd.read_csv(out / "evaluation.csv")
@@ -211,6 +212,43 @@ def test_grid_and_best_agree(study, searched):
     assert 18 <= chosen["network_passes"] < chosen["network_passes_naive"]
 
 
+def test_random_search_tries_points_of_the_grid(study, searched, tmp_path):
+    config = settings(method="random", trials=9)
+    csv, best = search(study, config, tmp_path / "one", shards=1)
+    table, whole = pd.read_csv(csv), pd.read_csv(searched[0])
+    assert 5 <= len(table) <= 10
+    # Every row is the grid's row of that point.
+    assert len(table.merge(whole)) == len(table)
+    assert json.loads(best.read_text())["source_setting"]["n"] == 8
+    other_csv, other_best = search(study, config, tmp_path / "three", shards=3)
+    assert other_csv.read_bytes() == csv.read_bytes()
+    assert other_best.read_bytes() == best.read_bytes()
+
+
+def test_bayesian_search_finds_good_points_in_few_trials(study, searched, tmp_path):
+    config = settings(method="bayesian", trials=20, shards=1)
+    csv, best = search(study, config, tmp_path / "one", shards=1)
+    table, whole = pd.read_csv(csv), pd.read_csv(searched[0])
+    assert len(table) <= 21
+    assert len(table.merge(whole)) == len(table)
+    found, everything = (json.loads(path.read_text()) for path in (best, searched[1]))
+    assert found["goodness"]["goodness"] >= whole["goodness"].quantile(0.8)
+    assert found["network_passes"] <= everything["network_passes"]
+    again, _ = search(study, config, tmp_path / "again", shards=1)
+    assert again.read_bytes() == csv.read_bytes()
+
+
+def test_more_classes_than_people_are_refused(study, tmp_path):
+    with pytest.raises(InputError, match=r"saliency\.top_classes: 4 exceeds the 3 people"):
+        saliency_maps.run(
+            MAPS.model_copy(update={"top_classes": 4}),
+            images=study / "images.npy",
+            ids=study / "manifest.csv",
+            recognizer=study / "recognizer.safetensors",
+            maps=tmp_path / "maps.npz",
+        )
+
+
 def test_a_cap_takes_that_many_attacks_and_their_clean_pictures(study, tmp_path):
     csv, _ = search(study, settings(images=4), tmp_path / "capped", shards=2)
     table = pd.read_csv(csv)
@@ -269,14 +307,24 @@ def test_evaluation(study, searched, tmp_path):
     json.dumps(metrics, allow_nan=False)
 
     curve = pd.read_csv(tmp_path / "first/threshold_curve.csv")
-    for defence, of_defence in curve.groupby("defence"):
+    assert set(curve["split"]) == {"val", "test"}
+    for defence, of_defence in curve[curve["split"] == "test"].groupby("defence"):
         assert of_defence["threshold"].iloc[[0, -1]].tolist() == [0, 1]
         for name in ("adversarial_success", "adversarial_correct", "clean_accuracy"):
             assert (of_defence[name].diff().dropna() <= 0).all()
             assert of_defence[name].iloc[0] == rows.loc[defence, name]
 
+    chosen = json.loads((tmp_path / "first/working_point.json").read_text())
+    of_mask = curve[curve["defence"] == "saliency"].set_index(["split", "threshold"])
+    clean = of_mask["clean_accuracy"]
+    affordable = clean["val"] >= clean["val", 0] - settings().saliency.largest_clean_loss
+    assert chosen["threshold"] == affordable.index[affordable].max()
+    for split in ("val", "test"):
+        at = of_mask.loc[(split, chosen["threshold"])]
+        assert chosen[split]["clean_accuracy"] == pytest.approx(at["clean_accuracy"], abs=1e-6)
+
     evaluate(study, settings(), searched[1], tmp_path / "second")
-    for name in ("evaluation.csv", "threshold_curve.csv", "masks.npz"):
+    for name in ("evaluation.csv", "threshold_curve.csv", "working_point.json", "masks.npz"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
 

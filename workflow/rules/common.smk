@@ -216,6 +216,7 @@ TABLES = [
             "best.json",
             "evaluation.csv",
             "threshold_curve.csv",
+            "working_point.json",
             "masks.npz",
             *(["generality.csv"] if SEVERAL_ATTACKS else []),
         )

@@ -131,6 +131,7 @@ rule evaluation:
     output:
         evaluation=result("saliency/evaluation.csv"),
         curve=result("saliency/threshold_curve.csv"),
+        working_point=result("saliency/working_point.json"),
         masks=result("saliency/masks.npz"),
         record=record("evaluation"),
     log:
@@ -149,6 +150,7 @@ rule evaluation:
         "--adversarial-images {input.adversarial_images} --frames {input.frames} "
         "--adversarial-maps {input.adversarial_maps} --recognizer {input.recognizer} "
         "--best {input.best} --evaluation {output.evaluation} --curve {output.curve} "
+        "--working-point {output.working_point} "
         "--masks {output.masks} --record {output.record} > {log} 2>&1"
 
 

@@ -82,8 +82,9 @@ CAPTIONS: dict[str, str] = {
     ),
     "threshold_curve": (
         "Rejecting answers below a confidence, with the saliency mask (n = {adversarial} attacked, "
-        "{clean} clean test pictures); the vertical line marks the threshold that the study sets, "
-        "{threshold:g}."
+        "{clean} clean test pictures); the dotted line marks the threshold that the study sets, "
+        "{threshold:g}, the solid one the working point, {working_point:g}: the highest that costs "
+        "clean validation pictures no more than {largest_clean_loss}."
     ),
     "generality": (
         "Masks whose parameters were chosen on validation attacks with one accessory (rows), on "

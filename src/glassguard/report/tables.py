@@ -406,6 +406,28 @@ def evaluation_table(test: Mapping[str, Mapping[str, Any]], *, threshold: float)
     )
 
 
+def working_point_table(chosen: Mapping[str, Any]) -> Table:
+    """What the confidence threshold does that was chosen on validation pictures.
+
+    Args:
+        chosen: ``saliency/working_point.json``.
+    """
+    splits = {"val": "validation", "test": "test"}
+    return Table(
+        "The working point: which answers to reject behind the mask",
+        ("split", "confidence", *RATES.values()),
+        tuple(
+            (label, f"≥ {chosen['threshold']:g}", *(rate(chosen[split], name) for name in RATES))
+            for split, label in splits.items()
+        ),
+        emphasised=frozenset({1}),
+        note=(
+            "The highest confidence that costs clean validation pictures no more than "
+            f"{percent(chosen['largest_clean_loss'])}."
+        ),
+    )
+
+
 def generality_table(table: pd.DataFrame) -> Table:
     """What masks tuned on one accessory do to attacks with another.
 

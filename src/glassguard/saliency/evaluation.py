@@ -160,6 +160,22 @@ def rates(
     }
 
 
+def working_point(
+    thresholds: np.ndarray, clean_accuracy: np.ndarray, *, largest_clean_loss: float
+) -> float:
+    """The threshold that a user would choose: the highest that clean pictures hardly feel.
+
+    A higher threshold accepts fewer attacks and fewer clean pictures alike.
+
+    Args:
+        thresholds: increasing confidences in [0, 1], the first of which rejects nothing.
+        clean_accuracy: share of clean validation pictures that is accepted and right at each.
+        largest_clean_loss: how much of the first may be lost, in [0, 1].
+    """
+    affordable = clean_accuracy >= clean_accuracy[0] - largest_clean_loss
+    return float(thresholds[affordable].max())
+
+
 def mask_quality(masks: np.ndarray, frames: np.ndarray) -> dict[str, float]:
     """Columns of the mean overlap and the mean recall, each as :func:`mean` has it.
 

@@ -230,8 +230,16 @@ class _Study:
     def threshold_curve(self) -> Drawn:
         threshold = self.study.saliency.confidence_threshold
         curve = self._table("saliency", "threshold_curve.csv")
-        figure = saliency_figures.threshold_curve(curve, threshold=threshold)
-        return figure, {**self._evaluated(), "threshold": threshold}
+        chosen = read_json(self.results / "saliency" / "working_point.json")
+        figure = saliency_figures.threshold_curve(
+            curve, threshold=threshold, working_point=chosen["threshold"]
+        )
+        return figure, {
+            **self._evaluated(),
+            "threshold": threshold,
+            "working_point": chosen["threshold"],
+            "largest_clean_loss": percent(chosen["largest_clean_loss"]),
+        }
 
     def generality(self) -> Drawn:
         table = self._table("saliency", "generality.csv")

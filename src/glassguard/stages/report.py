@@ -36,6 +36,7 @@ PACKAGES = (
     "opencv-python-headless",
     "pytorch-lightning",
     "matplotlib",
+    "optuna",
     "snakemake",
     "mlflow",
 )
@@ -137,6 +138,7 @@ def run(
             (
                 tables.masks_table(best_masks),
                 tables.evaluation_table(numbers["saliency"]["test"], threshold=threshold),
+                tables.working_point_table(read_json(results / "saliency" / "working_point.json")),
             ),
             _some(
                 pictures,
