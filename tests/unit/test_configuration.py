@@ -40,7 +40,10 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"experiment": "embeded"}, ["embeded", "accessories, embedded, folder, lfw, smoke"]),
+        (
+            {"experiment": "embeded"},
+            ["embeded", "accessories, embedded, faces, folder, lfw, smoke"],
+        ),
         ({"experimnt": "smoke"}, ["experimnt", "unknown key", "experiment=NAME"]),
         ({"overrides": 3}, ["--config overrides", "list of key=value"]),
         ({"replicates": ["0", "-1"]}, ["--config replicates", "list of seeds"]),
