@@ -46,6 +46,7 @@ STAGES = (
     "grid_shard",
     "grid",
     "evaluation",
+    "generality",
     "figures",
     "report",
     "track",

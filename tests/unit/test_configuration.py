@@ -40,7 +40,10 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"experiment": "embeded"}, ["embeded", "accessories, embedded, folder, lfw, smoke"]),
+        (
+            {"experiment": "embeded"},
+            ["embeded", "accessories, embedded, faces, folder, lfw, smoke"],
+        ),
         ({"experimnt": "smoke"}, ["experimnt", "unknown key", "experiment=NAME"]),
         ({"overrides": 3}, ["--config overrides", "list of key=value"]),
         ({"replicates": ["0", "-1"]}, ["--config replicates", "list of seeds"]),
@@ -64,6 +67,10 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
         (
             {"overrides": ["attacks.glasses.largest_change=8"]},
             ["largest_change", "initial_colour=null"],
+        ),
+        (
+            {"overrides": ["saliency.search.method=bayesian"]},
+            ["saliency", "grid.shards: 4 must be 1"],
         ),
         ({"overrides": ["saliency.grid.mu=[0.5,2]"]}, ["saliency.grid.mu.1", "less than 1"]),
         ({"overrides": ["data.image_size=33"]}, ["data.image_size", "multiple of 32"]),

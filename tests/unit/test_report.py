@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from glassguard.configuration.slices import ReportSlice
 from glassguard.errors import InputError
 from glassguard.recognizer.network import LAYERS, SLICES, paper_index
 from glassguard.report import attack_figures, influence_figures, sources_figures
-from glassguard.report.captions import CAPTIONS, FIGURES
+from glassguard.report.captions import CAPTIONS, FIGURES, figures_of
 from glassguard.report.page import headline
 from glassguard.report.summary import (
     attack_rates,
@@ -36,7 +37,7 @@ JOBS = ("data", "attack_0", "detection")
 RATES = ("adversarial_success", "adversarial_correct", "clean_accuracy", "defence_success")
 
 
-def configuration(source="embedded"):
+def configuration(source="embedded", attacks=("glasses",)):
     data = section(f"data/{source}")
     if source == "folder":
         data["root"] = "x"
@@ -52,7 +53,7 @@ def configuration(source="embedded"):
                 "backbone": section("backbone/pretrain"),
                 "recognizer": section("recognizer/dense"),
                 "attack_shards": 1,
-                "attacks": {"glasses": attack},
+                "attacks": dict.fromkeys(attacks, attack),
                 "controls": section("controls/frames", colour=[1, 1, 0]),
                 "influence": section("influence/internal"),
                 "detector": section("detector/linear", variants=["raw", "standardised"]),
@@ -363,11 +364,17 @@ def write_results(root: Path) -> None:
         evaluation.append(row)
     for defence, threshold in itertools.product(("none", "saliency"), np.linspace(0, 1, 11)):
         thresholds.append(
-            {"defence": defence, "fill": "zero", "threshold": threshold}
+            {"defence": defence, "fill": "zero", "threshold": threshold, "split": "test"}
             | dict.fromkeys(RATES, 1 - threshold)
         )
     table("saliency/evaluation.csv", evaluation)
     table("saliency/threshold_curve.csv", thresholds)
+    point = {"threshold": 0.7, "chosen_on": "val", "largest_clean_loss": 0.05}
+    for split in ("val", "test"):
+        point[split] = {}
+        for name in RATES:
+            point[split] = with_interval(point[split], name, 9, 12)
+    (root / "saliency/working_point.json").write_text(json.dumps(point))
     count = 5
     masks = generator.random((count, SIDE, SIDE)) > 0.7
     np.savez(
@@ -582,7 +589,39 @@ def test_page_is_self_contained_and_generated_from_numbers(results):
     assert page.count("data:image/svg+xml;base64,") == len(FIGURES)
     assert "These are not real faces" in page
     assert "66.7 % of 12 test attacks" in page
+    assert "≥ 0.7" in page, "the working point"
     assert "experiment: made_up" in page
+
+
+def test_several_attacks_are_shown_under_each_others_masks(results, tmp_path):
+    root = tmp_path / "made_up"
+    shutil.copytree(results, root)
+    shutil.copytree(root / "attacks/glasses", root / "attacks/sticker")
+    rows = []
+    for tuned_on, tested_on, threshold in itertools.product(
+        ("glasses", "sticker"), ("glasses", "sticker"), (None, 0.8)
+    ):
+        row = {"tuned_on": tuned_on, "tested_on": tested_on, "threshold": threshold}
+        row |= {"mu": 0.9, "mu_as": "quantile", "n": 2, "phi": 8, "fill": "telea"}
+        hits = 1 if tuned_on == tested_on else 5
+        for name in ("undefended_success", *RATES):
+            row = with_interval(row, name, 11 if name == "undefended_success" else hits, 12)
+        for name in ("mask_iou", "mask_recall"):
+            row |= {name: 0.5, f"{name}_n": 12, f"{name}_low": 0.4, f"{name}_high": 0.6}
+        rows.append(row)
+    pd.DataFrame(rows).to_csv(root / "saliency/generality.csv", index=False)
+    config = configuration(attacks=("glasses", "sticker"))
+    figures_stage.run(config, results=root, figures=root / "figures")
+    assert (root / "figures/generality.png").stat().st_size > 1000
+    captions = json.loads((root / "figures/captions.json").read_text())
+    assert tuple(captions) == figures_of(2)
+    assert "n = 12;" in captions["generality"]
+    report(root, config)
+    page = (root / "report.html").read_text()
+    assert page.count("data:image/svg+xml;base64,") == len(figures_of(2))
+    assert "Study S: other accessories" in page
+    assert "glasses → sticker" in page
+    assert "91.7 % [64.6–98.5], n = 12" in page
 
 
 def test_page_of_photographs_has_no_banner(results, tmp_path):

@@ -18,6 +18,7 @@ from glassguard.saliency.evaluation import (
     misplaced,
     overlap,
     rate,
+    working_point,
 )
 from glassguard.saliency.fill import filled
 from glassguard.saliency.grid import NO_TARGET
@@ -119,3 +120,10 @@ def test_masked_pictures_are_classified_and_others_taken_over():
     assert np.array_equal(after.classes, direct.classes)
     assert np.array_equal(after.confidences, direct.confidences)
     assert not np.array_equal(after.confidences, before.confidences)
+
+
+def test_the_working_point_is_the_highest_threshold_that_clean_pictures_hardly_feel():
+    thresholds = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+    accuracy = np.array([0.9, 0.9, 0.88, 0.8, 0.0])
+    for loss, expected in ((0.0, 0.25), (0.05, 0.5), (0.2, 0.75), (1.0, 1.0)):
+        assert working_point(thresholds, accuracy, largest_clean_loss=loss) == expected

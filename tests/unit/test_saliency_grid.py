@@ -19,6 +19,7 @@ from glassguard.saliency.grid import (
     search,
     spread,
 )
+from glassguard.saliency.sampling import tried
 
 SIZE = 32
 PICTURES = 5
@@ -133,6 +134,60 @@ def test_passes_are_spent_on_distinct_masks_only(network, images, maps, points):
     assert found.network_passes == expected
     assert found.network_passes_naive == PICTURES * len(points)
     assert found.network_passes < found.network_passes_naive / 2
+
+
+def test_what_was_seen_takes_no_pass_again(network, images, maps, points):
+    pictures = list(zip(images, maps, strict=True))
+    at_once = search(network, pictures, CLASSES, points)
+    seen = {}
+    one_by_one = [search(network, pictures, CLASSES, [point], seen=seen) for point in points]
+    together = np.concatenate([one.confidences for one in one_by_one], axis=1)
+    assert np.array_equal(together, at_once.confidences)
+    assert sum(one.network_passes for one in one_by_one) == at_once.network_passes == len(seen)
+    assert search(network, pictures, CLASSES, points, seen=seen).network_passes == 0
+
+
+VALUES = {
+    "mu": (0.98, 0.9, 0.94, 0.96),
+    "mu_as": ("value", "quantile"),
+    "n": (0, 1, 2, 4, 8),
+    "phi": (0, 10, 20, 40, 80),
+    "fill": ("zero", "mean", "telea"),
+}
+
+
+@pytest.mark.parametrize("method", ["random", "bayesian"])
+def test_trials_are_different_points_of_the_grid_and_repeatable(method):
+    asked = []
+
+    def score(point):
+        asked.append(point)
+        return -abs(point.mu - 0.94) - abs(point.n - 4) - (point.fill != "telea")
+
+    found = tried(VALUES, score, method=method, trials=40, seed=1)
+    assert found == asked
+    assert len(set(found)) == len(found) <= 40
+    for name, options in VALUES.items():
+        assert {getattr(point, name) for point in found} <= set(options)
+    assert found == tried(VALUES, score, method=method, trials=40, seed=1)
+    assert found != tried(VALUES, score, method=method, trials=40, seed=2)
+
+
+def test_bayesian_search_looks_where_it_was_good():
+    def score(point):
+        return -10 * abs(point.mu - 0.94) - abs(point.n - 4) - (point.fill != "telea")
+
+    def mean_of_last(method):
+        return np.mean(
+            [
+                [score(point) for point in tried(VALUES, score, method=method, trials=60, seed=s)][
+                    -15:
+                ]
+                for s in range(3)
+            ]
+        )
+
+    assert mean_of_last("bayesian") > mean_of_last("random")
 
 
 def test_an_empty_mask_costs_one_pass_for_all_fills(network, images, maps, points):

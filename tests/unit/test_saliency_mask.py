@@ -64,6 +64,18 @@ def test_saliency_map_is_the_scaled_guided_gradient_of_the_prediction(network):
         torch.testing.assert_close(found, (plain - plain.min()) / (plain.max() - plain.min()))
 
 
+def test_guided_gradients_of_the_likeliest_classes_are_added_up(network):
+    pixels = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    maps, predicted = saliency_maps(network, pixels, channel_reduction="max", top_classes=2)
+    likeliest = network(pixels).topk(2, dim=1).indices
+    assert torch.equal(predicted, likeliest[:, 0])
+    gradient = sum(guided_backpropagation(network, pixels, likeliest[:, i]) for i in (0, 1))
+    torch.testing.assert_close(maps, scale(gradient.amax(dim=1)))
+    assert not torch.equal(maps, saliency_maps(network, pixels, channel_reduction="max")[0])
+    with pytest.raises(ValueError, match="5 classes of a network that has 4"):
+        saliency_maps(network, pixels, top_classes=5)
+
+
 def test_a_picture_without_gradient_has_a_map_of_zeros():
     class Constant(nn.Module):
         def forward(self, pixels):

@@ -19,14 +19,21 @@ from glassguard.faces import manifest as manifest_columns
 from glassguard.recognizer.network import FaceRecognizer, to_pixels
 from glassguard.recognizer.weights import read_recognizer, write_recognizer
 from glassguard.saliency.mask import saliency_mask
-from glassguard.stages import evaluation, grid, grid_shard, masked_decisions, saliency_maps
+from glassguard.stages import (
+    evaluation,
+    generality,
+    grid,
+    grid_shard,
+    masked_decisions,
+    saliency_maps,
+)
 from glassguard.stages.files import read_manifest
 from glassguard.statistics import wilson_interval
 
 SIZE = 32
 PEOPLE = ["ada", "bob", "cyd"]
 SPLITS = ["train", "val", "val", "test", "test", "test"]
-MAPS = SaliencyMapsSlice(channel_reduction="max_abs", batch_size=4, threads=1)
+MAPS = SaliencyMapsSlice(top_classes=1, channel_reduction="max_abs", batch_size=4, threads=1)
 
 
 def settings(**changes):
@@ -36,9 +43,9 @@ def settings(**changes):
         "n": [0, 2],
         "phi": [0, 20],
         "fill": ["mean", "telea"],
-        **changes,
     }
-    values = section("saliency/guided", grid=grid, batch_size=16)
+    search = {name: changes.pop(name) for name in ("method", "trials") if name in changes}
+    values = section("saliency/guided", grid={**grid, **changes}, search=search, batch_size=16)
     return SaliencySlice.model_validate({"seed": 3, "saliency": values})
 
 
@@ -141,6 +148,7 @@ def evaluate(study, config, best, out):
         best=best,
         evaluation=out / "evaluation.csv",
         curve=out / "threshold_curve.csv",
+        working_point=out / "working_point.json",
         masks=out / "masks.npz",
     )
     return metrics, pd.read_csv(out / "evaluation.csv")
@@ -204,6 +212,43 @@ def test_grid_and_best_agree(study, searched):
     assert 18 <= chosen["network_passes"] < chosen["network_passes_naive"]
 
 
+def test_random_search_tries_points_of_the_grid(study, searched, tmp_path):
+    config = settings(method="random", trials=9)
+    csv, best = search(study, config, tmp_path / "one", shards=1)
+    table, whole = pd.read_csv(csv), pd.read_csv(searched[0])
+    assert 5 <= len(table) <= 10
+    # Every row is the grid's row of that point.
+    assert len(table.merge(whole)) == len(table)
+    assert json.loads(best.read_text())["source_setting"]["n"] == 8
+    other_csv, other_best = search(study, config, tmp_path / "three", shards=3)
+    assert other_csv.read_bytes() == csv.read_bytes()
+    assert other_best.read_bytes() == best.read_bytes()
+
+
+def test_bayesian_search_finds_good_points_in_few_trials(study, searched, tmp_path):
+    config = settings(method="bayesian", trials=20, shards=1)
+    csv, best = search(study, config, tmp_path / "one", shards=1)
+    table, whole = pd.read_csv(csv), pd.read_csv(searched[0])
+    assert len(table) <= 21
+    assert len(table.merge(whole)) == len(table)
+    found, everything = (json.loads(path.read_text()) for path in (best, searched[1]))
+    assert found["goodness"]["goodness"] >= whole["goodness"].quantile(0.8)
+    assert found["network_passes"] <= everything["network_passes"]
+    again, _ = search(study, config, tmp_path / "again", shards=1)
+    assert again.read_bytes() == csv.read_bytes()
+
+
+def test_more_classes_than_people_are_refused(study, tmp_path):
+    with pytest.raises(InputError, match=r"saliency\.top_classes: 4 exceeds the 3 people"):
+        saliency_maps.run(
+            MAPS.model_copy(update={"top_classes": 4}),
+            images=study / "images.npy",
+            ids=study / "manifest.csv",
+            recognizer=study / "recognizer.safetensors",
+            maps=tmp_path / "maps.npz",
+        )
+
+
 def test_a_cap_takes_that_many_attacks_and_their_clean_pictures(study, tmp_path):
     csv, _ = search(study, settings(images=4), tmp_path / "capped", shards=2)
     table = pd.read_csv(csv)
@@ -262,14 +307,24 @@ def test_evaluation(study, searched, tmp_path):
     json.dumps(metrics, allow_nan=False)
 
     curve = pd.read_csv(tmp_path / "first/threshold_curve.csv")
-    for defence, of_defence in curve.groupby("defence"):
+    assert set(curve["split"]) == {"val", "test"}
+    for defence, of_defence in curve[curve["split"] == "test"].groupby("defence"):
         assert of_defence["threshold"].iloc[[0, -1]].tolist() == [0, 1]
         for name in ("adversarial_success", "adversarial_correct", "clean_accuracy"):
             assert (of_defence[name].diff().dropna() <= 0).all()
             assert of_defence[name].iloc[0] == rows.loc[defence, name]
 
+    chosen = json.loads((tmp_path / "first/working_point.json").read_text())
+    of_mask = curve[curve["defence"] == "saliency"].set_index(["split", "threshold"])
+    clean = of_mask["clean_accuracy"]
+    affordable = clean["val"] >= clean["val", 0] - settings().saliency.largest_clean_loss
+    assert chosen["threshold"] == affordable.index[affordable].max()
+    for split in ("val", "test"):
+        at = of_mask.loc[(split, chosen["threshold"])]
+        assert chosen[split]["clean_accuracy"] == pytest.approx(at["clean_accuracy"], abs=1e-6)
+
     evaluate(study, settings(), searched[1], tmp_path / "second")
-    for name in ("evaluation.csv", "threshold_curve.csv", "masks.npz"):
+    for name in ("evaluation.csv", "threshold_curve.csv", "working_point.json", "masks.npz"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
 
@@ -288,6 +343,77 @@ def test_shown_masks_are_the_steps_of_the_chosen_combination(study, searched, tm
         assert (mask <= shown["closed"][place]).all()
         assert (shown["thresholded"][place] <= shown["closed"][place]).all()
         assert np.array_equal(shown["filled"][place][~mask], shown["images"][place][~mask])
+
+
+@pytest.fixture(scope="module")
+def sticker(study, tmp_path_factory):
+    """The same attacks with a sticker: the folder of the attack."""
+    folder = tmp_path_factory.mktemp("sticker") / "sticker"
+    folder.mkdir()
+    examples = pd.read_csv(study / "glasses/examples.csv")
+    examples["example_id"] = examples["example_id"].str.replace("g", "s")
+    examples.to_csv(folder / "examples.csv", index=False)
+    images = np.load(study / "glasses/images.npy")[:, ::-1].copy()
+    np.save(folder / "images.npy", images)
+    frames = np.zeros(images.shape[:3], dtype=bool)
+    frames[:, 16:22, 4:28] = True
+    np.save(folder / "frames.npy", frames)
+    saliency_maps.run(
+        MAPS,
+        images=folder / "images.npy",
+        ids=folder / "examples.csv",
+        recognizer=study / "recognizer.safetensors",
+        maps=folder / "maps.npz",
+    )
+    return folder
+
+
+def test_masks_tuned_on_one_attack_are_tried_on_all(study, sticker, searched, tmp_path):
+    other = {
+        "mu": 0.9,
+        "mu_as": "quantile",
+        "n": 0,
+        "phi": 0,
+        "fill": "mean",
+    }
+    (tmp_path / "other.json").write_text(json.dumps({"goodness": other}))
+    given = {
+        "manifest": study / "manifest.csv",
+        "images": study / "images.npy",
+        "maps": study / "maps.npz",
+        "examples": [study / "glasses/examples.csv", sticker / "examples.csv"],
+        "adversarial_images": [study / "glasses/images.npy", sticker / "images.npy"],
+        "frames": [study / "glasses/frames.npy", sticker / "frames.npy"],
+        "adversarial_maps": [study / "adversarial_maps.npz", sticker / "maps.npz"],
+        "best": [searched[1], tmp_path / "other.json"],
+        "recognizer": study / "recognizer.safetensors",
+        "generality": tmp_path / "generality.csv",
+    }
+    metrics = generality.run(settings(), **given)
+    json.dumps(metrics, allow_nan=False)
+    table = pd.read_csv(given["generality"])
+    free = table[table["threshold"].isna()]
+    assert list(zip(free["tuned_on"], free["tested_on"], strict=True)) == [
+        ("glasses", "glasses"),
+        ("glasses", "sticker"),
+        ("sticker", "glasses"),
+        ("sticker", "sticker"),
+    ]
+    assert set(table["threshold"].dropna()) == {0.8}
+    assert set(free["adversarial_success_n"]) == {18}
+    assert {key: free.iloc[2][key] for key in other} == other
+    # Clean pictures see the combination alone, attacks before any mask their own pictures alone.
+    assert free.groupby("tuned_on")["clean_accuracy"].nunique().tolist() == [1, 1]
+    assert free.groupby("tested_on")["undefended_success"].nunique().tolist() == [1, 1]
+
+    _, evaluated = evaluate(study, settings(), searched[1], tmp_path / "evaluated")
+    headline = evaluated[(evaluated["defence"] == "saliency") & evaluated["threshold"].isna()]
+    for name in ("adversarial_success", "clean_accuracy", "defence_success", "mask_iou"):
+        assert free.iloc[0][name] == headline.iloc[0][name]
+        assert free.iloc[0][f"{name}_low"] == headline.iloc[0][f"{name}_low"]
+
+    with pytest.raises(InputError, match="as many files each"):
+        generality.run(settings(), **{**given, "best": given["best"][:1]})
 
 
 def test_dodging_has_no_target(study, tmp_path):

@@ -10,7 +10,7 @@ from glassguard.configuration.replicates import replicates_slice, studies_from_w
 from glassguard.configuration.slices import slices
 from glassguard.configuration.sources import inventory, sources
 from glassguard.errors import InputError
-from glassguard.report.captions import FIGURES
+from glassguard.report.captions import figures_of
 
 try:
     STUDIES = studies_from_workflow(config, Path(workflow.basedir) / "conf")
@@ -39,8 +39,11 @@ EXPERIMENT = STUDY.experiment
 SLICES = {folder: slices(study, name=folder) for folder, study in STUDIES.items()}
 SLICES.setdefault(EXPERIMENT, {})["replicates"] = replicates_slice(STUDIES)
 ATTACKS = list(STUDY.attacks)
-# Detection, the grid and its evaluation are made for the first attack.
+# Detection, the grid and its evaluation are made for the first attack. With several, masks tuned on
+# each are tried on all.
 HEADLINE = ATTACKS[0]
+SEVERAL_ATTACKS = len(ATTACKS) > 1
+FIGURES = figures_of(len(ATTACKS))
 CONTROLS = {"plain_frames": "plain", "random_frames": "random"}
 
 
@@ -59,6 +62,11 @@ scattergather:
 
 def result(name):
     return f"results/{{study}}/{name}"
+
+
+def of_attacks(pattern):
+    """The files of a pattern for all attacks."""
+    return [result(pattern.replace("{attack}", attack)) for attack in ATTACKS]
 
 
 def gathered(gather_shards, pattern):
@@ -167,6 +175,14 @@ SCIENCE_RECORDS = [
     *gathered(gather.grid, record("grid_{scatteritem}")),
     record("grid"),
     record("evaluation"),
+    *[record(f"saliency_maps_{attack}") for attack in ATTACKS[1:]],
+    *[
+        item
+        for attack in ATTACKS[1:]
+        for item in gathered(gather.grid, record(f"grid_{attack}_{{scatteritem}}"))
+    ],
+    *[record(f"grid_{attack}") for attack in ATTACKS[1:]],
+    *([record("generality")] if SEVERAL_ATTACKS else []),
 ]
 # What a run leaves behind beside the report; a file that is lost is made again.
 TABLES = [
@@ -202,7 +218,9 @@ TABLES = [
             "best.json",
             "evaluation.csv",
             "threshold_curve.csv",
+            "working_point.json",
             "masks.npz",
+            *(["generality.csv"] if SEVERAL_ATTACKS else []),
         )
     ],
 ]

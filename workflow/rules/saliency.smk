@@ -131,6 +131,7 @@ rule evaluation:
     output:
         evaluation=result("saliency/evaluation.csv"),
         curve=result("saliency/threshold_curve.csv"),
+        working_point=result("saliency/working_point.json"),
         masks=result("saliency/masks.npz"),
         record=record("evaluation"),
     log:
@@ -149,4 +150,83 @@ rule evaluation:
         "--adversarial-images {input.adversarial_images} --frames {input.frames} "
         "--adversarial-maps {input.adversarial_maps} --recognizer {input.recognizer} "
         "--best {input.best} --evaluation {output.evaluation} --curve {output.curve} "
+        "--working-point {output.working_point} "
         "--masks {output.masks} --record {output.record} > {log} 2>&1"
+
+
+# Grids of the other attacks: what was tuned on one accessory is tried on all of them.
+use rule grid_shard as accessory_grid_shard with:
+    input:
+        config=slice_of("saliency"),
+        manifest=result("data/manifest.csv"),
+        images=result("data/images.npy"),
+        maps=result("saliency/maps/benign.npz"),
+        examples=result("attacks/{attack}/examples.csv"),
+        adversarial_images=result("attacks/{attack}/images.npy"),
+        adversarial_maps=result("saliency/maps/{attack}.npz"),
+        recognizer=result("recognizer/recognizer.safetensors"),
+        sources=sources("grid_shard"),
+    output:
+        results=result("saliency/tuned_on/{attack}/shards/{scatteritem}.npz"),
+        record=record("grid_{attack}_{scatteritem}"),
+    log:
+        log_of("grid_{attack}_{scatteritem}"),
+    benchmark:
+        benchmark_of("grid_{attack}_{scatteritem}")
+
+
+use rule grid as accessory_grid with:
+    input:
+        config=slice_of("saliency"),
+        shards=gathered(
+            gather.grid,
+            result("saliency/tuned_on/{attack}/shards/{scatteritem}.npz"),
+        ),
+        examples=result("attacks/{attack}/examples.csv"),
+        sources=sources("grid"),
+    output:
+        grid=result("saliency/tuned_on/{attack}/grid.csv"),
+        best=result("saliency/tuned_on/{attack}/best.json"),
+        record=record("grid_{attack}"),
+    log:
+        log_of("grid_{attack}"),
+    benchmark:
+        benchmark_of("grid_{attack}")
+
+
+rule generality:
+    input:
+        config=slice_of("saliency"),
+        manifest=result("data/manifest.csv"),
+        images=result("data/images.npy"),
+        maps=result("saliency/maps/benign.npz"),
+        examples=of_attacks("attacks/{attack}/examples.csv"),
+        adversarial_images=of_attacks("attacks/{attack}/images.npy"),
+        frames=of_attacks("attacks/{attack}/frames.npy"),
+        adversarial_maps=of_attacks("saliency/maps/{attack}.npz"),
+        best=[
+            result("saliency/best.json"),
+            *of_attacks("saliency/tuned_on/{attack}/best.json")[1:],
+        ],
+        recognizer=result("recognizer/recognizer.safetensors"),
+        sources=sources("generality"),
+    output:
+        generality=result("saliency/generality.csv"),
+        record=record("generality"),
+    log:
+        log_of("generality"),
+    benchmark:
+        benchmark_of("generality")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.saliency.threads
+    resources:
+        mem_mb=growing(2500),
+        runtime=growing(30),
+    shell:
+        "glassguard generality --config {input.config} --manifest {input.manifest} "
+        "--images {input.images} --maps {input.maps} --examples {input.examples} "
+        "--adversarial-images {input.adversarial_images} --frames {input.frames} "
+        "--adversarial-maps {input.adversarial_maps} --best {input.best} "
+        "--recognizer {input.recognizer} --generality {output.generality} "
+        "--record {output.record} > {log} 2>&1"

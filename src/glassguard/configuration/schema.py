@@ -520,6 +520,15 @@ class Grid(Strict):
     shards: int = Field(ge=1, le=10000)
 
 
+class Search(Strict):
+    """Which points of the grid are tried."""
+
+    method: Literal["grid", "random", "bayesian"] = Field(
+        description="every point, or as many trials drawn at random or by what was found so far"
+    )
+    trials: int = Field(ge=1, description="draws of a random or Bayesian search")
+
+
 class SourceSetting(Strict):
     """The combination that Study S found, reported beside the best one."""
 
@@ -533,15 +542,31 @@ class SourceSetting(Strict):
 class Saliency(Strict):
     """Saliency mask (Hayes 2018; blog 2019)."""
 
+    top_classes: int = Field(
+        ge=1, description="classes whose guided gradients are added up, the likeliest first"
+    )
     channel_reduction: ChannelReduction
     kernel: Literal[3, 5, 7, 9, 11, 13, 15] = Field(
         description="side of the square structuring element; odd, or masks would be shifted"
     )
     grid: Grid
+    search: Search
     source_setting: SourceSetting
     confidence_threshold: PositiveFraction
+    largest_clean_loss: Fraction = Field(
+        description="share of clean validation pictures that the working point may reject"
+    )
     batch_size: int = Field(ge=1)
     threads: Threads
+
+    @model_validator(mode="after")
+    def _bayesian_search_sees_all_pictures(self) -> "Saliency":
+        if self.search.method == "bayesian" and self.grid.shards != 1:
+            raise ValueError(
+                f"grid.shards: {self.grid.shards} must be 1 with search.method=bayesian: every "
+                "trial depends on the one before, on all pictures"
+            )
+        return self
 
 
 class Download(Strict):

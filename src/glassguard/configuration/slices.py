@@ -152,6 +152,7 @@ class DetectionSlice(Strict):
 class SaliencyMapsSlice(Strict):
     """Read by ``saliency_maps``: nothing of the grid, so a changed grid computes no map again."""
 
+    top_classes: int
     channel_reduction: ChannelReduction
     batch_size: int
     threads: int

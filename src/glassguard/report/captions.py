@@ -103,11 +103,23 @@ CAPTIONS: dict[str, str] = {
     ),
     "threshold_curve": (
         "Rejecting answers below a confidence, with the saliency mask (n = {adversarial} attacked, "
-        "{clean} clean test pictures); the vertical line marks the threshold that the study sets, "
-        "{threshold:g}."
+        "{clean} clean test pictures); the dotted line marks the threshold that the study sets, "
+        "{threshold:g}, the solid one the working point, {working_point:g}: the highest that costs "
+        "clean validation pictures no more than {largest_clean_loss}."
+    ),
+    "generality": (
+        "Masks whose parameters were chosen on validation attacks with one accessory (rows), on "
+        "test attacks with every accessory (columns; n = {n}; undefended success in brackets): how "
+        "often the attack still succeeds, and how often it is undone, of all attacks, with 95 % "
+        "Wilson intervals. Framed: masks on the accessory that they were tuned on."
     ),
 }
 """Name of every figure to the template of its caption."""
 
-FIGURES: tuple[str, ...] = tuple(CAPTIONS)
+FIGURES: tuple[str, ...] = tuple(name for name in CAPTIONS if name != "generality")
 """Names of the figures; each becomes ``figures/<name>.svg`` and ``figures/<name>.png``."""
+
+
+def figures_of(attacks: int) -> tuple[str, ...]:
+    """Names of the figures of a study with so many attacks; one alone has no generality."""
+    return FIGURES if attacks == 1 else (*FIGURES, "generality")

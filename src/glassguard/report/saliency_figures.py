@@ -97,7 +97,7 @@ def saliency_steps(examples: Mapping[str, np.ndarray], *, samples: int = 6) -> F
 
 
 def saliency_grid(grid: pd.DataFrame, best: Mapping[str, object]) -> Figure:
-    """Goodness over μ and n, one panel for each φ, for the best fill.
+    """Goodness over μ and n, one panel for each φ, for the best fill; blank where not tried.
 
     Args:
         grid: ``saliency/grid.csv``.
@@ -109,10 +109,15 @@ def saliency_grid(grid: pd.DataFrame, best: Mapping[str, object]) -> Figure:
     down = math.ceil(len(phis) / across)
     figure = new_figure(height=2.3 * down + 0.5)
     panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+    ns, mus = sorted(rows["n"].unique()), sorted(rows["mu"].unique())
     low, high = float(rows["goodness"].min()), float(rows["goodness"].max())
     image = None
     for axes, phi in zip(panels.ravel(), phis, strict=False):
-        table = rows[rows["phi"] == phi].pivot_table(index="n", columns="mu", values="goodness")
+        table = (
+            rows[rows["phi"] == phi]
+            .pivot_table(index="n", columns="mu", values="goodness")
+            .reindex(index=ns, columns=mus)
+        )
         values = table.to_numpy()
         image = axes.imshow(
             values, cmap=SEQUENTIAL, vmin=low, vmax=high, aspect="auto", origin="lower"
@@ -122,6 +127,8 @@ def saliency_grid(grid: pd.DataFrame, best: Mapping[str, object]) -> Figure:
         axes.set_title(f"φ = {phi}")
         if values.size <= 60:
             for (row, column), value in np.ndenumerate(values):
+                if np.isnan(value):
+                    continue
                 light = high > low and (value - low) / (high - low) < 0.55
                 axes.text(
                     column,
@@ -222,29 +229,95 @@ def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
     return figure
 
 
-def threshold_curve(curve: pd.DataFrame, *, threshold: float) -> Figure:
+def threshold_curve(curve: pd.DataFrame, *, threshold: float, working_point: float) -> Figure:
     """Rates against the confidence below which an answer is rejected.
 
     Args:
-        curve: ``saliency/threshold_curve.csv``: defence, threshold and the rates of ``RATES``.
+        curve: ``saliency/threshold_curve.csv``: defence, threshold, split and the rates of
+            ``RATES``.
         threshold: the one that the study sets.
+        working_point: the one that was chosen on validation pictures behind the mask.
     """
     figure = new_figure(height=2.9)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, defence in zip(panels, ("none", "saliency"), strict=True):
-        rows = curve[curve["defence"] == defence].sort_values("threshold", kind="stable")
+        rows = curve[(curve["defence"] == defence) & (curve["split"] == "test")]
+        rows = rows.sort_values("threshold", kind="stable")
         for index, (name, label) in enumerate(RATES.items()):
             if defence == "none" and name == "defence_success":
                 continue
             look = series(index) | {"marker": ""}
             axes.plot(rows["threshold"], rows[name], label=label, **look)
         axes.axvline(threshold, color=SOURCE, linewidth=0.8, linestyle=":")
+        axes.axvline(working_point, color=INK, linewidth=0.8)
         axes.set_title("undefended" if defence == "none" else DEFENCES[defence], loc="left")
         axes.set_xlabel("least confidence of an answer")
         rate_axis(axes)
     panels[0].set_ylabel("rate")
     handles, labels = panels[1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(RATES))
+    return figure
+
+
+GENERALITY_RATES = {
+    "adversarial_success": "attack still succeeds",
+    "defence_success": "attack undone",
+}
+"""Columns of ``generality.csv`` that are drawn, and what they mean."""
+
+
+def generality(table: pd.DataFrame) -> Figure:
+    """What masks tuned on one accessory do to attacks with another.
+
+    Args:
+        table: ``saliency/generality.csv``: tuned_on, tested_on, threshold (empty for none),
+            undefended_success, and the rates of ``GENERALITY_RATES`` with ``_low`` and ``_high``.
+    """
+    rows = table[table["threshold"].isna()]
+    names = rows["tuned_on"].drop_duplicates().tolist()
+    figure = new_figure(height=1.2 + 0.62 * len(names))
+    panels = figure.subplots(1, len(GENERALITY_RATES), sharey=True)
+    undefended = rows.drop_duplicates("tested_on").set_index("tested_on")["undefended_success"]
+    image = None
+    for axes, (name, title) in zip(panels, GENERALITY_RATES.items(), strict=True):
+        cells = rows.pivot_table(index="tuned_on", columns="tested_on", values=name)
+        values = cells.loc[names, names].to_numpy()
+        image = axes.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
+        for row in rows.to_dict("records"):
+            down, across = names.index(row["tuned_on"]), names.index(row["tested_on"])
+            value = float(row[name])
+            axes.text(
+                across,
+                down,
+                f"{100 * value:.1f} %\n[{100 * row[f'{name}_low']:.0f}–"
+                f"{100 * row[f'{name}_high']:.0f}]",
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="white" if value < 0.55 else "black",
+            )
+            if down == across:
+                axes.add_patch(
+                    Rectangle(
+                        (across - 0.47, down - 0.47),
+                        0.94,
+                        0.94,
+                        fill=False,
+                        edgecolor=COLOURS[6],
+                        linewidth=2,
+                    )
+                )
+        labels = [f"{spelt(one)}\n({100 * undefended[one]:.0f} %)" for one in names]
+        axes.set_xticks(range(len(names)), labels)
+        axes.set_yticks(range(len(names)), [spelt(one) for one in names])
+        axes.set_title(title, loc="left")
+        axes.set_xlabel("tested on (undefended success)")
+        axes.tick_params(length=0)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    panels[0].set_ylabel("tuned on")
+    if image is not None:
+        figure.colorbar(image, ax=panels, shrink=0.8, label="share of the attacks")
     return figure
 
 

@@ -9,7 +9,8 @@ from torch import nn
 
 from glassguard.saliency.classification import probabilities
 from glassguard.saliency.fill import Fill, filled
-from glassguard.saliency.grid import NO_TARGET
+from glassguard.saliency.grid import NO_TARGET, Combination
+from glassguard.saliency.mask import saliency_mask
 from glassguard.statistics import wilson_interval
 
 
@@ -60,6 +61,21 @@ def classify_masked(
     for row, probability in zip(rows, stream, strict=True):
         classes[row], confidences[row] = probability.argmax(), probability.max()
     return Predictions(classes, confidences)
+
+
+def masks_under(maps: np.ndarray, combination: Combination, *, kernel: int) -> np.ndarray:
+    """The masks that one combination makes of N x H x W float32 saliency maps, N x H x W bool."""
+    masks = np.zeros(maps.shape, dtype=bool)
+    for row, saliency in enumerate(maps):
+        masks[row] = saliency_mask(
+            saliency,
+            mu=combination.mu,
+            mu_as=combination.mu_as,
+            n=combination.n,
+            phi=combination.phi,
+            kernel=kernel,
+        )
+    return masks
 
 
 def adversarial_success(
@@ -116,6 +132,59 @@ def mean(name: str, values: np.ndarray) -> dict[str, float]:
     if math.isnan(margin):
         low = high = math.nan
     return {name: average, f"{name}_n": n, f"{name}_low": low, f"{name}_high": high}
+
+
+def rates(
+    before: Predictions,
+    after: Predictions,
+    clean: Predictions,
+    classes: tuple[np.ndarray, np.ndarray],
+    clean_real: np.ndarray,
+    threshold: float | None = None,
+) -> dict[str, float]:
+    """Columns of the four rates of Study S, each as :func:`rate` has it.
+
+    Args:
+        before: undefended predictions of attacked pictures.
+        after: their predictions behind the defence.
+        clean: predictions of clean pictures behind the defence.
+        classes: real and target class of the attacked pictures, N int64 each.
+        clean_real: real class of the clean pictures, M int64.
+        threshold: confidence below which an answer is rejected.
+    """
+    return {
+        **rate("adversarial_success", adversarial_success(after, *classes, threshold)),
+        **rate("adversarial_correct", correct(after, classes[0], threshold)),
+        **rate("clean_accuracy", correct(clean, clean_real, threshold)),
+        **rate("defence_success", defence_success(before, after, *classes, threshold)),
+    }
+
+
+def working_point(
+    thresholds: np.ndarray, clean_accuracy: np.ndarray, *, largest_clean_loss: float
+) -> float:
+    """The threshold that a user would choose: the highest that clean pictures hardly feel.
+
+    A higher threshold accepts fewer attacks and fewer clean pictures alike.
+
+    Args:
+        thresholds: increasing confidences in [0, 1], the first of which rejects nothing.
+        clean_accuracy: share of clean validation pictures that is accepted and right at each.
+        largest_clean_loss: how much of the first may be lost, in [0, 1].
+    """
+    affordable = clean_accuracy >= clean_accuracy[0] - largest_clean_loss
+    return float(thresholds[affordable].max())
+
+
+def mask_quality(masks: np.ndarray, frames: np.ndarray) -> dict[str, float]:
+    """Columns of the mean overlap and the mean recall, each as :func:`mean` has it.
+
+    Args:
+        masks: N x H x W bool.
+        frames: N x H x W bool, True on the attack's pixels.
+    """
+    intersection_over_union, recall = overlap(masks, frames)
+    return {**mean("mask_iou", intersection_over_union), **mean("mask_recall", recall)}
 
 
 def overlap(masks: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ A mask depends on the picture and (μ, n, φ) alone and few of a picture's masks
 The numbers are those of the naive loop over everything.
 """
 
+import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,13 @@ NO_TARGET = -1
 # Confidences are added up as multiples of 2^-40: integers add to the same sum in any order, so
 # means do not depend on how the pictures were dealt to shards. 2^23 pictures fit into 63 bits.
 FIXED_POINT = 2.0**40
+
+
+SeenKey = tuple[int, bytes, Fill | None]
+"""A picture's position, the digest of its mask, and the fill (None: an empty mask needs none)."""
+
+Seen = dict[SeenKey, tuple[np.float32, np.float32]]
+"""Confidence of the real and of the target class of masked pictures."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +168,7 @@ def search(
     *,
     kernel: int = 3,
     batch_size: int = 64,
+    seen: Seen | None = None,
 ) -> SearchResult:
     """Mask every picture in every way and classify it again.
 
@@ -173,40 +182,49 @@ def search(
         points: the combinations, each once.
         kernel: side of the square structuring element, odd.
         batch_size: pictures per forward pass.
+        seen: answers of earlier searches over the same pictures and classes, which take no pass
+            again; this search's are added.
 
     Returns:
         Confidences in the order of ``pictures`` and ``points``, and how many passes they took.
     """
     plan = MaskPlan(points, kernel=kernel)
     confidences = np.empty((len(classes), len(points), 2), dtype=np.float32)
-    waiting: deque[tuple[int, list[int]]] = deque()
+    waiting: deque[tuple[int, list[int], SeenKey | None]] = deque()
 
     def masked_pictures() -> Iterator[np.ndarray]:
         for picture, (image, saliency) in enumerate(pictures):
             for distinct in plan.distinct_masks(saliency):
+                by_fill: dict[Fill | None, list[int]] = dict(distinct.combinations.items())
                 if not distinct.mask.any():
-                    waiting.append(
-                        (picture, list(chain.from_iterable(distinct.combinations.values())))
-                    )
-                    yield image
-                    continue
-                for fill, positions in distinct.combinations.items():
-                    waiting.append((picture, positions))
-                    yield filled(image, distinct.mask, fill)
+                    by_fill = {None: list(chain.from_iterable(by_fill.values()))}
+                for fill, positions in by_fill.items():
+                    key = None if seen is None else _seen_key(picture, distinct.mask, fill)
+                    if seen is not None and key in seen:
+                        confidences[picture, positions] = seen[key]
+                        continue
+                    waiting.append((picture, positions, key))
+                    yield image if fill is None else filled(image, distinct.mask, fill)
 
     passes = 0
     for probability in probabilities(network, masked_pictures(), batch_size=batch_size):
-        picture, positions = waiting.popleft()
+        picture, positions, key = waiting.popleft()
         real, target = classes[picture]
         of_real = probability[real]
         of_target = 1 - of_real if target == NO_TARGET else probability[target]
         confidences[picture, positions] = of_real, of_target
+        if seen is not None and key is not None:
+            seen[key] = of_real, of_target
         passes += 1
     return SearchResult(
         confidences=confidences,
         network_passes=passes,
         network_passes_naive=len(classes) * len(points),
     )
+
+
+def _seen_key(picture: int, mask: np.ndarray, fill: Fill | None) -> SeenKey:
+    return picture, hashlib.sha256(np.packbits(mask).tobytes()).digest(), fill
 
 
 def exact_sum(confidences: np.ndarray) -> np.ndarray:

@@ -11,7 +11,11 @@ ChannelReduction = Literal["max_abs", "mean_abs", "max", "sum_abs"]
 
 
 def saliency_maps(
-    network: nn.Module, pixels: Tensor, *, channel_reduction: ChannelReduction = "max_abs"
+    network: nn.Module,
+    pixels: Tensor,
+    *,
+    channel_reduction: ChannelReduction = "max_abs",
+    top_classes: int = 1,
 ) -> tuple[Tensor, Tensor]:
     """Saliency maps of the predicted classes' logits, and the predictions.
 
@@ -22,14 +26,25 @@ def saliency_maps(
         network: maps N x 3 x H x W pixels to N x C logits, in evaluation mode.
         pixels: N x 3 x H x W float32 in [0, 1].
         channel_reduction: see :func:`reduce_channels`.
+        top_classes: how many classes are explained, the likeliest first; their guided gradients
+            are added up. The source explains one.
 
     Returns:
         Maps, N x H x W float32 in [0, 1]; predicted classes, N int64.
+
+    Raises:
+        ValueError: the network has fewer than ``top_classes`` classes.
     """
     leaf = pixels.detach().requires_grad_(True)
     with torch.enable_grad(), guided_activations(network):
         logits = network(leaf)
-        (gradient,) = torch.autograd.grad(logits.amax(dim=1).sum(), leaf)
+        if top_classes > logits.shape[1]:
+            raise ValueError(f"{top_classes} classes of a network that has {logits.shape[1]}")
+        gradient = torch.zeros_like(pixels)
+        for logit in logits.topk(top_classes, dim=1).values.unbind(dim=1):
+            # Guided backpropagation is not linear: each class takes a backward pass of its own.
+            (of_class,) = torch.autograd.grad(logit.sum(), leaf, retain_graph=True)
+            gradient += of_class
     return scale(reduce_channels(gradient, channel_reduction)), logits.detach().argmax(dim=1)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,30 +15,30 @@ from glassguard.saliency.evaluation import (
     adversarial_success,
     classify,
     classify_masked,
-    correct,
     defence_success,
-    mean,
+    mask_quality,
+    masks_under,
     misplaced,
-    overlap,
-    rate,
+    rates,
 )
-from glassguard.saliency.fill import filled
+from glassguard.saliency.evaluation import working_point as working_point_of
+from glassguard.saliency.fill import Fill, filled
 from glassguard.saliency.grid import Combination, spread
 from glassguard.saliency.mask import (
     closed,
     exceeding,
-    saliency_mask,
     threshold_levels,
     without_small_components,
 )
 from glassguard.stages.files import (
     check_rows,
-    read_json,
     write_csv,
+    write_json,
 )
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
     attacked_classes,
+    best_combination,
     class_indices,
     open_pictures,
     read_frames,
@@ -69,6 +70,27 @@ class Defence:
     masks: np.ndarray | None
 
 
+@dataclass(frozen=True)
+class _SplitPictures:
+    """Clean and attacked pictures of a split with their tables, saliency maps and classes."""
+
+    people: pd.DataFrame
+    attacks: pd.DataFrame
+    clean: np.ndarray
+    attacked: np.ndarray
+    clean_maps: np.ndarray
+    attacked_maps: np.ndarray
+    clean_real: np.ndarray
+    classes: tuple[np.ndarray, np.ndarray]
+
+    def masks_under(self, one: Combination, *, kernel: int) -> tuple[np.ndarray, np.ndarray]:
+        """Masks of the attacked and of the clean pictures."""
+        return (
+            masks_under(self.attacked_maps, one, kernel=kernel),
+            masks_under(self.clean_maps, one, kernel=kernel),
+        )
+
+
 def run(
     config: SaliencySlice,
     *,
@@ -83,6 +105,7 @@ def run(
     best: Path,
     evaluation: OutputPath,
     curve: OutputPath,
+    working_point: OutputPath,
     masks: OutputPath,
 ) -> dict[str, float | int | str]:
     """Classify the test split without and with each defence.
@@ -91,6 +114,9 @@ def run(
     ``saliency_source`` Study S's. ``oracle`` masks the true frame (and nothing of a clean
     picture), ``random`` the saliency mask at a wrong place; both with the best fill. The column
     ``attack`` is the name of the folder in which ``examples.csv`` lies.
+
+    The curves are of the test split (``split`` = ``test``) and, for no mask and the saliency mask,
+    of the validation split (``val``), on which the working point is chosen.
     """
     settings = config.saliency
     use_threads(settings.threads)
@@ -101,68 +127,81 @@ def run(
         adversarial_images=adversarial_images,
         recognizer=recognizer,
     )
-    people, attacks = study.people, study.attacks
-    network, identities = study.network, study.identities
-    true_frames = read_frames(frames)
-    check_rows(attacks, true_frames, examples, frames)
+    all_frames = read_frames(frames)
+    check_rows(study.attacks, all_frames, examples, frames)
+    network, identities, batch_size = study.network, study.identities, settings.batch_size
 
-    people, attacks = people[people["split"] == "test"], attacks[attacks["split"] == "test"]
-    if attacks.empty:
-        raise InputError(f"{examples}: has no attacked test picture to evaluate on")
-    clean_pictures = study.clean[people.index]
-    attacked_pictures = study.attacked[attacks.index]
-    true_frames = true_frames[attacks.index]
-    clean_maps = read_maps(maps, people["image_id"].tolist())
-    attacked_maps = read_maps(adversarial_maps, attacks["example_id"].tolist())
-    clean_real = class_indices(people["identity"], identities, manifest)
-    real, target = attacked_classes(attacks, identities, examples)
+    def pictures_of(split: str) -> _SplitPictures:
+        people = study.people[study.people["split"] == split]
+        attacks = study.attacks[study.attacks["split"] == split]
+        if attacks.empty:
+            raise InputError(f"{examples}: has no attacked {split} picture to evaluate on")
+        return _SplitPictures(
+            people=people,
+            attacks=attacks,
+            clean=study.clean[people.index],
+            attacked=study.attacked[attacks.index],
+            clean_maps=read_maps(maps, people["image_id"].tolist()),
+            attacked_maps=read_maps(adversarial_maps, attacks["example_id"].tolist()),
+            clean_real=class_indices(people["identity"], identities, manifest),
+            classes=attacked_classes(attacks, identities, examples),
+        )
 
-    best_combination = _best_combination(best)
-    source = source_combination(settings)
-    saliency_attacked = _masks(attacked_maps, best_combination, settings)
-    saliency_clean = _masks(clean_maps, best_combination, settings)
-    ways = (
-        ("saliency", best_combination.fill, saliency_attacked, saliency_clean),
-        (
-            "saliency_source",
-            source.fill,
-            _masks(attacked_maps, source, settings),
-            _masks(clean_maps, source, settings),
-        ),
-        ("oracle", best_combination.fill, true_frames, np.zeros_like(saliency_clean)),
-        (
-            "random",
-            best_combination.fill,
-            _misplaced(saliency_attacked, attacks["example_id"], config.seed),
-            _misplaced(saliency_clean, people["image_id"], config.seed),
-        ),
-    )
-    batch_size = settings.batch_size
-    undefended = Defence(
-        name="none",
-        fill="",
-        adversarial=classify(network, attacked_pictures, batch_size=batch_size),
-        clean=classify(network, clean_pictures, batch_size=batch_size),
-        masks=None,
-    )
-    defences = [undefended]
-    for name, fill, masks_attacked, masks_clean in ways:
-        adversarial = classify_masked(
-            network,
-            attacked_pictures,
-            masks_attacked,
-            fill,
-            undefended.adversarial,
-            batch_size=batch_size,
+    def undefended(pictures: _SplitPictures) -> Defence:
+        return Defence(
+            name="none",
+            fill="",
+            adversarial=classify(network, pictures.attacked, batch_size=batch_size),
+            clean=classify(network, pictures.clean, batch_size=batch_size),
+            masks=None,
         )
-        clean = classify_masked(
-            network, clean_pictures, masks_clean, fill, undefended.clean, batch_size=batch_size
+
+    def defended(
+        pictures: _SplitPictures,
+        before: Defence,
+        name: str,
+        fill: Fill,
+        masks: tuple[np.ndarray, np.ndarray],
+    ) -> Defence:
+        adversarial, clean = (
+            classify_masked(network, images, mask, fill, unmasked, batch_size=batch_size)
+            for images, mask, unmasked in (
+                (pictures.attacked, masks[0], before.adversarial),
+                (pictures.clean, masks[1], before.clean),
+            )
         )
-        defences.append(Defence(name, fill, adversarial, clean, masks_attacked))
+        return Defence(name, fill, adversarial, clean, masks[0])
+
+    chosen, source = best_combination(best), source_combination(settings)
+    kernel = settings.kernel
+    validation = pictures_of("val")
+    bare = undefended(validation)
+    masked = validation.masks_under(chosen, kernel=kernel)
+    before_and_after = [bare, defended(validation, bare, "saliency", chosen.fill, masked)]
+    validation_curve = _threshold_curve("val", before_and_after, validation)
+
+    test = pictures_of("test")
+    before = undefended(test)
+    true_frames = all_frames[test.attacks.index]
+    by_saliency = test.masks_under(chosen, kernel=kernel)
+    elsewhere = (
+        _misplaced(by_saliency[0], test.attacks["example_id"], config.seed),
+        _misplaced(by_saliency[1], test.people["image_id"], config.seed),
+    )
+    frames_alone = (true_frames, np.zeros_like(by_saliency[1]))
+    defences = [
+        before,
+        defended(test, before, "saliency", chosen.fill, by_saliency),
+        defended(
+            test, before, "saliency_source", source.fill, test.masks_under(source, kernel=kernel)
+        ),
+        defended(test, before, "oracle", chosen.fill, frames_alone),
+        defended(test, before, "random", chosen.fill, elsewhere),
+    ]
 
     rows = []
     for defence in defences:
-        quality = _mask_quality(defence, true_frames)
+        quality = {} if defence.masks is None else mask_quality(defence.masks, true_frames)
         for threshold in (None, settings.confidence_threshold):
             rows.append(
                 {
@@ -170,27 +209,32 @@ def run(
                     "defence": defence.name,
                     "fill": defence.fill,
                     "threshold": threshold,
-                    **_rates(defence, undefended, clean_real, real, target, threshold),
+                    **_rates(defence, before, test, threshold),
                     **quality,
                 }
             )
     write_csv(pd.DataFrame(rows), evaluation)
-    write_csv(_threshold_curve(defences, undefended, clean_real, real, target), curve)
+    test_curve = _threshold_curve("test", defences, test)
+    write_csv(pd.concat([test_curve, validation_curve]), curve)
+    write_json(
+        _working_point(validation_curve, test_curve, settings.largest_clean_loss), working_point
+    )
 
     saliency = defences[1]
-    undone = defence_success(undefended.adversarial, saliency.adversarial, real, target)
-    fooled = adversarial_success(undefended.adversarial, real, target)
+    attacks = test.attacks
+    undone = defence_success(before.adversarial, saliency.adversarial, *test.classes)
+    fooled = adversarial_success(before.adversarial, *test.classes)
     shown = _shown(fooled & undone, fooled & ~undone, config.seed)
     arrays = {
-        **_parameters(best_combination),
-        **_stages_of_masks(attacked_pictures, attacked_maps, best_combination, settings, shown),
+        **_parameters(chosen),
+        **_stages_of_masks(test.attacked, test.attacked_maps, chosen, settings, shown),
         "example_ids": attacks["example_id"].to_numpy(dtype=np.str_)[shown],
         "attacker": attacks["attacker"].to_numpy(dtype=np.str_)[shown],
         "target": attacks["target"].to_numpy(dtype=np.str_)[shown],
         "worked": undone[shown],
         "frames": true_frames[shown],
-        "prediction_before": np.array(identities)[undefended.adversarial.classes[shown]],
-        "confidence_before": undefended.adversarial.confidences[shown],
+        "prediction_before": np.array(identities)[before.adversarial.classes[shown]],
+        "confidence_before": before.adversarial.confidences[shown],
         "prediction_after": np.array(identities)[saliency.adversarial.classes[shown]],
         "confidence_after": saliency.adversarial.confidences[shown],
     }
@@ -198,32 +242,8 @@ def run(
     return _headline(rows)
 
 
-def _best_combination(path: Path) -> Combination:
-    try:
-        row = read_json(path)["goodness"]
-        return Combination(
-            mu=row["mu"], mu_as=row["mu_as"], n=row["n"], phi=row["phi"], fill=row["fill"]
-        )
-    except (KeyError, TypeError):
-        raise InputError(f"{path}: lacks goodness with mu, mu_as, n, phi and fill") from None
-
-
 def _parameters(combination: Combination) -> dict[str, np.ndarray]:
     return {name: np.array(value) for name, value in vars(combination).items()}
-
-
-def _masks(maps: np.ndarray, combination: Combination, settings: Saliency) -> np.ndarray:
-    masks = np.zeros(maps.shape, dtype=bool)
-    for row, saliency in enumerate(maps):
-        masks[row] = saliency_mask(
-            saliency,
-            mu=combination.mu,
-            mu_as=combination.mu_as,
-            n=combination.n,
-            phi=combination.phi,
-            kernel=settings.kernel,
-        )
-    return masks
 
 
 def _misplaced(masks: np.ndarray, names: pd.Series, seed: int) -> np.ndarray:
@@ -234,51 +254,52 @@ def _misplaced(masks: np.ndarray, names: pd.Series, seed: int) -> np.ndarray:
 
 
 def _rates(
-    defence: Defence,
-    undefended: Defence,
-    clean_real: np.ndarray,
-    real: np.ndarray,
-    target: np.ndarray,
-    threshold: float | None,
+    defence: Defence, undefended: Defence, pictures: _SplitPictures, threshold: float | None
 ) -> dict[str, float]:
-    return {
-        **rate(
-            "adversarial_success",
-            adversarial_success(defence.adversarial, real, target, threshold),
-        ),
-        **rate("adversarial_correct", correct(defence.adversarial, real, threshold)),
-        **rate("clean_accuracy", correct(defence.clean, clean_real, threshold)),
-        **rate(
-            "defence_success",
-            defence_success(undefended.adversarial, defence.adversarial, real, target, threshold),
-        ),
-    }
+    return rates(
+        undefended.adversarial,
+        defence.adversarial,
+        defence.clean,
+        pictures.classes,
+        pictures.clean_real,
+        threshold,
+    )
 
 
-def _mask_quality(defence: Defence, frames: np.ndarray) -> dict[str, float]:
-    if defence.masks is None:
-        return {}
-    intersection_over_union, recall = overlap(defence.masks, frames)
-    return {**mean("mask_iou", intersection_over_union), **mean("mask_recall", recall)}
-
-
-def _threshold_curve(
-    defences: list[Defence],
-    undefended: Defence,
-    clean_real: np.ndarray,
-    real: np.ndarray,
-    target: np.ndarray,
-) -> pd.DataFrame:
+def _threshold_curve(split: str, defences: list[Defence], pictures: _SplitPictures) -> pd.DataFrame:
+    """Rates of every defence, of which the first is none, at every threshold."""
     return pd.DataFrame(
         {
             "defence": defence.name,
             "fill": defence.fill,
             "threshold": threshold,
-            **_rates(defence, undefended, clean_real, real, target, float(threshold)),
+            "split": split,
+            **_rates(defence, defences[0], pictures, float(threshold)),
         }
         for defence in defences
         for threshold in CURVE_THRESHOLDS
     )
+
+
+def _working_point(
+    validation: pd.DataFrame, test: pd.DataFrame, largest_clean_loss: float
+) -> dict[str, Any]:
+    """The threshold chosen on the validation curve of the saliency mask, and what it does."""
+    masked = validation[validation["defence"] == "saliency"]
+    threshold = working_point_of(
+        masked["threshold"].to_numpy(),
+        masked["clean_accuracy"].to_numpy(),
+        largest_clean_loss=largest_clean_loss,
+    )
+    found: dict[str, Any] = {
+        "threshold": threshold,
+        "chosen_on": "val",
+        "largest_clean_loss": largest_clean_loss,
+    }
+    for split, curve in (("val", validation), ("test", test)):
+        row = curve[(curve["defence"] == "saliency") & (curve["threshold"] == threshold)].iloc[0]
+        found[split] = row.drop(["defence", "fill", "threshold", "split"]).to_dict()
+    return found
 
 
 def _shown(worked: np.ndarray, failed: np.ndarray, seed: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from glassguard.report import (
     saliency_figures,
     sources_figures,
 )
-from glassguard.report.captions import CAPTIONS, FIGURES
+from glassguard.report.captions import CAPTIONS, figures_of
 from glassguard.report.style import DOTS_PER_INCH, drawing
 from glassguard.report.summary import DETECTOR
 from glassguard.report.tables import percent
@@ -42,7 +42,7 @@ TargetProfiles = tuple[str, np.ndarray, np.ndarray]
 
 
 def run(config: ReportSlice, *, results: Path, figures: OutputPath) -> dict[str, float | int | str]:
-    """Draw every figure of :data:`glassguard.report.captions.FIGURES`.
+    """Draw every figure that :func:`glassguard.report.captions.figures_of` names.
 
     Args:
         config: the whole configuration; the figures are of its first attack.
@@ -54,16 +54,17 @@ def run(config: ReportSlice, *, results: Path, figures: OutputPath) -> dict[str,
     """
     figures.mkdir(parents=True, exist_ok=True)
     study = _Study(config, results)
-    drawers: dict[str, Callable[[], Drawn]] = {name: getattr(study, name) for name in FIGURES}
+    names = figures_of(len(config.study.attacks))
+    drawers: dict[str, Callable[[], Drawn]] = {name: getattr(study, name) for name in names}
     captions = {}
     with drawing():
-        for name in track(FIGURES, description="figures"):
+        for name in track(names, description="figures"):
             figure, numbers = drawers[name]()
             captions[name] = CAPTIONS[name].format(**numbers)
             figure.savefig(figures / f"{name}.svg", metadata={"Date": None})
             figure.savefig(figures / f"{name}.png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     write_json(captions, figures / "captions.json")
-    return {"figures": len(FIGURES)}
+    return {"figures": len(names)}
 
 
 class _Study:
@@ -257,8 +258,22 @@ class _Study:
     def threshold_curve(self) -> Drawn:
         threshold = self.study.saliency.confidence_threshold
         curve = self._table("saliency", "threshold_curve.csv")
-        figure = saliency_figures.threshold_curve(curve, threshold=threshold)
-        return figure, {**self._evaluated(), "threshold": threshold}
+        chosen = read_json(self.results / "saliency" / "working_point.json")
+        figure = saliency_figures.threshold_curve(
+            curve, threshold=threshold, working_point=chosen["threshold"]
+        )
+        return figure, {
+            **self._evaluated(),
+            "threshold": threshold,
+            "working_point": chosen["threshold"],
+            "largest_clean_loss": percent(chosen["largest_clean_loss"]),
+        }
+
+    def generality(self) -> Drawn:
+        table = self._table("saliency", "generality.csv")
+        counts = sorted(set(table["adversarial_success_n"]))
+        figure = saliency_figures.generality(table)
+        return figure, {"n": " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))}
 
     def _evaluated(self) -> dict[str, Any]:
         row = self._saliency_row()

@@ -8,10 +8,10 @@ import pandas as pd
 
 from glassguard.configuration.slices import SaliencySlice
 from glassguard.errors import InputError
-from glassguard.saliency.grid import exact_mean, exact_sum, goodness, spread
+from glassguard.saliency.grid import Combination, exact_mean, exact_sum, goodness, spread
 from glassguard.stages.files import read_examples, write_csv, write_json
 from glassguard.stages.paths import OutputPath
-from glassguard.stages.saliency_inputs import grid_points, source_combination
+from glassguard.stages.saliency_inputs import planned_points, source_combination
 
 PARAMETERS = ("mu", "mu_as", "n", "phi", "fill")
 CONFIDENCES = {
@@ -32,7 +32,9 @@ def run(
     fill) and ``source_setting``.
     """
     settings = config.saliency
-    points = grid_points(settings)
+    points = planned_points(settings, seed=config.seed)
+    if points is None:
+        points = _points_of(_read_shard(shards[0]), shards[0])
     table = pd.DataFrame([asdict(point) for point in points])[list(PARAMETERS)]
     sums = {name: np.zeros(len(points), dtype=np.int64) for name in CONFIDENCES}
     adversarial_ids: list[str] = []
@@ -93,6 +95,17 @@ def run(
         "combinations": len(points),
         **passes_made,
     }
+
+
+def _points_of(shard: dict[str, np.ndarray], path: Path) -> list[Combination]:
+    try:
+        columns = [shard[name].tolist() for name in PARAMETERS]
+    except KeyError as error:
+        raise InputError(f"{path}: not a shard of the mask grid: lacks {error}") from None
+    return [
+        Combination(**dict(zip(PARAMETERS, values, strict=True)))
+        for values in zip(*columns, strict=True)
+    ]
 
 
 def _read_shard(path: Path) -> dict[str, np.ndarray]:

@@ -1,23 +1,38 @@
 """Classify one shard of the validation pictures under every saliency mask of the grid."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from glassguard.configuration.schema import Saliency
 from glassguard.configuration.slices import SaliencySlice
 from glassguard.errors import InputError
-from glassguard.progress import track
-from glassguard.saliency.grid import NO_TARGET, search, spread
+from glassguard.progress import Progress, track
+from glassguard.saliency.grid import (
+    NO_TARGET,
+    Combination,
+    SearchResult,
+    Seen,
+    exact_mean,
+    exact_sum,
+    goodness,
+    search,
+    spread,
+)
+from glassguard.saliency.sampling import tried
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
     attacked_classes,
     class_indices,
-    grid_points,
+    grid_values,
     open_pictures,
+    planned_points,
     read_maps,
+    source_combination,
     use_threads,
 )
 
@@ -37,6 +52,8 @@ def run(
     results: OutputPath,
 ) -> dict[str, float | int | str]:
     """Search over this shard's part of the validation split.
+
+    A Bayesian search is one shard; its file holds the points that were tried.
 
     The adversarial side are the attacked validation pictures (``saliency.grid.images`` of them,
     evenly spread), the clean side the different pictures that those were made from. Both are
@@ -66,7 +83,6 @@ def run(
     clean_real = class_indices(clean["identity"], identities, manifest)
     nobody = np.full(len(clean), NO_TARGET, dtype=np.int64)
     classes = np.stack([np.append(clean_real, real), np.append(nobody, target)], axis=1)
-    points = grid_points(settings)
 
     def pictures() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield from _with_maps(clean, study.clean, read_maps(maps, clean["image_id"].tolist()))
@@ -76,14 +92,22 @@ def run(
             read_maps(adversarial_maps, attacks["example_id"].tolist()),
         )
 
-    found = search(
-        study.network,
-        track(pictures(), description="mask grid, pictures", total=len(classes)),
-        classes,
-        points,
-        kernel=settings.kernel,
-        batch_size=settings.batch_size,
+    looked_through = partial(
+        search, study.network, kernel=settings.kernel, batch_size=settings.batch_size
     )
+    points = planned_points(settings, seed=config.seed)
+    if points is not None:
+        shown = track(pictures(), description="mask grid, pictures", total=len(classes))
+        found = looked_through(shown, classes=classes, points=points)
+    else:
+        points, found = _by_trial(
+            lambda point, seen: looked_through(
+                pictures(), classes=classes, points=[point], seen=seen
+            ),
+            settings,
+            clean_pictures=len(clean),
+            seed=config.seed,
+        )
     columns = pd.DataFrame([asdict(point) for point in points])
     np.savez(
         results,
@@ -109,6 +133,45 @@ def run(
         "network_passes": found.network_passes,
         "network_passes_naive": found.network_passes_naive,
     }
+
+
+def _by_trial(
+    look: Callable[[Combination, Seen], SearchResult],
+    settings: Saliency,
+    *,
+    clean_pictures: int,
+    seed: int,
+) -> tuple[list[Combination], SearchResult]:
+    """Bayesian search for goodness over all pictures, of which the clean ones come first."""
+    seen: Seen = {}
+    results: dict[Combination, SearchResult] = {}
+
+    with Progress(description="mask search, trials", total=settings.search.trials) as progress:
+
+        def score(point: Combination) -> float:
+            results[point] = look(point, seen)
+            progress.advance()
+            confidences = results[point].confidences[:, 0]
+            clean, attacked = confidences[:clean_pictures], confidences[clean_pictures:]
+            means = (exact_mean(exact_sum(part), len(part)) for part in (clean[:, 0], *attacked.T))
+            return float(goodness(*means))
+
+        tried(
+            grid_values(settings),
+            score,
+            method="bayesian",
+            trials=settings.search.trials,
+            seed=seed,
+        )
+        source = source_combination(settings)
+        if source not in results:
+            results[source] = look(source, seen)
+    found = SearchResult(
+        confidences=np.concatenate([one.confidences for one in results.values()], axis=1),
+        network_passes=sum(one.network_passes for one in results.values()),
+        network_passes_naive=sum(one.network_passes_naive for one in results.values()),
+    )
+    return list(results), found
 
 
 def _with_maps(

@@ -11,7 +11,7 @@ import yaml
 from glassguard.configuration.slices import ReportSlice
 from glassguard.errors import InputError
 from glassguard.report import tables
-from glassguard.report.captions import FIGURES
+from glassguard.report.captions import figures_of
 from glassguard.report.detection_figures import TABLE_1_RATES
 from glassguard.report.page import Picture, Section, headline, render
 from glassguard.report.summary import summarise
@@ -36,6 +36,7 @@ PACKAGES = (
     "opencv-python-headless",
     "pytorch-lightning",
     "matplotlib",
+    "optuna",
     "snakemake",
     "mlflow",
 )
@@ -97,9 +98,9 @@ def run(
     times = timings_of(benchmarks)
     write_csv(times, timings)
 
-    pictures = _pictures(results / "figures")
+    pictures = _pictures(results / "figures", figures_of(len(study.attacks)))
     threshold = study.saliency.confidence_threshold
-    sections = (
+    sections: tuple[Section, ...] = (
         Section(
             "Recognizer and attack",
             f"The convolutions were {recognizer['backbone']} and are frozen; the fully connected "
@@ -140,6 +141,7 @@ def run(
             (
                 tables.masks_table(best_masks),
                 tables.evaluation_table(numbers["saliency"]["test"], threshold=threshold),
+                tables.working_point_table(read_json(results / "saliency" / "working_point.json")),
             ),
             _some(
                 pictures,
@@ -150,6 +152,17 @@ def run(
             ),
         ),
     )
+    if len(study.attacks) > 1:
+        generality = read_table(results / "saliency" / "generality.csv")
+        sections += (
+            Section(
+                "Study S: other accessories",
+                "The source expects its mask to undo whatever is worn. The same search was made on "
+                "validation attacks with each accessory, and what it found was tried on all.",
+                (tables.generality_table(generality),),
+                _some(pictures, "generality"),
+            ),
+        )
     means = {name: float(pairs[name].mean()) for name in TABLE_1_RATES}
     page.write_text(
         render(
@@ -175,10 +188,10 @@ def _intervals(paths: list[Path]) -> list[tuple[float, float]]:
     return [(one.started, one.ended) for one in records]
 
 
-def _pictures(folder: Path) -> dict[str, Picture]:
+def _pictures(folder: Path, names: tuple[str, ...]) -> dict[str, Picture]:
     captions = read_json(folder / "captions.json")
     found = {}
-    for name in FIGURES:
+    for name in names:
         path = folder / f"{name}.svg"
         if name not in captions or not path.exists():
             raise InputError(f"{path}: no such figure; run the stage figures first")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +14,8 @@ from glassguard.errors import InputError
 from glassguard.recognizer.network import FaceRecognizer
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.saliency.grid import NO_TARGET, Combination, combinations
-from glassguard.stages.files import check_rows, read_examples, read_images, read_manifest
+from glassguard.saliency.sampling import tried
+from glassguard.stages.files import check_rows, read_examples, read_images, read_json, read_manifest
 
 
 @dataclass(frozen=True)
@@ -184,19 +186,44 @@ def attacked_classes(
     return real, target
 
 
-def grid_points(saliency: Saliency) -> list[Combination]:
-    """The configured grid and, where it is not a point of it, the source's setting."""
+def planned_points(saliency: Saliency, *, seed: int) -> list[Combination] | None:
+    """The points of the grid that are tried and, where it is not one, the source's setting.
+
+    Returns:
+        None where a point depends on what was found before it (Bayesian search).
+    """
+    source = source_combination(saliency)
+    values = grid_values(saliency)
+    method, trials = saliency.search.method, saliency.search.trials
+    if method == "grid":
+        return combinations(**values, extra=[source])
+    if method == "random":
+        drawn = tried(values, lambda point: 0.0, method=method, trials=trials, seed=seed)
+        return list(dict.fromkeys([*drawn, source]))
+    return None
+
+
+def grid_values(saliency: Saliency) -> dict[str, Any]:
+    """What each parameter of a mask may be, by the names of a combination."""
     grid = saliency.grid
-    return combinations(
-        mu=grid.mu,
-        mu_as=grid.mu_as,
-        n=grid.n,
-        phi=grid.phi,
-        fill=grid.fill,
-        extra=[source_combination(saliency)],
-    )
+    return {name: getattr(grid, name) for name in ("mu", "mu_as", "n", "phi", "fill")}
 
 
 def source_combination(saliency: Saliency) -> Combination:
     """The setting that Study S found, as a point of the grid."""
     return Combination(**saliency.source_setting.model_dump())
+
+
+def best_combination(path: Path) -> Combination:
+    """The combination with the best goodness in a ``best.json``.
+
+    Raises:
+        InputError: the file is missing or none of ``grid``'s.
+    """
+    try:
+        row = read_json(path)["goodness"]
+        return Combination(
+            mu=row["mu"], mu_as=row["mu_as"], n=row["n"], phi=row["phi"], fill=row["fill"]
+        )
+    except (KeyError, TypeError):
+        raise InputError(f"{path}: lacks goodness with mu, mu_as, n, phi and fill") from None

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from glassguard.configuration.slices import SaliencyMapsSlice
+from glassguard.errors import InputError
 from glassguard.progress import track
 from glassguard.recognizer.network import to_pixels
 from glassguard.saliency.saliency_map import saliency_maps
@@ -30,7 +31,12 @@ def run(
     pictures = read_images(images)
     table, column = read_held_out_table(ids)
     check_rows(table, pictures, ids, images)
-    network, _ = open_recognizer(recognizer, pictures, images)
+    network, identities = open_recognizer(recognizer, pictures, images)
+    if config.top_classes > len(identities):
+        raise InputError(
+            f"saliency.top_classes: {config.top_classes} exceeds the {len(identities)} people of "
+            f"{recognizer}"
+        )
     rows = np.flatnonzero(table["split"].isin(("val", "test")).to_numpy())
     found = np.zeros((len(rows), *pictures.shape[1:3]), dtype=np.float32)
     prediction = np.zeros(len(rows), dtype=np.int64)
@@ -39,7 +45,10 @@ def run(
         batch = slice(start, start + config.batch_size)
         pixels = to_pixels(torch.from_numpy(pictures[rows[batch]]))
         batch_maps, batch_prediction = saliency_maps(
-            network, pixels, channel_reduction=config.channel_reduction
+            network,
+            pixels,
+            channel_reduction=config.channel_reduction,
+            top_classes=config.top_classes,
         )
         found[batch], prediction[batch] = batch_maps.numpy(), batch_prediction.numpy()
     names = table[column].to_numpy(dtype=np.str_)[rows]
