@@ -291,7 +291,11 @@ def changed_slices(*overrides: str) -> set[str]:
 @pytest.mark.parametrize(
     ("override", "readers"),
     [
-        ("saliency.grid.n=[3]", {"saliency"}),
+        ("saliency.grid.n=[3]", {"grid"}),
+        ("saliency.search.trials=7", {"grid"}),
+        ("saliency.source_setting.n=3", {"grid", "evaluation"}),
+        ("saliency.confidence_threshold=0.7", {"evaluation"}),
+        ("saliency.largest_clean_loss=0.1", {"evaluation"}),
         ("attacks.glasses.step=10", {"attack_glasses"}),
         ("backbone.pretraining.learning_rate=0.01", {"backbone"}),
         ("detector.seeds=3", {"detection"}),

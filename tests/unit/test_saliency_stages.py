@@ -9,10 +9,12 @@ import pytest
 import torch
 from shipped import section
 
+from glassguard.configuration.schema import MaskJudgement, MaskSearch
 from glassguard.configuration.slices import (
+    EvaluationSlice,
+    GridSlice,
     MaskedDecisionsSlice,
     SaliencyMapsSlice,
-    SaliencySlice,
 )
 from glassguard.errors import InputError
 from glassguard.faces import manifest as manifest_columns
@@ -46,7 +48,14 @@ def settings(**changes):
     }
     search = {name: changes.pop(name) for name in ("method", "trials") if name in changes}
     values = section("saliency/guided", grid={**grid, **changes}, search=search, batch_size=16)
-    return SaliencySlice.model_validate({"seed": 3, "saliency": values})
+    read = {key: values[key] for key in MaskSearch.model_fields}
+    return GridSlice.model_validate({"seed": 3, "saliency": read})
+
+
+def judging():
+    values = section("saliency/guided", batch_size=16)
+    read = {key: values[key] for key in MaskJudgement.model_fields}
+    return EvaluationSlice.model_validate({"seed": 3, "saliency": read})
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +281,7 @@ def test_shards_of_another_grid_and_missing_shards_are_refused(study, tmp_path):
 
 
 def test_evaluation(study, searched, tmp_path):
-    metrics, table = evaluate(study, settings(), searched[1], tmp_path / "first")
+    metrics, table = evaluate(study, judging(), searched[1], tmp_path / "first")
     rows = table[table["threshold"].isna()].set_index("defence")
     assert list(rows.index) == ["none", "saliency", "saliency_source", "oracle", "random"]
     assert set(table["threshold"].dropna()) == {0.8}
@@ -317,19 +326,19 @@ def test_evaluation(study, searched, tmp_path):
     chosen = json.loads((tmp_path / "first/working_point.json").read_text())
     of_mask = curve[curve["defence"] == "saliency"].set_index(["split", "threshold"])
     clean = of_mask["clean_accuracy"]
-    affordable = clean["val"] >= clean["val", 0] - settings().saliency.largest_clean_loss
+    affordable = clean["val"] >= clean["val", 0] - judging().saliency.largest_clean_loss
     assert chosen["threshold"] == affordable.index[affordable].max()
     for split in ("val", "test"):
         at = of_mask.loc[(split, chosen["threshold"])]
         assert chosen[split]["clean_accuracy"] == pytest.approx(at["clean_accuracy"], abs=1e-6)
 
-    evaluate(study, settings(), searched[1], tmp_path / "second")
+    evaluate(study, judging(), searched[1], tmp_path / "second")
     for name in ("evaluation.csv", "threshold_curve.csv", "working_point.json", "masks.npz"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
 
 def test_shown_masks_are_the_steps_of_the_chosen_combination(study, searched, tmp_path):
-    evaluate(study, settings(), searched[1], tmp_path / "out")
+    evaluate(study, judging(), searched[1], tmp_path / "out")
     examples = pd.read_csv(study / "glasses/examples.csv").set_index("example_id")
     with np.load(tmp_path / "out/masks.npz") as file:
         shown = dict(file)
@@ -389,7 +398,7 @@ def test_masks_tuned_on_one_attack_are_tried_on_all(study, sticker, searched, tm
         "recognizer": study / "recognizer.safetensors",
         "generality": tmp_path / "generality.csv",
     }
-    metrics = generality.run(settings(), **given)
+    metrics = generality.run(judging(), **given)
     json.dumps(metrics, allow_nan=False)
     table = pd.read_csv(given["generality"])
     free = table[table["threshold"].isna()]
@@ -406,14 +415,14 @@ def test_masks_tuned_on_one_attack_are_tried_on_all(study, sticker, searched, tm
     assert free.groupby("tuned_on")["clean_accuracy"].nunique().tolist() == [1, 1]
     assert free.groupby("tested_on")["undefended_success"].nunique().tolist() == [1, 1]
 
-    _, evaluated = evaluate(study, settings(), searched[1], tmp_path / "evaluated")
+    _, evaluated = evaluate(study, judging(), searched[1], tmp_path / "evaluated")
     headline = evaluated[(evaluated["defence"] == "saliency") & evaluated["threshold"].isna()]
     for name in ("adversarial_success", "clean_accuracy", "defence_success", "mask_iou"):
         assert free.iloc[0][name] == headline.iloc[0][name]
         assert free.iloc[0][f"{name}_low"] == headline.iloc[0][f"{name}_low"]
 
     with pytest.raises(InputError, match="as many files each"):
-        generality.run(settings(), **{**given, "best": given["best"][:1]})
+        generality.run(judging(), **{**given, "best": given["best"][:1]})
 
 
 def test_dodging_has_no_target(study, tmp_path):

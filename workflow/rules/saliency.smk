@@ -55,7 +55,7 @@ rule masked_decisions:
 
 rule grid_shard:
     input:
-        config=slice_of("saliency"),
+        config=slice_of("grid"),
         manifest=result("data/manifest.csv"),
         images=result("data/images.npy"),
         maps=result("saliency/maps/benign.npz"),
@@ -91,7 +91,7 @@ rule grid_shard:
 
 rule grid:
     input:
-        config=slice_of("saliency"),
+        config=slice_of("grid"),
         shards=gathered(gather.grid, result("saliency/shards/{scatteritem}.npz")),
         examples=result(f"attacks/{HEADLINE}/examples.csv"),
         sources=sources("grid"),
@@ -117,7 +117,7 @@ rule grid:
 
 rule evaluation:
     input:
-        config=slice_of("saliency"),
+        config=slice_of("evaluation"),
         manifest=result("data/manifest.csv"),
         images=result("data/images.npy"),
         maps=result("saliency/maps/benign.npz"),
@@ -157,7 +157,7 @@ rule evaluation:
 # Grids of the other attacks: what was tuned on one accessory is tried on all of them.
 use rule grid_shard as accessory_grid_shard with:
     input:
-        config=slice_of("saliency"),
+        config=slice_of("grid"),
         manifest=result("data/manifest.csv"),
         images=result("data/images.npy"),
         maps=result("saliency/maps/benign.npz"),
@@ -177,7 +177,7 @@ use rule grid_shard as accessory_grid_shard with:
 
 use rule grid as accessory_grid with:
     input:
-        config=slice_of("saliency"),
+        config=slice_of("grid"),
         shards=gathered(
             gather.grid,
             result("saliency/tuned_on/{attack}/shards/{scatteritem}.npz"),
@@ -196,7 +196,7 @@ use rule grid as accessory_grid with:
 
 rule generality:
     input:
-        config=slice_of("saliency"),
+        config=slice_of("evaluation"),
         manifest=result("data/manifest.csv"),
         images=result("data/images.npy"),
         maps=result("saliency/maps/benign.npz"),

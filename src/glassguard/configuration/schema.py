@@ -539,34 +539,49 @@ class SourceSetting(Strict):
     fill: Fill
 
 
-class Saliency(Strict):
-    """Saliency mask (Hayes 2018; blog 2019)."""
+class MaskBasics(Strict):
+    """What searching masks and judging them have in common."""
 
-    top_classes: int = Field(
-        ge=1, description="classes whose guided gradients are added up, the likeliest first"
-    )
-    channel_reduction: ChannelReduction
     kernel: Literal[3, 5, 7, 9, 11, 13, 15] = Field(
         description="side of the square structuring element; odd, or masks would be shifted"
     )
-    grid: Grid
-    search: Search
     source_setting: SourceSetting
-    confidence_threshold: PositiveFraction
-    largest_clean_loss: Fraction = Field(
-        description="share of clean validation pictures that the working point may reject"
-    )
     batch_size: int = Field(ge=1)
     threads: Threads
 
+
+class MaskSearch(MaskBasics):
+    """How the best mask is found."""
+
+    grid: Grid
+    search: Search
+
     @model_validator(mode="after")
-    def _bayesian_search_sees_all_pictures(self) -> "Saliency":
+    def _bayesian_search_sees_all_pictures(self) -> "MaskSearch":
         if self.search.method == "bayesian" and self.grid.shards != 1:
             raise ValueError(
                 f"grid.shards: {self.grid.shards} must be 1 with search.method=bayesian: every "
                 "trial depends on the one before, on all pictures"
             )
         return self
+
+
+class MaskJudgement(MaskBasics):
+    """What the best mask is measured by."""
+
+    confidence_threshold: PositiveFraction
+    largest_clean_loss: Fraction = Field(
+        description="share of clean validation pictures that the working point may reject"
+    )
+
+
+class Saliency(MaskSearch, MaskJudgement):
+    """Saliency mask (Hayes 2018; blog 2019)."""
+
+    top_classes: int = Field(
+        ge=1, description="classes whose guided gradients are added up, the likeliest first"
+    )
+    channel_reduction: ChannelReduction
 
 
 class Download(Strict):

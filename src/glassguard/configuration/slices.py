@@ -27,11 +27,12 @@ from glassguard.configuration.schema import (
     LfwFetch,
     LfwPictures,
     Masking,
+    MaskJudgement,
+    MaskSearch,
     Pubfig83Data,
     PubfigFetch,
     PubfigPictures,
     Recognizer,
-    Saliency,
     Seed,
     Strict,
     Study,
@@ -167,11 +168,18 @@ class MaskedDecisionsSlice(Strict):
     threads: int
 
 
-class SaliencySlice(Strict):
-    """Read by ``grid_shard``, ``grid`` and ``evaluation``."""
+class GridSlice(Strict):
+    """Read by ``grid_shard`` and ``grid``: nothing of how the best mask is judged."""
 
     seed: Seed
-    saliency: Saliency
+    saliency: MaskSearch
+
+
+class EvaluationSlice(Strict):
+    """Read by ``evaluation`` and ``generality``: nothing of how the best mask was found."""
+
+    seed: Seed
+    saliency: MaskJudgement
 
 
 class ReportSlice(Strict):
@@ -276,7 +284,10 @@ def slices(study: Study, *, name: str | None = None) -> dict[str, dict]:
             "masking": plain["detector"]["masking"],
             **{key: saliency[key] for key in ("kernel", "batch_size", "threads")},
         },
-        "saliency": {"seed": seed, "saliency": saliency},
+        **{
+            stage: {"seed": seed, "saliency": {key: saliency[key] for key in read.model_fields}}
+            for stage, read in (("grid", MaskSearch), ("evaluation", MaskJudgement))
+        },
         "report": {"study": study.model_dump(mode="json")},
         "track": {"experiment": name or plain["experiment"], "tracking": plain["tracking"]},
     }

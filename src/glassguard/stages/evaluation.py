@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glassguard.configuration.schema import Saliency
-from glassguard.configuration.slices import SaliencySlice
+from glassguard.configuration.schema import MaskBasics
+from glassguard.configuration.slices import EvaluationSlice
 from glassguard.errors import InputError
 from glassguard.saliency.evaluation import (
     Predictions,
@@ -92,7 +92,7 @@ class _SplitPictures:
 
 
 def run(
-    config: SaliencySlice,
+    config: EvaluationSlice,
     *,
     manifest: Path,
     images: Path,
@@ -312,7 +312,7 @@ def _stages_of_masks(
     pictures: np.ndarray,
     maps: np.ndarray,
     combination: Combination,
-    settings: Saliency,
+    settings: MaskBasics,
     rows: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """Every step from a picture to its masked self, for the figure."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from glassguard.configuration.slices import SaliencySlice
+from glassguard.configuration.slices import GridSlice
 from glassguard.errors import InputError
 from glassguard.saliency.grid import Combination, exact_mean, exact_sum, goodness, spread
 from glassguard.stages.files import read_examples, write_csv, write_json
@@ -22,7 +22,7 @@ CONFIDENCES = {
 
 
 def run(
-    config: SaliencySlice, *, shards: list[Path], examples: Path, grid: OutputPath, best: OutputPath
+    config: GridSlice, *, shards: list[Path], examples: Path, grid: OutputPath, best: OutputPath
 ) -> dict[str, float | int | str]:
     """Mean confidences of every combination, and the best one for each objective.
 
@@ -119,7 +119,7 @@ def _read_shard(path: Path) -> dict[str, np.ndarray]:
 
 
 def _check_complete(
-    config: SaliencySlice,
+    config: GridSlice,
     adversarial_ids: list[str],
     clean_ids: list[str],
     examples: Path,

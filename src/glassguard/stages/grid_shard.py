@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from glassguard.configuration.schema import Saliency
-from glassguard.configuration.slices import SaliencySlice
+from glassguard.configuration.schema import MaskSearch
+from glassguard.configuration.slices import GridSlice
 from glassguard.errors import InputError
 from glassguard.progress import Progress, track
 from glassguard.saliency.grid import (
@@ -38,7 +38,7 @@ from glassguard.stages.saliency_inputs import (
 
 
 def run(
-    config: SaliencySlice,
+    config: GridSlice,
     *,
     manifest: Path,
     images: Path,
@@ -137,7 +137,7 @@ def run(
 
 def _by_trial(
     look: Callable[[Combination, Seen], SearchResult],
-    settings: Saliency,
+    settings: MaskSearch,
     *,
     clean_pictures: int,
     seed: int,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from glassguard.configuration.schema import Saliency
+from glassguard.configuration.schema import MaskBasics, MaskSearch
 from glassguard.errors import InputError
 from glassguard.recognizer.network import FaceRecognizer
 from glassguard.recognizer.weights import read_recognizer
@@ -186,7 +186,7 @@ def attacked_classes(
     return real, target
 
 
-def planned_points(saliency: Saliency, *, seed: int) -> list[Combination] | None:
+def planned_points(saliency: MaskSearch, *, seed: int) -> list[Combination] | None:
     """The points of the grid that are tried and, where it is not one, the source's setting.
 
     Returns:
@@ -203,13 +203,13 @@ def planned_points(saliency: Saliency, *, seed: int) -> list[Combination] | None
     return None
 
 
-def grid_values(saliency: Saliency) -> dict[str, Any]:
+def grid_values(saliency: MaskSearch) -> dict[str, Any]:
     """What each parameter of a mask may be, by the names of a combination."""
     grid = saliency.grid
     return {name: getattr(grid, name) for name in ("mu", "mu_as", "n", "phi", "fill")}
 
 
-def source_combination(saliency: Saliency) -> Combination:
+def source_combination(saliency: MaskBasics) -> Combination:
     """The setting that Study S found, as a point of the grid."""
     return Combination(**saliency.source_setting.model_dump())
 
