@@ -1,6 +1,7 @@
 """Internal influence and guided backpropagation against Captum."""
 
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from captum.attr import InternalInfluence as CaptumInternalInfluence
 from torch import Tensor, nn
 
 from glassguard.influence.distributions import InputLine, LayerLine
+from glassguard.influence.frozen_convolutions import inputs_forgotten
 from glassguard.influence.guided_backpropagation import guided_backpropagation
 from glassguard.influence.internal import (
     Call,
@@ -255,6 +257,26 @@ def test_inplace_and_shared_activations_give_what_captum_finds_without(
     assert not given.requires_grad
     assert all(parameter.grad is None for parameter in network.parameters())
     assert hooks_left(network) == 0
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_inputs_of_frozen_convolutions_are_not_kept(frozen: bool, pixels: Tensor) -> None:
+    clean = Small("plain").requires_grad_(not frozen).eval()
+    leaf = pixels.clone().requires_grad_(True)
+    wanted = [leaf, *(clean.parameters() if not frozen else [])]
+    expected = torch.autograd.grad(clean(leaf).amax(1).sum(), wanted)
+    kept: list[Any] = []
+    with inputs_forgotten(clean):
+        handle = clean.relu1.register_forward_hook(
+            lambda module, inputs, output: kept.append(output.grad_fn.next_functions[0][0])
+        )
+        total = clean(leaf).amax(1).sum()
+        handle.remove()
+    assert hooks_left(clean) == 0
+    # The first convolution's input is the picture: its strides tell whether that was kept.
+    assert (kept[0]._saved_input.stride() == (0, 0, 0, 0)) is frozen
+    for found, gradient in zip(torch.autograd.grad(total, wanted), expected, strict=True):
+        assert torch.equal(found, gradient)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,7 +6,8 @@ interest. There is no factor z_j: that would be attribution, and is an option.
 
 All slices are read off one forward and one backward pass. A gradient is reduced to one number a
 filter the moment it arrives at its slice and is then dropped, so that at 224 pixels an image costs
-a few kilobytes in place of 54 MB.
+a few kilobytes in place of 54 MB. What frozen convolutions would keep for the gradient of their
+weights is not kept.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from glassguard.influence.distributions import (
     expectation,
     nodes,
 )
+from glassguard.influence.frozen_convolutions import inputs_forgotten
 from glassguard.influence.quantities import Logit, Quantity
 
 Reduction = Literal["max", "abs_max", "mean"]
@@ -195,7 +197,7 @@ class InternalInfluence:
         """
         # A tensor of its own: what is written on it stays off the caller's.
         pixels = pixels.detach()
-        with torch.enable_grad():
+        with torch.enable_grad(), inputs_forgotten(self.network):
             if isinstance(self.distribution, LayerLine):
                 parts = [
                     self._along_layer(name, pixels, self.distribution, reduce)

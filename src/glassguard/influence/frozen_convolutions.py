@@ -1,0 +1,67 @@
+"""Less memory for gradients through convolutions whose weights are frozen.
+
+The gradient with respect to a convolution's input depends on that input's shape alone; its values
+are needed for the gradient of the weights. PyTorch keeps them for either. At 224 pixels that is a
+fifth of what a backward pass through VGG-16 holds.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class _Shape:
+    """Stands in for a tensor of which only shape, type and device count."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.shape = tensor.shape
+        self.one = tensor.new_empty(1)
+
+    def tensor(self) -> Tensor:
+        # As torch.nn.grad.conv2d_input does.
+        return self.one.expand(self.shape)
+
+
+@contextmanager
+def inputs_forgotten(network: nn.Module) -> Iterator[None]:
+    """While open, forward passes do not keep the inputs of frozen convolutions for backward.
+
+    Gradients of inputs are the same to the bit. Convolutions with a weight that requires its
+    gradient are left alone.
+
+    Args:
+        network: whose ``nn.Conv2d`` modules are looked for.
+    """
+    entered: list[Tensor] = []
+
+    def enter(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        entered.append(inputs[0])
+
+    def leave(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        entered.pop()
+
+    def pack(tensor: Tensor) -> Tensor | _Shape:
+        if not entered:
+            return tensor
+        own = entered[-1]
+        same = tensor.data_ptr() == own.data_ptr() and tensor.shape == own.shape
+        return _Shape(tensor) if same else tensor
+
+    def unpack(kept: Tensor | _Shape) -> Tensor:
+        return kept.tensor() if isinstance(kept, _Shape) else kept
+
+    handles = []
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and not module.weight.requires_grad:
+            handles.append(module.register_forward_pre_hook(enter))
+            # First, since the hooks of a slice may leave by an error.
+            handles.append(module.register_forward_hook(leave, prepend=True))
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
