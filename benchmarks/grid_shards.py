@@ -1,0 +1,92 @@
+"""What it costs to sweep a large grid of masks as shards in place of one process.
+
+    snakemake --cores 2 --config experiment=smoke
+    python benchmarks/grid_shards.py results/smoke
+
+Ten values each of μ, n and φ with three fills, on the attacked validation pictures of a finished
+study: the stage ``grid_shard`` once over everything and then in shards, each a process of its own
+as Snakemake starts them, and what Snakemake takes to plan the sharded sweep. Printed are processor
+seconds, which other work on the machine disturbs less than the wall clock does, and their ratio.
+Every shard starts Python, loads packages and opens the study once more, three to seven seconds, so
+a shard should be a minute's work. Without ``--shards`` there are as many as the sweep has minutes,
+and two at the least.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+from glassguard.configuration.compose import compose_study
+from glassguard.configuration.slices import slices
+
+ROOT = Path(__file__).resolve().parents[1]
+GRID = (
+    "saliency.grid.mu=[0.80,0.82,0.84,0.86,0.88,0.90,0.92,0.94,0.96,0.98]",
+    "saliency.grid.n=[0,1,2,3,4,5,6,7,8,9]",
+    "saliency.grid.phi=[4,8,12,16,20,24,28,32,36,40]",
+    "saliency.grid.fill=[zero,mean,telea]",
+)
+
+
+def processor_seconds(command: list[str]) -> float:
+    """Run a program to its end; user and system time that it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main() -> None:
+    """Print the costs."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("results", type=Path, help="folder of a finished study")
+    parser.add_argument("--shards", type=int, help="how many; one for each minute by default")
+    chosen = parser.parse_args()
+    results, experiment = chosen.results, chosen.results.name
+    study = compose_study(ROOT / "conf", experiment, GRID)
+    attack = next(iter(study.attacks))
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "saliency.yaml"
+        config.write_text(yaml.safe_dump(slices(study)["grid"]))
+
+        def sweep(shards: int) -> float:
+            command = [sys.executable, "-m", "glassguard.cli", "grid_shard"]
+            for option, value in {
+                "config": config,
+                "manifest": results / "data/manifest.csv",
+                "images": results / "data/images.npy",
+                "maps": results / "saliency/maps/benign.npz",
+                "examples": results / f"attacks/{attack}/examples.csv",
+                "adversarial-images": results / f"attacks/{attack}/images.npy",
+                "adversarial-maps": results / f"saliency/maps/{attack}.npz",
+                "recognizer": results / "recognizer/recognizer.safetensors",
+                "shards": shards,
+            }.items():
+                command += [f"--{option}", str(value)]
+            return sum(
+                processor_seconds(
+                    [*command, "--shard", str(one), "--results", str(Path(folder) / f"{one}.npz")]
+                )
+                for one in range(shards)
+            )
+
+        whole = sweep(1)
+        shards = chosen.shards or max(2, round(whole / 60))
+        parts = sweep(shards)
+    print(f"3,000 points; processor seconds at once: {whole:.1f}")
+    print(f"in {shards} shards: {parts:.1f}, ratio {parts / whole:.2f}")
+    overrides = ",".join(f'"{item}"' for item in (*GRID, f"saliency.grid.shards={shards}"))
+    planning = ["snakemake", "-n", "--quiet", "--config", f"experiment={experiment}"]
+    started = time.perf_counter()
+    seconds = processor_seconds([*planning, f"overrides=[{overrides}]"])
+    print(f"snakemake -n: {seconds:.1f} processor seconds, {time.perf_counter() - started:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
