@@ -193,7 +193,11 @@ def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
                 hatch=HATCHES[index],
                 label=DEFENCES[defence],
             )
-            axes.vlines(centres[shown], ends[shown, 0], ends[shown, 1], color=INK, linewidth=0.8)
+            # Bright edges, or the interval is lost on a black bar.
+            for colour, linewidth in (("white", 2.2), (INK, 0.8)):
+                axes.vlines(
+                    centres[shown], ends[shown, 0], ends[shown, 1], colour, linewidth=linewidth
+                )
             printed = {
                 ("none", True): sources_figures.UNDEFENDED,
                 ("saliency", True): sources_figures.DEFENDED,
