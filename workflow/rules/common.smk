@@ -175,7 +175,6 @@ SCIENCE_RECORDS = [
     *gathered(gather.grid, record("grid_{scatteritem}")),
     record("grid"),
     record("evaluation"),
-    *[record(f"saliency_maps_{attack}") for attack in ATTACKS[1:]],
     *[
         item
         for attack in ATTACKS[1:]
