@@ -40,6 +40,7 @@ STAGES = (
     "controls",
     "influence",
     "experts",
+    "baselines",
     "detection",
     "saliency_maps",
     "masked_decisions",

@@ -1,11 +1,13 @@
 """Detectors, thresholds, distances and the choice of a slice, on made-up profiles."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.linear_model import SGDClassifier
 
 from glassguard.detection.calibration import (
@@ -21,19 +23,28 @@ from glassguard.detection.evaluation import (
     pairs_of,
     sweep,
 )
+from glassguard.detection.intrinsic_dimensionality import LocalIntrinsicDimensionality
 from glassguard.detection.linear_detector import ProfileDetector, Variant, fit_detectors
-from glassguard.detection.pictures import NOBODY, Pictures, half_wearing
+from glassguard.detection.pictures import JOINED, NOBODY, Pictures, half_wearing, joined
 from glassguard.detection.projection import Projection
+from glassguard.detection.scores import (
+    dimensionality_over_layers,
+    joint_score,
+    mahalanobis_over_layers,
+    masking_score,
+    remembered,
+    squeezing_score,
+)
 from glassguard.detection.selection import choose, choose_without, left_out
 from glassguard.detection.tables import (
+    classifier_sweep_table,
     controls_table,
     distances_table,
-    joint_score,
     layers_table,
-    masking_score,
     operating_points,
     roc_table,
 )
+from glassguard.statistics import area_under_curve, wilson_interval
 
 PEOPLE = 6
 SETTINGS = DetectorSettings(alpha=0.005, max_iter=100, acceptance=0.9)
@@ -47,7 +58,8 @@ def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictu
     at fc7 it is the target's.
     """
     generator = np.random.default_rng(seed)
-    centres = generator.normal(0, 3, (PEOPLE, size))
+    # The second half: where activations of attacks lie, near nobody.
+    centres = generator.normal(0, 3, (2 * PEOPLE, size))
     identity = np.repeat(np.arange(PEOPLE), 40)
     split = np.tile(np.repeat(["train", "val", "test"], [20, 10, 10]), PEOPLE)
 
@@ -59,6 +71,10 @@ def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictu
             "fc7": scale * (centres[at_fc7] + noise[2]),
         }
 
+    def baselines(at_conv4: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+        seen = {"conv4_1": centres[at_conv4] + generator.normal(size=(len(at_conv4), size))}
+        return {"activations": seen, "mean_activations": seen}
+
     benign = Pictures(
         profiles(identity, identity),
         prediction=identity,
@@ -68,6 +84,8 @@ def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictu
         split=split,
         agreement=np.where(split == "train", np.nan, generator.uniform(-0.5, 0, len(split))),
         misnamed_bare=np.zeros(len(identity), dtype=bool),
+        squeezed=np.where(split == "train", np.nan, generator.uniform(0, 0.1, len(split))),
+        **baselines(identity),
     )
     pairs = [(0, 2), (0, 3), (1, 4), (1, 5)]
     target, attacker = (np.repeat(column, 12) for column in np.array(pairs).T)
@@ -82,6 +100,8 @@ def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictu
         split=np.tile(np.repeat(["val", "test"], 6), len(pairs)),
         agreement=generator.uniform(-9, -3, len(target)),
         misnamed_bare=np.zeros(len(target), dtype=bool),
+        squeezed=generator.uniform(0.5, 2, len(target)),
+        **baselines(attacker + PEOPLE),
     )
     return benign, attacks
 
@@ -168,16 +188,22 @@ def test_threshold_never_flags_more_than_the_rate() -> None:
 
 
 def test_threshold_for_every_kind_spares_the_hardest() -> None:
-    easy, hard = np.arange(100.0), np.arange(100.0) + 40
-    threshold = threshold_for_every_kind([easy, hard], 0.05)
-    assert threshold == threshold_at(hard, 0.05)
-    mixed = threshold_at(np.concatenate([easy, hard]), 0.05)
-    assert (hard > mixed).sum() == 10
+    easy, hard = np.arange(1000.0), np.arange(1000.0) + 100
+    both = np.concatenate([easy, hard])
+    alone = threshold_at(both, 0.05)
+    assert (hard > alone).sum() == 100
+    threshold = threshold_for_every_kind(both, [easy, hard], 0.05)
+    flagged = int((hard > threshold).sum())
+    assert flagged < 100
+    assert wilson_interval(flagged, 1000)[1] <= 0.1 < wilson_interval(flagged + 1, 1000)[1]
+    # Where no kind is harder than another, the population decides.
+    assert threshold_for_every_kind(easy, [easy, easy], 0.05) == threshold_at(easy, 0.05)
+    assert threshold_for_every_kind(easy, [], 0.05) == threshold_at(easy, 0.05)
     with pytest.raises(ValueError, match="no benign validation picture"):
-        threshold_for_every_kind([easy, easy[:0]], 0.05)
+        threshold_for_every_kind(easy, [easy[:0]], 0.05)
 
 
-@pytest.mark.parametrize("variant", ["raw", "standardised", "unit_standardised"])
+@pytest.mark.parametrize("variant", get_args(Variant))
 def test_a_bank_is_its_detectors(variant: Variant) -> None:
     benign, _ = made_up()
     values = benign.profiles["conv4_1"]
@@ -491,3 +517,102 @@ def test_projection_is_fitted_on_what_it_is_given_and_nothing_else() -> None:
     # The length of a profile says nothing here.
     assert np.allclose(projection(7 * benign), shown)
     assert projection(benign[:0]).shape == (0, 2)
+
+
+def test_quadratic_boundary_where_no_line_will_do() -> None:
+    generator = np.random.default_rng(1)
+    values = generator.normal(size=(1200, 6))
+    # Unit length is taken out first: the sign of a product is left, which no plane can follow.
+    truth = values[:, 0] * values[:, 1] > 0
+    fitted = {
+        variant: ProfileDetector(variant, 0.0005, 500).fit(values[:800], truth[:800])
+        for variant in ("unit_standardised", "quadratic")
+    }
+    right = {
+        name: (one.predict(values[800:]) == truth[800:]).mean() for name, one in fitted.items()
+    }
+    assert right["unit_standardised"] < 0.65
+    assert right["quadratic"] > 0.9
+    peer = QuadraticDiscriminantAnalysis().fit(values[:800], truth[:800])
+    assert right["quadratic"] > (peer.predict(values[800:]) == truth[800:]).mean() - 0.05
+
+
+def test_dimensionality_is_that_of_the_surface() -> None:
+    generator = np.random.default_rng(4)
+    for dimensions in (1, 3, 6):
+        plane = np.hstack([generator.uniform(size=(4000, dimensions)), np.zeros((4000, 4))])
+        fitted = LocalIntrinsicDimensionality(20).fit(plane[:3500])
+        inside = np.abs(plane[3500:, :dimensions] - 0.5).max(axis=1) < 0.3
+        found = fitted.score_samples(plane[3500:][inside])
+        assert np.median(found) == pytest.approx(dimensions, rel=0.2)
+    # By hand, with the distances of the definition.
+    distances = np.sort(np.linalg.norm(plane[:3500] - plane[3500], axis=1))[:20]
+    by_hand = -1 / np.mean(np.log(distances / distances[-1]))
+    assert fitted.score_samples(plane[3500:3501])[0] == pytest.approx(by_hand)
+    twice = LocalIntrinsicDimensionality(20).fit(np.zeros((5, 3)))
+    assert np.isfinite(twice.score_samples(np.zeros((1, 3)))).all()
+    assert twice.score_samples(np.zeros((0, 3))).shape == (0,)
+
+
+def test_baselines_are_fitted_on_benign_pictures_and_see_the_attack() -> None:
+    benign, attacks = made_up()
+    training, validation = benign.in_split("train"), benign.in_split("val")
+    test, attacked = benign.in_split("test"), attacks.in_split("test")
+    for score in (
+        squeezing_score,
+        mahalanobis_over_layers(training, validation=validation),
+        dimensionality_over_layers(training, validation=validation, neighbours=10),
+    ):
+        assert area_under_curve(score(test), score(attacked)) > 0.9
+        assert np.isfinite(score(validation)).all()
+
+
+def test_a_remembered_score_is_computed_once_for_each_set() -> None:
+    benign, attacks = made_up()
+    asked = []
+
+    def score(pictures: Pictures) -> np.ndarray:
+        asked.append(len(pictures))
+        return masking_score(pictures)
+
+    recalled = remembered(score)
+    for pictures in (benign, attacks, benign, attacks):
+        assert np.array_equal(recalled(pictures), masking_score(pictures), equal_nan=True)
+    assert asked == [len(benign), len(attacks)]
+
+
+def test_joined_slices_lie_side_by_side_at_unit_length() -> None:
+    benign, _ = made_up(scale=1e-3)
+    both = joined(benign, ["conv4_1", "fc7"]).profiles[JOINED]
+    assert both.shape == (len(benign), 24)
+    assert np.allclose(np.linalg.norm(both[:, :12], axis=1), 1)
+    assert np.allclose(np.linalg.norm(both, axis=1), np.sqrt(2))
+    assert joined(benign.where(np.zeros(len(benign), dtype=bool)), ["fc7"]).profiles[
+        JOINED
+    ].shape == (0, 12)
+
+
+def test_classifier_settings_are_chosen_without_the_pair() -> None:
+    benign, attacks = made_up()
+    parts = [
+        sweep(
+            benign,
+            attacks,
+            variants=("standardised",),
+            settings=replace(SETTINGS, alpha=alpha, max_iter=max_iter),
+            seeds=[0, 1],
+        ).assign(alpha=alpha, max_iter=max_iter)
+        for alpha, max_iter in ((0.005, 100), (100.0, 1))
+    ]
+    rates = pd.concat(parts)
+    found = classifier_sweep_table(
+        rates[rates["slice"] == "conv4_1"],
+        variant="standardised",
+        sizes={"conv4_1": 12},
+        seeds=2,
+        **FAIR,
+    )
+    assert found[["alpha", "max_iter"]].to_numpy().tolist() == [[0.005, 100], [100, 1]]
+    # So heavy a weight on regularisation leaves nothing to tell anybody by.
+    assert found["chosen"].tolist() == [len(pairs_of(attacks)), 0]
+    assert {"impersonation_low", "test_impersonation_n", "seeds"} <= set(found.columns)

@@ -11,17 +11,20 @@ import yaml
 from shipped import section
 
 from glassguard.cli import main
-from glassguard.recognizer.network import SLICES, FaceRecognizer
-from glassguard.recognizer.weights import write_recognizer
+from glassguard.recognizer.network import SLICES, FaceRecognizer, to_pixels
+from glassguard.recognizer.weights import read_recognizer, write_recognizer
 
 PEOPLE = [f"person_{k}" for k in range(5)]
 PAIRS = [(0, 1), (0, 2), (3, 4)]
 EYES = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y")
 OPTIONS = (
     "layers",
+    "activation_layers",
+    "classifier_sweep",
     "best_layer",
     "table1",
     "roc",
+    "points",
     "controls",
     "distances",
     "distance_matrix",
@@ -83,6 +86,25 @@ def write_decisions(path: Path, ids: list[str], decision: np.ndarray, agreement:
     )
 
 
+def write_baselines(path: Path, ids: list[str], centre: np.ndarray, decision: np.ndarray) -> None:
+    generator = np.random.default_rng(len(ids))
+    centres = np.random.default_rng(6).normal(0, 3, (len(PEOPLE), 8))
+    activations = {
+        f"{kind}_{name}": (centres[centre] + generator.normal(size=(len(ids), 8))).astype(
+            np.float32
+        )
+        for kind in ("largest", "mean")
+        for name in ("conv3_2", "fc7")
+    }
+    np.savez(
+        path,
+        **activations,
+        ids=np.array(ids),
+        prediction=decision.astype(np.int64),
+        squeezed=generator.uniform(0, 2, len(ids)).astype(np.float32),
+    )
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> list[str]:
     """Command line of ``glassguard detection`` over made-up profiles; attacks show at conv4_2."""
@@ -106,11 +128,15 @@ def study(tmp_path: Path) -> list[str]:
     )
     examples.to_csv(tmp_path / "examples.csv", index=False)
     write_profiles(tmp_path / "attack.npz", examples["example_id"].tolist(), attacker, prediction)
+    write_baselines(
+        tmp_path / "benign_baselines.npz", manifest["image_id"].tolist(), identity, identity
+    )
     rows = np.flatnonzero(split != "train")
     held_out = manifest["image_id"][rows].tolist()
     write_decisions(tmp_path / "benign_decisions.npz", held_out, identity[rows], 0)
     attacked = examples["example_id"].tolist()
     write_decisions(tmp_path / "attack_decisions.npz", attacked, prediction, -5)
+    write_baselines(tmp_path / "attack_baselines.npz", attacked, attacker, prediction)
     for kind in ("plain", "random"):
         control = pd.DataFrame(
             {
@@ -126,8 +152,9 @@ def study(tmp_path: Path) -> list[str]:
         )
         worn = control["example_id"].tolist()
         write_decisions(tmp_path / f"{kind}_decisions.npz", worn, identity[rows], -0.1)
+        write_baselines(tmp_path / f"{kind}_baselines.npz", worn, identity[rows], identity[rows])
     changes = {"variants": ["raw", "standardised"], "seeds": 4, "sweep_seeds": 2, "bootstrap": 50}
-    config = {"seed": 3, "detector": section("detector/linear", **changes)}
+    config = {"seed": 3, "attacks": ["glasses"], "detector": section("detector/linear", **changes)}
     (tmp_path / "detection.yaml").write_text(yaml.safe_dump(config))
     given = {
         "config": "detection.yaml",
@@ -139,7 +166,11 @@ def study(tmp_path: Path) -> list[str]:
         "plain-examples": "plain.csv",
         "random": "random.npz",
         "random-examples": "random.csv",
-        **{f"{set_}-decisions": f"{set_}_decisions.npz" for set_ in SETS},
+        **{
+            f"{set_}-{what}": f"{set_}_{what}.npz"
+            for set_ in SETS
+            for what in ("decisions", "baselines")
+        },
     }
     written = {name.replace("_", "-"): f"out/{name}" for name in OPTIONS}
     return [
@@ -172,6 +203,12 @@ def test_detection_writes_the_contract_and_repeats(study: list[str], tmp_path: P
     assert controls["masking@0.05@half_wearing", "plain_frames"] <= 0.2
     curves = pd.read_csv(out / "roc")["detector"].unique().tolist()
     assert {"influence_and_masking", "masking@half_wearing"} <= set(curves)
+    assert {"activations", "influence_quadratic", "influence_layers"} <= set(curves)
+    assert {"feature_squeezing", "mahalanobis_layers", "intrinsic_dimensionality"} <= set(curves)
+    settings = pd.read_csv(out / "classifier_sweep")
+    assert len(settings) == 6
+    assert settings["chosen"].sum() == len(PAIRS)
+    assert set(pd.read_csv(out / "activation_layers")["slice"]) == {"conv3_2", "fc7"}
     summary = json.loads(first["summary"])
     points = pd.DataFrame(summary["detectors"])
     assert set(points["population"]) == {"bare", "half_wearing"}
@@ -207,6 +244,50 @@ def test_decisions_of_another_recognizer_are_refused(
     write_decisions(tmp_path / "attack_decisions.npz", ids, np.zeros(len(ids)), 0)
     assert main(study) == 2
     assert "attack_decisions.npz: made with another recognizer" in capsys.readouterr().err
+
+
+def test_baselines_of_other_pictures_are_refused(
+    study: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "plain_baselines.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **arrays | {"ids": arrays["ids"][::-1]})
+    assert main(study) == 2
+    assert "plain_baselines.npz: its pictures are not those of" in capsys.readouterr().err
+    np.savez(path, **arrays | {"prediction": (arrays["prediction"] + 1) % len(PEOPLE)})
+    assert main(study) == 2
+    assert "plain_baselines.npz: made with another recognizer" in capsys.readouterr().err
+    del arrays["squeezed"]
+    np.savez(path, **arrays)
+    assert main(study) == 2
+    assert "plain_baselines.npz: not a file of baselines: lacks squeezed" in capsys.readouterr().err
+
+
+def test_other_attacks_are_only_tested_on(
+    study: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(study) == 0
+    out = tmp_path / "out"
+    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    settings = yaml.safe_load((tmp_path / "detection.yaml").read_text())
+    settings["attacks"] = ["glasses", "sticker"]
+    (tmp_path / "detection.yaml").write_text(yaml.safe_dump(settings))
+    assert main(study) == 2
+    assert "attacks are glasses, sticker: one file of each kind" in capsys.readouterr().err
+    # The same pictures under another name, once more.
+    for option in ("--examples", "--attack", "--attack-decisions", "--attack-baselines"):
+        place = study.index(option) + 1
+        study.insert(place, study[place])
+    assert main(study) == 0
+    points = pd.read_csv(out / "points")
+    glasses, sticker = (
+        points[points["attack"] == name].drop(columns="attack").reset_index(drop=True)
+        for name in ("glasses", "sticker")
+    )
+    assert glasses.equals(sticker)
+    assert {"tpr_n", "tpr_low", "fpr_high", "auc_low"} <= set(points.columns)
+    assert all(first[name] == (out / name).read_bytes() for name in first if name != "points")
 
 
 def test_dodging_counts_whoever_is_seen_instead(study: list[str], tmp_path: Path) -> None:
@@ -292,3 +373,37 @@ def test_influence_refuses_pictures_that_do_not_fit(
     np.save(tmp_path / "images.npy", np.zeros((5, 64, 64, 3), dtype=np.uint8))
     assert main(influence_arguments(tmp_path, recognizer)) == 2
     assert "takes 32x32" in capsys.readouterr().err
+
+
+def test_baselines_stage(tmp_path: Path, recognizer: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    split = np.array(["train", "val", "test", "train", "val", "test", "test"])
+    write_manifest(tmp_path / "manifest.csv", np.arange(7) % 5, split)
+    settings = section("detector/linear")["baselines"] | {"batch_size": 3}
+    (tmp_path / "baselines.yaml").write_text(yaml.safe_dump({"baselines": settings, "threads": 1}))
+    files = {
+        "config": tmp_path / "baselines.yaml",
+        "images": tmp_path / "images.npy",
+        "ids": tmp_path / "manifest.csv",
+        "recognizer": recognizer,
+        "baselines": tmp_path / "baselines.npz",
+    }
+    arguments = [
+        "baselines",
+        *(str(part) for name, file in files.items() for part in (f"--{name}", file)),
+    ]
+    assert main(arguments) == 0
+    first = (tmp_path / "baselines.npz").read_bytes()
+    network, _ = read_recognizer(recognizer)
+    with torch.inference_mode():
+        z = network.features[: list(dict(network.features.named_children())).index("relu3_2") + 1](
+            network.normalisation(to_pixels(torch.from_numpy(images)))
+        )
+    with np.load(tmp_path / "baselines.npz", allow_pickle=False) as file:
+        assert np.allclose(file["largest_conv3_2"], z.amax(dim=(2, 3)), atol=1e-5)
+        assert np.allclose(file["mean_conv3_2"], z.mean(dim=(2, 3)), atol=1e-5)
+        assert file["largest_fc7"].shape == (7, 8)
+        assert (np.isnan(file["squeezed"]) == (split == "train")).all()
+    assert main(arguments) == 0
+    assert (tmp_path / "baselines.npz").read_bytes() == first

@@ -26,7 +26,7 @@ from glassguard.report.summary import (
     started,
     timings,
 )
-from glassguard.report.tables import evaluation_table, pairs_table, rate
+from glassguard.report.tables import attacks_table, evaluation_table, pairs_table, rate
 from glassguard.stages import figures as figures_stage
 from glassguard.stages import report as report_stage
 from glassguard.statistics import wilson_interval
@@ -257,8 +257,28 @@ def write_results(root: Path) -> None:
                 "misnamed_bare": 0.0,
                 "misnamed": 0.125,
             }
-            for detector in ("influence", "influence@0.0991", "influence@0.05@half_wearing")
+            for detector in ("influence", "influence@0.05", "influence@0.05@half_wearing")
             for control in ("plain_frames", "random_frames", "failed_attacks")
+        ],
+    )
+    table(
+        "detection/attacks.csv",
+        [
+            with_interval(
+                {
+                    "attack": attack,
+                    "detector": "influence",
+                    "population": "half_wearing",
+                    "wanted_fpr": 0.05,
+                    "auc": 0.9,
+                    "auc_low": 0.8,
+                    "auc_high": 1.0,
+                },
+                "tpr",
+                3,
+                count,
+            )
+            for attack, count in (("glasses", 4), ("sticker", 6))
         ],
     )
     table(
@@ -440,6 +460,13 @@ def test_figures_are_byte_identical_when_drawn_again(results, tmp_path):
     figures_stage.run(configuration(), results=results, figures=tmp_path)
     for path in sorted((results / "figures").iterdir()):
         assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+
+
+def test_other_attacks_stand_beside_the_first(results):
+    table = attacks_table(pd.read_csv(results / "detection/attacks.csv"))
+    assert table.header == ("detector", "glasses (n = 4)", "sticker (n = 6)")
+    assert table.rows[0][1].startswith("75.0 %")
+    assert table.rows[0][2].endswith("; 0.900 [0.800–1.000]")
 
 
 def test_every_caption_counts_something(results):

@@ -65,7 +65,7 @@ def result(name):
 
 
 def of_attacks(pattern):
-    """The files of a pattern for all attacks."""
+    """A file of every attack, the headline's first."""
     return [result(pattern.replace("{attack}", attack)) for attack in ATTACKS]
 
 
@@ -169,13 +169,12 @@ SCIENCE_RECORDS = [
     record("detection"),
     *[
         record(f"{stage}_{name}")
-        for stage in ("saliency_maps", "masked_decisions")
-        for name in ("benign", HEADLINE, *CONTROLS)
+        for stage in ("saliency_maps", "masked_decisions", "baselines")
+        for name in ("benign", *ATTACKS, *CONTROLS)
     ],
     *gathered(gather.grid, record("grid_{scatteritem}")),
     record("grid"),
     record("evaluation"),
-    *[record(f"saliency_maps_{attack}") for attack in ATTACKS[1:]],
     *[
         item
         for attack in ATTACKS[1:]
@@ -202,9 +201,12 @@ TABLES = [
         result(f"detection/{name}")
         for name in (
             "layers.csv",
+            "activation_layers.csv",
+            "sweep.csv",
             "best_layer.json",
             "table1.csv",
             "roc.csv",
+            "attacks.csv",
             "controls.csv",
             "histograms.csv",
             "distance_matrix.csv",

@@ -63,27 +63,60 @@ rule experts:
         "--maps {output.maps} --shares {output.shares} --record {output.record} > {log} 2>&1"
 
 
+rule baselines:
+    input:
+        config=slice_of("baselines"),
+        images=images_of_set,
+        ids=ids_of_set,
+        recognizer=result("recognizer/recognizer.safetensors"),
+        sources=sources("baselines"),
+    output:
+        baselines=result("baselines/{set}.npz"),
+        record=record("baselines_{set}"),
+    log:
+        log_of("baselines_{set}"),
+    benchmark:
+        benchmark_of("baselines_{set}")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.detector.threads
+    resources:
+        mem_mb=growing(2500),
+        runtime=growing(10),
+    shell:
+        "glassguard baselines --config {input.config} --images {input.images} "
+        "--ids {input.ids} --recognizer {input.recognizer} --baselines {output.baselines} "
+        "--record {output.record} > {log} 2>&1"
+
+
 rule detection:
     input:
         config=slice_of("detection"),
         manifest=result("data/manifest.csv"),
-        examples=result(f"attacks/{HEADLINE}/examples.csv"),
+        examples=of_attacks("attacks/{attack}/examples.csv"),
         benign=result("influence/benign/profiles.npz"),
-        attack=result(f"influence/{HEADLINE}/profiles.npz"),
+        attack=of_attacks("influence/{attack}/profiles.npz"),
         plain=result("influence/plain_frames/profiles.npz"),
         plain_examples=result("controls/plain_frames/examples.csv"),
         random=result("influence/random_frames/profiles.npz"),
         random_examples=result("controls/random_frames/examples.csv"),
         benign_decisions=result("saliency/masked_decisions/benign.npz"),
-        attack_decisions=result(f"saliency/masked_decisions/{HEADLINE}.npz"),
+        attack_decisions=of_attacks("saliency/masked_decisions/{attack}.npz"),
         plain_decisions=result("saliency/masked_decisions/plain_frames.npz"),
         random_decisions=result("saliency/masked_decisions/random_frames.npz"),
+        benign_baselines=result("baselines/benign.npz"),
+        attack_baselines=of_attacks("baselines/{attack}.npz"),
+        plain_baselines=result("baselines/plain_frames.npz"),
+        random_baselines=result("baselines/random_frames.npz"),
         sources=sources("detection"),
     output:
         layers=result("detection/layers.csv"),
+        activation_layers=result("detection/activation_layers.csv"),
+        classifier_sweep=result("detection/sweep.csv"),
         best_layer=result("detection/best_layer.json"),
         table1=result("detection/table1.csv"),
         roc=result("detection/roc.csv"),
+        points=result("detection/attacks.csv"),
         controls=result("detection/controls.csv"),
         distances=result("detection/distances.csv"),
         distance_matrix=result("detection/distance_matrix.csv"),
@@ -109,7 +142,13 @@ rule detection:
         "--attack-decisions {input.attack_decisions} "
         "--plain-decisions {input.plain_decisions} "
         "--random-decisions {input.random_decisions} "
-        "--layers {output.layers} --best-layer {output.best_layer} --table1 {output.table1} "
-        "--roc {output.roc} --controls {output.controls} --distances {output.distances} "
+        "--benign-baselines {input.benign_baselines} "
+        "--attack-baselines {input.attack_baselines} "
+        "--plain-baselines {input.plain_baselines} "
+        "--random-baselines {input.random_baselines} "
+        "--layers {output.layers} --activation-layers {output.activation_layers} "
+        "--classifier-sweep {output.classifier_sweep} "
+        "--best-layer {output.best_layer} --table1 {output.table1} "
+        "--roc {output.roc} --points {output.points} --controls {output.controls} --distances {output.distances} "
         "--distance-matrix {output.distance_matrix} --histograms {output.histograms} "
         "--summary {output.summary} --record {output.record} > {log} 2>&1"

@@ -484,6 +484,28 @@ class Masking(Strict):
     fill: Fill
 
 
+class Squeezing(Strict):
+    """Feature squeezing (Xu et al. 2018)."""
+
+    bits: int = Field(ge=1, le=7, description="bits of a channel that are left")
+    median: Literal[3, 5, 7] = Field(description="side of the median's window")
+
+
+class Baselines(Strict):
+    """Detectors that influence is compared with."""
+
+    squeezing: Squeezing
+    neighbours: int = Field(ge=2, description="of local intrinsic dimensionality (Ma et al. 2018)")
+    batch_size: int = Field(ge=1)
+
+
+class DetectorSweep(Strict):
+    """Settings of the classifier that are compared at the chosen slice."""
+
+    alpha: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
+    max_iter: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
+
+
 class Detector(Strict):
     """Linear detectors of one person each (Study I, section 3)."""
 
@@ -501,7 +523,12 @@ class Detector(Strict):
     target_acceptance: PositiveFraction = Field(
         description="share of the target's validation pictures that the tuned threshold accepts",
     )
+    sweep: DetectorSweep
+    combined_slices: int = Field(
+        ge=2, description="best slices whose profiles are joined for one detector"
+    )
     masking: Masking
+    baselines: Baselines
     bootstrap: int = Field(ge=10)
     threads: Threads
 

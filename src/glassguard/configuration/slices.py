@@ -14,6 +14,7 @@ from glassguard.configuration.problems import explain
 from glassguard.configuration.schema import (
     AccessoryAttack,
     Backbone,
+    Baselines,
     CelebaData,
     ChannelReduction,
     Controls,
@@ -147,6 +148,7 @@ class DetectionSlice(Strict):
     """Read by ``detection``."""
 
     seed: Seed
+    attacks: tuple[str, ...]
     detector: Detector
 
 
@@ -165,6 +167,13 @@ class MaskedDecisionsSlice(Strict):
     masking: Masking
     kernel: int
     batch_size: int
+    threads: int
+
+
+class BaselinesSlice(Strict):
+    """Read by ``baselines``."""
+
+    baselines: Baselines
     threads: int
 
 
@@ -278,7 +287,11 @@ def slices(study: Study, *, name: str | None = None) -> dict[str, dict]:
             "influence": {key: influence[key] for key in InfluenceMeasure.model_fields},
             "experts": influence["experts"],
         },
-        "detection": {"seed": seed, "detector": plain["detector"]},
+        "detection": {
+            "seed": seed,
+            "attacks": list(plain["attacks"]),
+            "detector": plain["detector"],
+        },
         "saliency_maps": {key: saliency[key] for key in SaliencyMapsSlice.model_fields},
         "masked_decisions": {
             "masking": plain["detector"]["masking"],
@@ -287,6 +300,10 @@ def slices(study: Study, *, name: str | None = None) -> dict[str, dict]:
         **{
             stage: {"seed": seed, "saliency": {key: saliency[key] for key in read.model_fields}}
             for stage, read in (("grid", MaskSearch), ("evaluation", MaskJudgement))
+        },
+        "baselines": {
+            "baselines": plain["detector"]["baselines"],
+            "threads": plain["detector"]["threads"],
         },
         "report": {"study": study.model_dump(mode="json")},
         "track": {"experiment": name or plain["experiment"], "tracking": plain["tracking"]},

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from glassguard.statistics import wilson_interval
+
 PSEUDO_PICTURES = 1.0
 """Weight of the mean over all people in one person's mean, counted in pictures."""
 
@@ -102,17 +104,40 @@ def threshold_at(scores: NDArray[np.float64], rate: float) -> float:
     return float(np.sort(scores)[::-1][int(np.floor(rate * len(scores)))])
 
 
-def threshold_for_every_kind(kinds: Sequence[NDArray[np.float64]], rate: float) -> float:
-    """The lowest threshold that flags at most ``rate`` of *every* kind of benign picture.
+MOST_OF_A_KIND = 2.0
+"""How many times the wanted rate any kind of benign picture may be flagged."""
 
-    One threshold for a mixture would let a kind that is hard to tell from attacks, such as
-    wearers of colourful frames, pay for the kinds that are easy.
+
+def threshold_for_every_kind(
+    population: NDArray[np.float64], kinds: Sequence[NDArray[np.float64]], rate: float
+) -> float:
+    """The lowest threshold that a population and every kind of picture in it can live with.
+
+    At most ``rate`` of the population is flagged, and of every kind so few that the upper end of
+    Wilson's 95 % interval is at most :data:`MOST_OF_A_KIND` times ``rate``. With the first alone, a
+    kind that is hard to tell from attacks, such as wearers of colourful frames, would pay for the
+    kinds that are easy.
 
     Args:
-        kinds: scores of benign validation pictures, one array for each kind.
-        rate: false-positive rate in [0, 1).
+        population: scores of benign validation pictures.
+        kinds: the same for each kind, none where the population is of one kind.
+        rate: false-positive rate in (0, 1).
 
     Raises:
-        ValueError: a kind has no scores.
+        ValueError: there are no scores, or a kind has none.
     """
-    return max(threshold_at(scores, rate) for scores in kinds)
+    return max(
+        threshold_at(population, rate),
+        *(
+            threshold_at(scores, _sure_share(len(scores), MOST_OF_A_KIND * rate))
+            for scores in kinds
+        ),
+        -np.inf,
+    )
+
+
+def _sure_share(n: int, rate: float) -> float:
+    """The largest share of n of which Wilson's interval does not reach beyond ``rate``."""
+    sure = [count for count in range(n + 1) if wilson_interval(count, n)[1] <= rate]
+    # Half a picture more, so that rounding of the share takes none away.
+    return (max(sure, default=0) + 0.5) / max(n, 1)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from glassguard.detection.calibration import Calibration, calibrate
 from glassguard.detection.linear_detector import DetectorBank, Variant, fit_detectors
-from glassguard.detection.pictures import NOBODY, Pictures
+from glassguard.detection.pictures import NOBODY, Pictures, only
 from glassguard.detection.selection import TUNED
 from glassguard.progress import track
+from glassguard.recognizer.network import PRE_RELU
 from glassguard.statistics import area_under_curve
 
 
@@ -226,28 +227,32 @@ def sweep(
     Returns:
         :func:`pair_rates` of the ``val`` and the ``test`` split, told apart by ``split``.
     """
-    training, validation = benign.in_split("train"), benign.in_split("val")
+    held_out = {
+        split: (benign.in_split(split), attacks.in_split(split)) for split in ("val", "test")
+    }
+    training = benign.in_split("train")
     pairs = pairs_of(attacks)
     targets = np.array(sorted({target for target, _ in pairs}))
     parts = []
     for slice_name in track(list(benign.profiles), description="detectors, slices"):
+        of_slice = {
+            split: tuple(only(pictures, slice_name) for pictures in both)
+            for split, both in held_out.items()
+        }
         for variant in variants:
+            if variant == "raw" and slice_name.endswith(PRE_RELU):
+                # The source's variant stands where the source has it, behind the activation.
+                continue
             detectors = fit_slice(
-                training,
-                validation,
+                only(training, slice_name),
+                of_slice["val"][0],
                 slice_name=slice_name,
                 variant=variant,
                 people=targets,
                 settings=settings,
                 seeds=seeds,
             )
-            for split in ("val", "test"):
-                rates = pair_rates(
-                    detectors,
-                    benign.in_split(split),
-                    attacks.in_split(split),
-                    pairs,
-                    tuned=(False, True),
-                )
+            for split, (faces, attacked) in of_slice.items():
+                rates = pair_rates(detectors, faces, attacked, pairs, tuned=(False, True))
                 parts.append(rates.assign(split=split))
     return pd.concat(parts, ignore_index=True)

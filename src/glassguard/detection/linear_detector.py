@@ -1,24 +1,41 @@
 """Linear detectors of one person each (Study I, section 3)."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-Variant = Literal["raw", "standardised", "unit_standardised"]
+from glassguard.detection.quadratic_terms import QuadraticTerms
+
+Variant = Literal["raw", "standardised", "unit_standardised", "quadratic"]
 
 PREPARATION = {
     "raw": (),
     "standardised": (StandardScaler,),
     "unit_standardised": (Normalizer, StandardScaler),
+    "quadratic": (Normalizer, StandardScaler, QuadraticTerms),
 }
+
+
+def variant_named(name: str) -> Variant:
+    """A name as the variant that it stands for.
+
+    Raises:
+        ValueError: there is no such variant.
+    """
+    for variant in get_args(Variant):
+        if variant == name:
+            return variant
+    raise ValueError(f"variant {name!r}: must be one of {', '.join(get_args(Variant))}")
 
 
 class ProfileDetector(ClassifierMixin, BaseEstimator):
@@ -32,6 +49,8 @@ class ProfileDetector(ClassifierMixin, BaseEstimator):
     - ``standardised``: every filter to mean 0 and variance 1 over the training profiles.
     - ``unit_standardised``: every profile to unit length first, which takes out how steep the
       network is at that picture and leaves which filters matter.
+    - ``quadratic``: then the squares and products of the leading principal components, so that the
+      boundary is a quadric.
 
     Args:
         variant: see above.
@@ -58,12 +77,11 @@ class ProfileDetector(ClassifierMixin, BaseEstimator):
         Raises:
             ValueError: the variant is unknown, or the profiles are all of one kind.
         """
-        if self.variant not in PREPARATION:
-            raise ValueError(f"variant {self.variant!r}: must be one of {', '.join(PREPARATION)}")
+        variant = variant_named(self.variant)
         classifier = SGDClassifier(
             alpha=self.alpha, max_iter=self.max_iter, random_state=self.random_state
         )
-        steps = [step() for step in PREPARATION[self.variant]]
+        steps = [step() for step in PREPARATION[variant]]
         truth = np.asarray(is_target, dtype=bool)
         self.pipeline_ = make_pipeline(*steps, classifier)
         self.pipeline_.fit(np.asarray(profiles, dtype=np.float64), truth)
@@ -140,7 +158,10 @@ def fit_detectors(
         classifier = SGDClassifier(alpha=alpha, max_iter=max_iter, random_state=seed)
         return classifier.fit(prepared, persons == person)
 
-    fits = [[fitted(person, seed) for person in wanted] for seed in seeds]
+    with warnings.catch_warnings():
+        # Few passes are a setting that is compared with many, not an accident.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fits = [[fitted(person, seed) for person in wanted] for seed in seeds]
     return DetectorBank(
         wanted,
         preparation,

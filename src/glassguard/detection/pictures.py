@@ -1,13 +1,17 @@
 """A set of pictures as the detectors see it: profiles, what the network says, who it is."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.preprocessing import normalize
 
 NOBODY = -1
+
+JOINED = "joined"
+"""Name of a profile that several slices share."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,10 @@ class Pictures:
         agreement: N float, at most 0: mean logarithm of the confidence in ``prediction`` that is
             left when the picture is masked; NaN in training pictures, which are not masked.
         misnamed_bare: N bool, whether the network misnames the same face without any glasses.
+        activations: per slice N x filters, largest activation over space.
+        mean_activations: per slice N x filters, mean activation over space.
+        squeezed: N float in [0, 2], how far squeezing the picture moves the answer
+            (:mod:`glassguard.detection.feature_squeezing`); NaN in training pictures.
     """
 
     profiles: Mapping[str, NDArray]
@@ -34,6 +42,9 @@ class Pictures:
     split: NDArray[np.str_]
     agreement: NDArray[np.floating]
     misnamed_bare: NDArray[np.bool_]
+    activations: Mapping[str, NDArray]
+    mean_activations: Mapping[str, NDArray]
+    squeezed: NDArray[np.floating]
 
     def __len__(self) -> int:
         return len(self.prediction)
@@ -63,6 +74,31 @@ def half_wearing(bare: Pictures, plain: Pictures, random: Pictures) -> Pictures:
         for position, part in ((0, bare), (1, plain), (2, bare), (3, random))
     ]
     return Pictures(**_by_field(lambda name: _joined([getattr(part, name) for part in parts])))
+
+
+def only(pictures: Pictures, slice_name: str) -> Pictures:
+    """The same pictures with the profiles of one slice and no activations."""
+    profiles = {slice_name: pictures.profiles[slice_name]}
+    return replace(pictures, profiles=profiles, activations={}, mean_activations={})
+
+
+def joined(pictures: Pictures, slices: Sequence[str]) -> Pictures:
+    """The same pictures with one profile, :data:`JOINED`: those of several slices side by side.
+
+    Each is of unit length first, so that the slice with the steepest gradients does not drown the
+    others.
+    """
+    parts = (
+        [normalize(pictures.profiles[name]) for name in slices]
+        if len(pictures)
+        else [pictures.profiles[name] for name in slices]
+    )
+    return replace(pictures, profiles={JOINED: np.concatenate(parts, axis=1)})
+
+
+def with_activations(pictures: Pictures) -> Pictures:
+    """The same pictures with activations in the place of influence."""
+    return replace(pictures, profiles=pictures.activations)
 
 
 def _by_field(values: Callable[[str], Any]) -> dict[str, Any]:

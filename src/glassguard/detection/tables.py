@@ -1,6 +1,6 @@
 """The tables of the detection study, from rates and scores."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
 from glassguard.detection.calibration import threshold_for_every_kind
-from glassguard.detection.characteristic_profiles import METRICS, CharacteristicProfiles, Metric
+from glassguard.detection.characteristic_profiles import METRICS, CharacteristicProfiles
 from glassguard.detection.pictures import Pictures
-from glassguard.detection.selection import GROUPS, balanced_accuracy
+from glassguard.detection.scores import Score
+from glassguard.detection.selection import GROUPS, balanced_accuracy, choose_without
 from glassguard.recognizer.network import paper_index
 from glassguard.statistics import area_under_curve, bootstrap_auc_interval, wilson_interval
 
@@ -25,8 +26,6 @@ HALF_WEARING = "half_wearing"
 """Benign pictures of which half wear honest frames (:func:`..pictures.half_wearing`)."""
 
 HISTOGRAM_BINS = 40
-
-Score = Callable[[Pictures], NDArray[np.float64]]
 
 
 def with_intervals(frame: pd.DataFrame, rates: Sequence[str]) -> pd.DataFrame:
@@ -83,6 +82,58 @@ def layers_table(
         row["seeds"] = seeds
         rows.append(row)
     return with_intervals(pd.DataFrame(rows), [*GROUPS, *(f"test_{name}" for name in GROUPS)])
+
+
+def classifier_sweep_table(
+    rates: pd.DataFrame,
+    *,
+    variant: str,
+    sizes: Mapping[str, int],
+    seeds: int,
+    minimum_benign_target: float,
+    minimum_benign_other: float,
+) -> pd.DataFrame:
+    """``sweep.csv``: alpha and iterations of the classifier at one slice.
+
+    Columns as in :func:`layers_table`, behind ``alpha`` and ``max_iter``. ``chosen`` counts the
+    pairs that would choose this setting on the validation pictures of other people's pairs.
+
+    Args:
+        rates: :func:`glassguard.detection.evaluation.sweep` of every setting, told apart by
+            ``alpha`` and ``max_iter``.
+        variant: the variant that is reported.
+        sizes: filters per slice.
+        seeds: seeds of the classifier, printed.
+        minimum_benign_target: see :func:`glassguard.detection.selection.choose`.
+        minimum_benign_other: see there.
+    """
+    kept = rates[rates["variant"] == variant]
+    settings = kept[["alpha", "max_iter"]].drop_duplicates().to_numpy().tolist()
+    # A setting takes the place of a variant among what is chosen from.
+    seen = kept[kept["split"] == "val"]
+    named = seen.assign(
+        variant=[f"{a:g} {m:g}" for a, m in zip(seen["alpha"], seen["max_iter"], strict=True)]
+    )
+    pairs = named[["target", "attacker"]].drop_duplicates().itertuples(index=False)
+    choices = [
+        choose_without(
+            named,
+            target=target,
+            attacker=attacker,
+            minimum_benign_target=minimum_benign_target,
+            minimum_benign_other=minimum_benign_other,
+        ).variant
+        for target, attacker in pairs
+    ]
+    parts = []
+    for alpha, max_iter in settings:
+        group = kept[(kept["alpha"] == alpha) & (kept["max_iter"] == max_iter)]
+        row = layers_table(group, sizes=sizes, quantity="", seeds=seeds).drop(columns="quantity")
+        row.insert(0, "chosen", choices.count(f"{alpha:g} {max_iter:g}"))
+        row.insert(0, "max_iter", int(max_iter))
+        row.insert(0, "alpha", alpha)
+        parts.append(row)
+    return pd.concat(parts, ignore_index=True)
 
 
 def _distinct_pictures(rates: pd.DataFrame) -> dict[str, int]:
@@ -212,47 +263,6 @@ def histograms_table(
     return pd.concat(parts, ignore_index=True)
 
 
-def distance_score(training: Pictures, *, slice_name: str, metric: Metric) -> Score:
-    """Distance of a picture to the characteristic profile of whom the network sees in it."""
-    fitted = CharacteristicProfiles(metric).fit(training.profiles[slice_name], training.identity)
-
-    def score(pictures: Pictures) -> NDArray[np.float64]:
-        distances = fitted.distances(pictures.profiles[slice_name])
-        return distances[np.arange(len(pictures)), pictures.prediction]
-
-    return score
-
-
-def confidence_score(pictures: Pictures) -> NDArray[np.float64]:
-    """Doubt of the network: one minus the softmax of its prediction."""
-    return 1.0 - np.asarray(pictures.confidence, dtype=np.float64)
-
-
-def masking_score(pictures: Pictures) -> NDArray[np.float64]:
-    """How much of the decision is lost when what speaks for it is masked out."""
-    return -np.asarray(pictures.agreement, dtype=np.float64)
-
-
-def joint_score(scores: Sequence[Score], *, benign: Pictures) -> Score:
-    """Sum of several scores, each in standard deviations above its mean on benign pictures.
-
-    Nothing is fitted to an attack: every score counts the same.
-
-    Args:
-        scores: larger is more suspicious.
-        benign: benign validation pictures.
-    """
-    references = [(score, score(benign)) for score in scores]
-
-    def joint(pictures: Pictures) -> NDArray[np.float64]:
-        return np.sum(
-            [(score(pictures) - seen.mean()) / (seen.std() or 1.0) for score, seen in references],
-            axis=0,
-        )
-
-    return joint
-
-
 def detector_name(detector: str, population: str) -> str:
     """How tables call a detector that meets another population than :data:`BARE` pictures."""
     return detector if population == BARE else f"{detector}@{population}"
@@ -302,8 +312,9 @@ def operating_points(
 
     Args:
         detectors: scores by name.
-        populations: by name, kinds of benign validation pictures, the only ones that thresholds
-            see (:func:`..calibration.threshold_for_every_kind`), and benign test pictures.
+        populations: by name, benign validation pictures, the only ones that thresholds see, first
+            of the population and then of its kinds, if it has several
+            (:func:`..calibration.threshold_for_every_kind`); and benign test pictures.
         impersonations: successful test impersonations.
         bootstrap: resamples of the interval.
         seed: seed of the bootstrap.
@@ -320,7 +331,7 @@ def operating_points(
         held_out = [score(kind) for kind in validation]
         low, high = bootstrap_auc_interval(negatives, positives, resamples=bootstrap, seed=seed)
         for rate in FALSE_POSITIVE_RATES:
-            threshold = threshold_for_every_kind(held_out, rate)
+            threshold = threshold_for_every_kind(held_out[0], held_out[1:], rate)
             rows.append(
                 {
                     "detector": name,

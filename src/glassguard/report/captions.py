@@ -45,10 +45,10 @@ CAPTIONS: dict[str, str] = {
     ),
     "roc": (
         "Successful impersonations that are flagged against benign pictures that are flagged, on "
-        "the test split, for {detectors} detectors (n = {impersonations} impersonations, {benign} "
-        "benign pictures). Right: the same with a logarithmic axis, where a usable threshold lies; "
-        "dotted at 1, 5 and 9.91 % false alarms. Below: half of the benign pictures wear honest "
-        "frames."
+        "the test split, for {detectors} of {all_detectors} detectors (n = {impersonations} "
+        "impersonations, {benign} benign pictures). Right: the same with a logarithmic axis, "
+        "where a usable threshold lies; dotted at 1, 5 and 9.91 % false alarms. Below: half of the "
+        "benign pictures wear honest frames."
     ),
     "profiles": (
         "Influence profiles at {slice}, filters ordered by the target's mean (after Study I, "

@@ -249,30 +249,40 @@ def profile_projection(
     return figure
 
 
+ROC_FIRST = (
+    "influence",
+    "activations",
+    "masking",
+    "influence_and_masking",
+    "mahalanobis_layers",
+    "intrinsic_dimensionality",
+    "feature_squeezing",
+)
+"""Detectors whose curves are drawn before others', one of each kind."""
+
 ROC_TITLES = {"": "benign pictures as they are", "half_wearing": "half of them with honest frames"}
 
 
-def roc(table: pd.DataFrame, *, first: str, most: int = 7) -> Figure:
+def roc(table: pd.DataFrame) -> Figure:
     """Receiver operating characteristics, once more with a logarithmic axis.
 
     A panel beside rather than an inset, which would lie on the curves of a weak detector. Below,
     the same where half of the benign pictures wear honest frames.
 
     Args:
-        table: ``detection/roc.csv``: detector, fpr, tpr.
-        first: the detector that is the study's; drawn first.
-        most: how many detectors are drawn.
+        table: ``detection/roc.csv``: detector, fpr, tpr. As many detectors are drawn as
+            :data:`ROC_FIRST` has, which are drawn before others.
     """
     parts = table["detector"].str.partition("@")
     populations = parts[2].drop_duplicates().tolist()
     figure = new_figure(height=1.0 + 2.7 * len(populations))
     panels = figure.subplots(len(populations), 2, sharey=True, squeeze=False)
     names = parts[0].drop_duplicates().tolist()
-    names.sort(key=lambda name: name != first)
+    names.sort(key=lambda name: ROC_FIRST.index(name) if name in ROC_FIRST else len(ROC_FIRST))
     seen = table.loc[table["fpr"] > 0, "fpr"]
     least = min(float(seen.min()) / 1.5, 5e-3) if len(seen) else 1e-3
     for population, (linear, logarithmic) in zip(populations, panels, strict=True):
-        for index, name in enumerate(names[:most]):
+        for index, name in enumerate(names[: len(ROC_FIRST)]):
             rows = table[(parts[0] == name) & (parts[2] == population)]
             look = series(index) | {"marker": "", "linewidth": 1.8 if index == 0 else 1.1}
             linear.plot(rows["fpr"], rows["tpr"], label=spelt(name), **look)

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,30 +22,46 @@ from glassguard.detection.evaluation import (
     pairs_of,
     sweep,
 )
-from glassguard.detection.pictures import NOBODY, Pictures, half_wearing
+from glassguard.detection.linear_detector import Variant, variant_named
+from glassguard.detection.pictures import (
+    JOINED,
+    Pictures,
+    half_wearing,
+    joined,
+    only,
+    with_activations,
+)
+from glassguard.detection.scores import (
+    Score,
+    confidence_score,
+    dimensionality_over_layers,
+    distance_score,
+    joint_score,
+    mahalanobis_over_layers,
+    masking_score,
+    remembered,
+    squeezing_score,
+)
 from glassguard.detection.selection import GROUPS, TUNED, Choice, choose, choose_without
 from glassguard.detection.tables import (
     BARE,
     FALSE_POSITIVE_RATES,
     HALF_WEARING,
-    Score,
-    confidence_score,
+    classifier_sweep_table,
     controls_table,
     detector_name,
     distance_matrix_table,
-    distance_score,
     distances_table,
     histograms_table,
-    joint_score,
     layers_table,
-    masking_score,
     operating_points,
     roc_table,
     with_intervals,
 )
 from glassguard.errors import InputError
-from glassguard.recognizer.network import SLICES, paper_index
-from glassguard.stages.files import read_examples, read_manifest, write_csv, write_json
+from glassguard.recognizer.network import paper_index
+from glassguard.stages.detection_inputs import SetFiles, read_attacks, read_benign, read_control
+from glassguard.stages.files import write_csv, write_json
 from glassguard.stages.paths import OutputPath
 
 SOURCE_SETTING = ("conv3_2", "raw")
@@ -55,21 +72,28 @@ def run(
     config: DetectionSlice,
     *,
     manifest: Path,
-    examples: Path,
+    examples: list[Path],
     benign: Path,
-    attack: Path,
+    attack: list[Path],
     plain: Path,
     plain_examples: Path,
     random: Path,
     random_examples: Path,
     benign_decisions: Path,
-    attack_decisions: Path,
+    attack_decisions: list[Path],
     plain_decisions: Path,
     random_decisions: Path,
+    benign_baselines: Path,
+    attack_baselines: list[Path],
+    plain_baselines: Path,
+    random_baselines: Path,
     layers: OutputPath,
+    activation_layers: OutputPath,
+    classifier_sweep: OutputPath,
     best_layer: OutputPath,
     table1: OutputPath,
     roc: OutputPath,
+    points: OutputPath,
     controls: OutputPath,
     distances: OutputPath,
     distance_matrix: OutputPath,
@@ -85,9 +109,10 @@ def run(
     Args:
         config: the classifier, its seeds and its thresholds.
         manifest: the benign pictures.
-        examples: the adversarial pictures.
+        examples: the adversarial pictures, a table for each of ``config.attacks``. Slice and
+            settings are chosen on the first; the others are only tested on.
         benign: profiles of the benign pictures.
-        attack: profiles of the adversarial pictures.
+        attack: profiles of the adversarial pictures, a file for each attack.
         plain: profiles of pictures with plain frames.
         plain_examples: the table beside them.
         random: profiles of pictures with frames of random texture.
@@ -96,10 +121,17 @@ def run(
         attack_decisions: the same of the adversarial pictures.
         plain_decisions: the same of pictures with plain frames.
         random_decisions: the same of pictures with frames of random texture.
+        benign_baselines: what other detectors read of the benign pictures.
+        attack_baselines: the same of the adversarial pictures.
+        plain_baselines: the same of pictures with plain frames.
+        random_baselines: the same of pictures with frames of random texture.
         layers: every slice and variant, to write.
+        activation_layers: the same of activations in place of influence, to write.
+        classifier_sweep: the classifier's settings compared at the chosen slice, to write.
         best_layer: the most frequent choice, to write.
         table1: one row a pair, to write.
         roc: curves of all detectors, to write.
+        points: every detector on every attack at thresholds set beforehand, to write.
         controls: flag rates on honest pictures, to write.
         distances: distances to characteristic profiles, to write.
         distance_matrix: distances between people, to write.
@@ -113,16 +145,30 @@ def run(
     # Sums in linear algebra depend on the number of threads: it is fixed, not the machine's.
     with threadpool_limits(limits=config.detector.threads):
         settings = config.detector
-        faces, bare, quantity = _read_benign(benign, manifest, benign_decisions)
-        identities = bare.identities
-        attacks = _read_attacks(attack, examples, bare, attack_decisions)
+        faces, bare, quantity = read_benign(
+            SetFiles(manifest, benign, benign_decisions, benign_baselines)
+        )
+        attack_files = examples, attack, attack_decisions, attack_baselines
+        if any(len(files) != len(config.attacks) for files in attack_files):
+            raise InputError(
+                f"attacks are {', '.join(config.attacks)}: one file of each kind for each of them"
+            )
+        by_attack = {
+            name: read_attacks(SetFiles(*files), bare)
+            for name, *files in zip(config.attacks, *attack_files, strict=True)
+        }
+        attacks = next(iter(by_attack.values()))
         honest = {
-            "plain_frames": _read_control(plain, plain_examples, bare, plain_decisions),
-            "random_frames": _read_control(random, random_examples, bare, random_decisions),
+            "plain_frames": read_control(
+                SetFiles(plain_examples, plain, plain_decisions, plain_baselines), bare
+            ),
+            "random_frames": read_control(
+                SetFiles(random_examples, random, random_decisions, random_baselines), bare
+            ),
         }
         study = _Study(config, faces, attacks)
 
-        rates = study.sweep()
+        rates = study.sweep(settings.variants)
         write_csv(
             layers_table(rates, sizes=study.sizes, quantity=quantity, seeds=study.sweep_seeds),
             layers,
@@ -132,52 +178,96 @@ def run(
         write_json(_best_layer(chosen, choices, study), best_layer)
 
         pairs = study.table1(choices)
-        named = _with_names(pairs, identities)
+        named = _with_names(pairs, bare.identities)
         write_csv(named, table1)
+        write_csv(study.classifier_sweep(chosen), classifier_sweep)
 
-        detectors = study.fitted(chosen.slice, chosen.variant)
         training, validation = faces.in_split("train"), faces.in_split("val")
         test, test_attacks = faces.in_split("test"), attacks.in_split("test")
         impersonations = test_attacks.where(test_attacks.impersonating)
-        scores: dict[str, Score] = {"influence": detectors.scores}
-        for metric in METRICS:
-            scores[f"distance_{metric}"] = distance_score(
-                training, slice_name=chosen.slice, metric=metric
-            )
-        scores["softmax_confidence"] = confidence_score
-
         wearers = {
             split: [honest[name].in_split(split) for name in ("plain_frames", "random_frames")]
             for split in ("val", "test")
         }
+        mixture = half_wearing(validation, *wearers["val"])
         populations = {
             BARE: ([validation], test),
-            HALF_WEARING: ([validation, *wearers["val"]], half_wearing(test, *wearers["test"])),
+            HALF_WEARING: (
+                [mixture, validation, *wearers["val"]],
+                half_wearing(test, *wearers["test"]),
+            ),
         }
-        scores["masking"] = masking_score
-        scores["influence_and_masking"] = joint_score(
-            [detectors.scores, masking_score], benign=half_wearing(validation, *wearers["val"])
+        detectors = study.fitted(chosen.slice, chosen.variant)
+        of_activations = _Study(config, with_activations(faces), with_activations(attacks))
+        activation_rates = of_activations.sweep([detectors.variant])
+        write_csv(
+            layers_table(
+                activation_rates,
+                sizes=of_activations.sizes,
+                quantity="activation",
+                seeds=study.sweep_seeds,
+            ),
+            activation_layers,
         )
+        best_of_activations = of_activations.most_frequent(
+            of_activations.choices(activation_rates), activation_rates
+        )
+        influence = remembered(detectors.scores)
+        scores: dict[str, Score] = {
+            "influence": influence,
+            "influence_quadratic": remembered(study.fitted(chosen.slice, "quadratic").scores),
+            "influence_layers": remembered(study.layers_combined(rates, detectors.variant)),
+            "activations": remembered(of_activations.scores_on_activations(best_of_activations)),
+            **{
+                f"distance_{metric}": remembered(
+                    distance_score(training, slice_name=chosen.slice, metric=metric)
+                )
+                for metric in METRICS
+            },
+            "softmax_confidence": confidence_score,
+            "feature_squeezing": squeezing_score,
+            "mahalanobis_layers": remembered(
+                mahalanobis_over_layers(training, validation=validation)
+            ),
+            "intrinsic_dimensionality": remembered(
+                dimensionality_over_layers(
+                    training, validation=validation, neighbours=settings.baselines.neighbours
+                )
+            ),
+            "masking": masking_score,
+            "influence_and_masking": remembered(
+                joint_score([influence, masking_score], benign=mixture)
+            ),
+        }
         curves = {
             detector_name(name, population): (score, tested)
             for population, (_, tested) in populations.items()
             for name, score in scores.items()
         }
         write_csv(roc_table(curves, impersonations), roc)
-        points = operating_points(
-            scores,
-            populations=populations,
-            impersonations=impersonations,
-            bootstrap=settings.bootstrap,
-            seed=config.seed,
+        detected = pd.concat(
+            [
+                operating_points(
+                    scores,
+                    populations=populations,
+                    impersonations=seen.where(seen.impersonating),
+                    bootstrap=settings.bootstrap,
+                    seed=config.seed,
+                ).assign(attack=name)
+                for name, seen in (
+                    (name, pictures.in_split("test")) for name, pictures in by_attack.items()
+                )
+            ],
+            ignore_index=True,
         )
+        write_csv(detected[["attack", *detected.columns.drop("attack")]], points)
 
         flags = _flags(
             scores, detectors, chosen, {name: seen for name, (seen, _) in populations.items()}
         )
         kinds = {
             "benign": test,
-            **{name: pictures.in_split("test") for name, pictures in honest.items()},
+            **dict(zip(honest, wearers["test"], strict=True)),
             "failed_attacks": test_attacks.where(~test_attacks.impersonating),
             "impersonations": impersonations,
         }
@@ -186,14 +276,15 @@ def run(
 
         write_csv(distances_table(faces, attacks, slices=list(faces.profiles)), distances)
         write_csv(
-            distance_matrix_table(training, slice_name=chosen.slice, identities=identities),
+            distance_matrix_table(training, slice_name=chosen.slice, identities=bare.identities),
             distance_matrix,
         )
         write_csv(
-            histograms_table(faces, attacks, slice_name=chosen.slice, score=detectors.scores),
+            histograms_table(faces, attacks, slice_name=chosen.slice, score=influence),
             histograms,
         )
-        headline = _summary(chosen, named, points, flagged, study.source_setting(rates))
+        of_first = detected[detected["attack"] == config.attacks[0]].drop(columns="attack")
+        headline = _summary(chosen, named, of_first, flagged, study.source_setting(rates))
         write_json(headline, summary)
         return _metrics(headline)
 
@@ -218,11 +309,11 @@ class _Study:
         self.sweep_seeds = min(self.detector.sweep_seeds, len(self.seeds))
         self._fitted: dict[tuple[str, str], SliceDetectors] = {}
 
-    def sweep(self) -> pd.DataFrame:
+    def sweep(self, variants: Sequence[Variant]) -> pd.DataFrame:
         return sweep(
             self.faces,
             self.attacks,
-            variants=self.detector.variants,
+            variants=variants,
             settings=self.settings,
             seeds=self.seeds[: self.sweep_seeds],
         )
@@ -257,12 +348,64 @@ class _Study:
                 self.faces.in_split("train"),
                 self.faces.in_split("val"),
                 slice_name=slice_name,
-                variant=next(v for v in self.detector.variants if v == key[1]),
+                variant=variant_named(key[1]),
                 people=np.unique(self.faces.identity),
                 settings=self.settings,
                 seeds=self.seeds,
             )
         return self._fitted[key]
+
+    def scores_on_activations(self, choice: Choice) -> Score:
+        """Scores of a study :func:`with_activations`, of pictures as they are."""
+        fitted = self.fitted(choice.slice, choice.variant)
+        return lambda pictures: fitted.scores(with_activations(pictures))
+
+    def layers_combined(self, rates: pd.DataFrame, variant: Variant) -> Score:
+        """Detectors on the joined profiles of the best slices, by validation pictures."""
+        seen = rates[
+            (rates["split"] == "val") & (rates["variant"].str.removesuffix(TUNED) == variant)
+        ]
+        best: list[str] = []
+        while len(best) < min(self.detector.combined_slices, len(self.sizes)):
+            left = seen[~seen["slice"].isin(best)]
+            best.append(
+                choose(
+                    left,
+                    minimum_benign_target=self.detector.minimum_benign_target,
+                    minimum_benign_other=self.detector.minimum_benign_other,
+                ).slice
+            )
+        fitted = fit_slice(
+            joined(self.faces.in_split("train"), best),
+            joined(self.faces.in_split("val"), best),
+            slice_name=JOINED,
+            variant="standardised",
+            people=np.unique(self.faces.identity),
+            settings=self.settings,
+            seeds=self.seeds,
+        )
+        return lambda pictures: fitted.scores(joined(pictures, best))
+
+    def classifier_sweep(self, chosen: Choice) -> pd.DataFrame:
+        """``sweep.csv``: alpha and iterations at the chosen slice, and who would choose them."""
+        parts = []
+        for alpha, max_iter in product(self.detector.sweep.alpha, self.detector.sweep.max_iter):
+            rates = sweep(
+                only(self.faces, chosen.slice),
+                only(self.attacks, chosen.slice),
+                variants=[variant_named(chosen.variant.removesuffix(TUNED))],
+                settings=replace(self.settings, alpha=alpha, max_iter=max_iter),
+                seeds=self.seeds,
+            )
+            parts.append(rates.assign(alpha=alpha, max_iter=max_iter))
+        return classifier_sweep_table(
+            pd.concat(parts, ignore_index=True),
+            variant=chosen.variant,
+            sizes=self.sizes,
+            seeds=len(self.seeds),
+            minimum_benign_target=self.detector.minimum_benign_target,
+            minimum_benign_other=self.detector.minimum_benign_other,
+        )
 
     def table1(self, choices: dict[tuple[int, int], Choice]) -> pd.DataFrame:
         test, attacks = self.faces.in_split("test"), self.attacks.in_split("test")
@@ -320,7 +463,8 @@ def _flags(
         for name, score in scores.items():
             for rate in FALSE_POSITIVE_RATES:
                 key = detector_name(f"{name}@{rate:g}", population)
-                threshold = threshold_for_every_kind([score(kind) for kind in benign_kinds], rate)
+                whole, *kinds = [score(pictures) for pictures in benign_kinds]
+                threshold = threshold_for_every_kind(whole, kinds, rate)
                 flags[key] = above(score, threshold)
     return flags
 
@@ -408,138 +552,3 @@ def _metrics(headline: dict) -> dict[str, float | int | str]:
 def _number(value: float) -> float | None:
     """Six significant digits; None in place of NaN, which JSON does not have."""
     return None if math.isnan(value) else float(f"{value:.6g}")
-
-
-@dataclass(frozen=True)
-class _Bare:
-    """What other sets of pictures are read against.
-
-    Attributes:
-        identities: the network's classes.
-        misnamed: whether the network misnames a face, by the id of the picture.
-    """
-
-    identities: list[str]
-    misnamed: dict[str, bool]
-
-
-def _read_benign(profiles: Path, manifest: Path, decisions: Path) -> tuple[Pictures, _Bare, str]:
-    arrays = _read_profiles(profiles)
-    identities = [str(name) for name in arrays["identities"]]
-    table = read_manifest(manifest)
-    _check_ids(arrays, table["image_id"], profiles, manifest)
-    agreement = _read_agreement(decisions, arrays)
-    identity = _indices(table["identity"], identities, manifest)
-    misnamed = arrays["prediction"] != identity
-    faces = _pictures(arrays, table, identity, None, agreement, misnamed)
-    for split in ("train", "val", "test"):
-        missing = set(range(len(identities))) - set(faces.identity[faces.split == split].tolist())
-        if split == "train" and missing:
-            raise InputError(f"{manifest}: {identities[min(missing)]} has no training picture")
-        if not (faces.split == split).any():
-            raise InputError(f"{manifest}: no picture has split {split}")
-    by_id = dict(zip(table["image_id"].tolist(), misnamed.tolist(), strict=True))
-    return faces, _Bare(identities, by_id), str(arrays["quantity"])
-
-
-def _read_attacks(profiles: Path, examples: Path, bare: _Bare, decisions: Path) -> Pictures:
-    arrays = _read_profiles(profiles)
-    table = read_examples(examples)
-    _check_ids(arrays, table["example_id"], profiles, examples)
-    _check_identities(arrays, bare.identities, profiles)
-    attackers = _indices(table["attacker"], bare.identities, examples)
-    # A dodging attacker means nobody in particular: whoever is seen instead is impersonated.
-    dodging = (table["goal"] == "dodging").to_numpy()
-    targets = np.where(dodging, arrays["prediction"], NOBODY)
-    targets[~dodging] = _indices(table["target"][~dodging], bare.identities, examples)
-    targets[targets == attackers] = NOBODY
-    agreement = _read_agreement(decisions, arrays)
-    misnamed = _misnamed_bare(table, bare, examples)
-    return _pictures(arrays, table, attackers, targets, agreement, misnamed)
-
-
-def _read_control(profiles: Path, examples: Path, bare: _Bare, decisions: Path) -> Pictures:
-    arrays = _read_profiles(profiles)
-    table = read_examples(examples)
-    _check_ids(arrays, table["example_id"], profiles, examples)
-    _check_identities(arrays, bare.identities, profiles)
-    agreement = _read_agreement(decisions, arrays)
-    identity = _indices(table["identity"], bare.identities, examples)
-    misnamed = _misnamed_bare(table, bare, examples)
-    return _pictures(arrays, table, identity, None, agreement, misnamed)
-
-
-def _misnamed_bare(table: pd.DataFrame, bare: _Bare, path: Path) -> NDArray[np.bool_]:
-    unknown = sorted(set(table["image_id"]) - set(bare.misnamed))
-    if unknown:
-        raise InputError(f"{path}: made from {unknown[0]}, which is no picture of the study")
-    return np.array([bare.misnamed[name] for name in table["image_id"]], dtype=bool)
-
-
-def _read_agreement(path: Path, profiles: Mapping[str, NDArray]) -> NDArray[np.float64]:
-    """Mean log confidence under masks, in the order of the profiles; NaN where not measured."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            ids, decision = file["ids"].tolist(), file["decision"]
-            agreement = file["log_confidence"].mean(axis=1, dtype=np.float64)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (ValueError, OSError, KeyError) as error:
-        raise InputError(f"{path}: not a file of masked decisions: {error}") from None
-    row_of = {name: row for row, name in enumerate(profiles["ids"].tolist())}
-    if not set(ids) <= set(row_of):
-        raise InputError(f"{path}: its pictures are not those of the profiles; compute it again")
-    rows = np.array([row_of[name] for name in ids], dtype=np.int64)
-    if (profiles["prediction"][rows] != decision).any():
-        raise InputError(f"{path}: made with another recognizer; compute it again")
-    placed = np.full(len(row_of), np.nan)
-    placed[rows] = agreement
-    return placed
-
-
-def _read_profiles(path: Path) -> dict[str, NDArray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (ValueError, OSError, KeyError) as error:
-        raise InputError(f"{path}: not a file of profiles: {str(error).splitlines()[0]}") from None
-
-
-def _pictures(
-    arrays: Mapping[str, NDArray],
-    table: pd.DataFrame,
-    identity: NDArray[np.int64],
-    target: NDArray[np.int64] | None,
-    agreement: NDArray[np.float64],
-    misnamed_bare: NDArray[np.bool_],
-) -> Pictures:
-    return Pictures(
-        profiles={name: arrays[name] for name in SLICES if name in arrays},
-        prediction=arrays["prediction"],
-        confidence=arrays["confidence"],
-        identity=identity,
-        target=np.full(len(table), NOBODY) if target is None else target,
-        split=table["split"].to_numpy(dtype=np.str_),
-        agreement=agreement,
-        misnamed_bare=misnamed_bare,
-    )
-
-
-def _check_ids(arrays: Mapping[str, NDArray], ids: pd.Series, profiles: Path, table: Path) -> None:
-    if arrays["ids"].tolist() != ids.tolist():
-        raise InputError(f"{profiles}: its rows are not those of {table}; compute it again")
-
-
-def _check_identities(arrays: Mapping[str, NDArray], identities: list[str], path: Path) -> None:
-    if arrays["identities"].tolist() != identities:
-        raise InputError(f"{path}: made with a recognizer of other people; compute it again")
-
-
-def _indices(names: pd.Series, identities: list[str], path: Path) -> NDArray[np.int64]:
-    index = {name: position for position, name in enumerate(identities)}
-    unknown = sorted(set(names) - set(index))
-    if unknown:
-        raise InputError(f"{path}: the recognizer does not know {unknown[0]}")
-    return np.array([index[name] for name in names], dtype=np.int64)

@@ -21,7 +21,6 @@ from glassguard.report import (
 )
 from glassguard.report.captions import CAPTIONS, figures_of
 from glassguard.report.style import DOTS_PER_INCH, drawing
-from glassguard.report.summary import DETECTOR
 from glassguard.report.tables import percent
 from glassguard.stages.files import (
     read_examples,
@@ -156,8 +155,10 @@ class _Study:
     def roc(self) -> Drawn:
         table = self._table("detection", "roc.csv")
         manifest = read_manifest(self.results / "data" / "manifest.csv")
-        return detection_figures.roc(table, first=DETECTOR), {
-            "detectors": int((~table["detector"].drop_duplicates().str.contains("@")).sum()),
+        detectors = int((~table["detector"].drop_duplicates().str.contains("@")).sum())
+        return detection_figures.roc(table), {
+            "detectors": min(detectors, len(detection_figures.ROC_FIRST)),
+            "all_detectors": detectors,
             "impersonations": int(self.test["success"].sum()),
             "benign": int((manifest["split"] == "test").sum()),
         }

@@ -74,6 +74,7 @@ def run(
     detection = read_json(results / "detection" / "summary.json")
     pairs = read_table(results / "detection" / "table1.csv")
     controls = read_table(results / "detection" / "controls.csv")
+    points = read_table(results / "detection" / "attacks.csv")
     best_masks = read_json(results / "saliency" / "best.json")
     recognizer = read_json(results / "recognizer" / "metrics.json")
     numbers = summarise(
@@ -118,6 +119,7 @@ def run(
                 tables.variants_table(layers, chosen=best_layer["slice"]),
                 *(tables.operating_table(detection, name) for name in tables.POPULATIONS),
                 tables.controls_table(controls),
+                *([tables.attacks_table(points)] if len(study.attacks) > 1 else []),
             ),
             _some(
                 pictures,

@@ -1,0 +1,75 @@
+"""Activation profiles: what every filter sees, where influence says what it is worth.
+
+The baseline of the same shape as an influence profile: one number a filter, read off the same
+slices, for the same detectors.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from glassguard.influence.internal import watched
+from glassguard.progress import track
+from glassguard.recognizer.network import to_pixels
+
+
+@dataclass(frozen=True)
+class ActivationProfiles:
+    """Activations of a set of pictures; row = picture.
+
+    Attributes:
+        largest: per slice N x filters float32, maximum over space.
+        mean: per slice N x filters float32, mean over space (Lee et al. 2018, section 2.3).
+        logits: N x C float32.
+    """
+
+    largest: dict[str, NDArray[np.float32]]
+    mean: dict[str, NDArray[np.float32]]
+    logits: NDArray[np.float32]
+
+
+def activation_profiles(
+    network: nn.Module,
+    slices: Mapping[str, nn.Module],
+    images: NDArray[np.uint8],
+    *,
+    batch_size: int,
+) -> ActivationProfiles:
+    """Activations of every slice, from one forward pass a picture.
+
+    Args:
+        network: maps pixels in [0, 1] to logits, in evaluation mode.
+        slices: the module whose output each slice is.
+        images: N x H x W x 3 uint8 RGB, N possibly 0; may be memory-mapped.
+        batch_size: pictures per pass.
+
+    Raises:
+        ValueError: a slice's module runs more than once in a forward pass.
+    """
+    largest: dict[str, list[Tensor]] = {name: [] for name in slices}
+    mean: dict[str, list[Tensor]] = {name: [] for name in slices}
+    logits = []
+
+    def see(name: str, output: Tensor) -> None:
+        flat = output.flatten(2) if output.ndim == 4 else output[:, :, None]
+        largest[name].append(flat.amax(dim=2))
+        mean[name].append(flat.mean(dim=2))
+
+    # One blank picture stands in for none, so that an empty set has profiles of the right width.
+    rows = images if len(images) else np.zeros((1, *images.shape[1:]), dtype=np.uint8)
+    starts = range(0, len(rows), batch_size)
+    with torch.inference_mode():
+        for start in track(starts, description="activations, batches"):
+            pixels = to_pixels(torch.from_numpy(np.array(rows[start : start + batch_size])))
+            with watched(slices, see):
+                logits.append(network(pixels))
+    kept = slice(0, len(images))
+
+    def joined(parts: dict[str, list[Tensor]]) -> dict[str, NDArray[np.float32]]:
+        return {name: torch.cat(part).numpy()[kept] for name, part in parts.items()}
+
+    return ActivationProfiles(joined(largest), joined(mean), torch.cat(logits).numpy()[kept])

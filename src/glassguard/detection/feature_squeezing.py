@@ -1,0 +1,78 @@
+"""Feature squeezing (Xu, Evans, Qi 2018): does the answer survive a coarser picture?
+
+An input whose softmax moves far when its colours are rounded or its pixels are smoothed is taken
+for adversarial. The score is the largest L1 distance over the squeezers (section 5.1). Nothing is
+fitted; the threshold comes from benign validation pictures.
+"""
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from glassguard.progress import track
+from glassguard.recognizer.network import to_pixels
+
+
+def fewer_bits(image: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+    """Round every channel to ``bits`` bits (section 3.1).
+
+    Args:
+        image: uint8, any shape.
+        bits: 1 to 7.
+
+    Returns:
+        The same shape with 2^bits levels, 0 and 255 among them.
+    """
+    levels = 2**bits - 1
+    table = np.rint(np.rint(np.arange(256) * (levels / 255)) * (255 / levels)).astype(np.uint8)
+    return table[image]
+
+
+def median_smoothed(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Median over a square window, every channel for itself (section 3.2).
+
+    Args:
+        image: H x W x 3 uint8.
+        side: of the window, odd; pixels beyond the border repeat the border's.
+    """
+    return np.asarray(cv2.medianBlur(np.ascontiguousarray(image), side), dtype=np.uint8)
+
+
+def squeezing_distance(
+    network: nn.Module,
+    images: NDArray[np.uint8],
+    logits: NDArray[np.float32],
+    *,
+    bits: int,
+    median: int,
+    batch_size: int,
+) -> NDArray[np.float32]:
+    """The largest L1 distance between the softmax of a picture and of its squeezed copies.
+
+    Args:
+        network: maps pixels in [0, 1] to logits, in evaluation mode.
+        images: N x H x W x 3 uint8 RGB; may be memory-mapped.
+        logits: N x C, of the pictures as they are.
+        bits: of a channel that :func:`fewer_bits` leaves.
+        median: window of :func:`median_smoothed`.
+        batch_size: pictures per pass.
+
+    Returns:
+        N distances in [0, 2].
+    """
+    found = np.zeros(len(images), dtype=np.float32)
+    with torch.inference_mode():
+        for start in track(range(0, len(images), batch_size), description="squeezing, batches"):
+            rows = slice(start, start + batch_size)
+            plain = np.array(images[rows])
+            answer = torch.from_numpy(np.array(logits[rows])).softmax(dim=1)
+            for squeezed in (
+                fewer_bits(plain, bits),
+                np.stack([median_smoothed(image, median) for image in plain]),
+            ):
+                other = network(to_pixels(torch.from_numpy(squeezed))).softmax(dim=1)
+                moved = (answer - other).abs().sum(dim=1).numpy()
+                found[rows] = np.maximum(found[rows], moved)
+    return found
