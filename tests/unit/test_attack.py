@@ -11,7 +11,7 @@ from torch import nn
 from glassguard.attack.accessories import accessory_mask, accessory_masks
 from glassguard.attack.frames import frame_mask, frame_masks, random_texture, wear
 from glassguard.attack.glasses import AdversarialGlasses
-from glassguard.attack.pairs import choose_pairs
+from glassguard.attack.pairs import Pair, choose_pairs
 from glassguard.attack.printing import non_printability, total_variation
 from glassguard.configuration.schema import PlacedShape, WornShape
 
@@ -118,6 +118,18 @@ def test_pairs_are_distinct_people_and_spread():
     )
     assert pairs == choose_pairs(people[::-1], targets=12, attackers_per_target=2, seed=0)
     assert pairs != choose_pairs(people, targets=12, attackers_per_target=2, seed=1)
+
+
+def test_named_pairs_come_first_and_are_not_drawn_again():
+    people = [f"p{i:02d}" for i in range(5)]
+    named = [Pair("p03", "p01"), Pair("p00", "p04")]
+    pairs = choose_pairs(people, targets=5, attackers_per_target=2, seed=0, named=named)
+    assert pairs[:2] == named
+    assert len(set(pairs)) == len(pairs) == 12
+    with pytest.raises(ValueError, match="there is no p9; the people are p00, p01"):
+        choose_pairs(people, targets=1, attackers_per_target=1, seed=0, named=[Pair("p9", "p01")])
+    with pytest.raises(ValueError, match="p01 cannot attack p01"):
+        choose_pairs(people, targets=1, attackers_per_target=1, seed=0, named=[Pair("p01", "p01")])
 
 
 class Glimpse(nn.Module):

@@ -40,15 +40,12 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (
-            {"experiment": "embeded"},
-            ["embeded", "accessories, embedded, faces, folder, lfw, smoke"],
-        ),
+        ({"experiment": "embeded"}, ["embeded", "dong2019, embedded, faces, folder, lfw, smoke"]),
         ({"experimnt": "smoke"}, ["experimnt", "unknown key", "experiment=NAME"]),
         ({"overrides": 3}, ["--config overrides", "list of key=value"]),
         ({"replicates": ["0", "-1"]}, ["--config replicates", "list of seeds"]),
         ({"replicates": "many"}, ["--config replicates", "list of seeds"]),
-        ({"variants": ["absolute"]}, ["absolute", "absolute_saliency, no_occluded_copies"]),
+        ({"variants": ["absolute"]}, ["absolute_saliency", "no_occluded_copies"]),
         ({"variants": 3}, ["--config variants", "list of names"]),
         ({"overrides": ["saliency.grdi=1"]}, ["saliency.grdi", "did you mean grid?"]),
         (
@@ -346,3 +343,47 @@ def test_an_inventory_sees_pictures_but_not_dates(tmp_path: Path) -> None:
     assert sources.inventory(None) == ""
     one, other = (sources.inventory(tmp_path / name) for name in ("a", "b"))
     assert one != other
+
+
+@pytest.mark.parametrize("experiment", ["dong2019", "darkarts2019"])
+@pytest.mark.parametrize("source", ["lfw", "pubfig"])
+def test_the_sources_experiments_take_either_collection(experiment: str, source: str) -> None:
+    study = compose_study(CONF, experiment, [f"data={source}"])
+    assert study.data.source == source
+    assert study.data.image_size == 224
+    assert study.backbone.width == 1
+    assert study.data.identities == {"dong2019": 10, "darkarts2019": 30}[experiment]
+
+
+def test_the_sources_pairs_and_grid() -> None:
+    attack = compose_study(CONF, "dong2019").attacks["glasses"]
+    assert len(attack.named_pairs) == 3
+    assert attack.targets * attack.attackers_per_target >= 20
+    study = compose_study(CONF, "darkarts2019")
+    assert study.recognizer.epochs == 45
+    grid, found = study.saliency.grid, study.saliency.source_setting
+    assert found.mu in grid.mu
+    assert found.n in grid.n
+    assert found.phi in grid.phi
+
+
+@pytest.mark.parametrize("fold", [1, 2, 3, 4])
+def test_every_fold_is_a_variant(fold: int) -> None:
+    assert compose_study(CONF, "dong2019").data.fold == 0
+    assert compose_study(CONF, "dong2019", variant=f"fold_{fold}").data.fold == fold
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [("data.fold=5", "0 to 4"), ("data.test_fraction=0.3", "whole number")],
+)
+def test_a_fold_that_does_not_exist_is_refused(override: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        compose_study(CONF, "dong2019", [override])
+
+
+def test_real_faces_that_are_not_here_are_one_line(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"shared/faces/\w+: no such folder") as caught:
+        compose_study(CONF, "faces")
+    assert "\n" not in str(caught.value)

@@ -56,3 +56,28 @@ def test_two_splits_for_a_pool():
     splits = split_by_person(["a"] * 40, np.arange(40), fractions={"val": 0.1}, seed=0)
     assert (splits == "val").sum() == 4
     assert (splits == "train").sum() == 36
+
+
+def test_folds_share_nothing_and_hold_everything():
+    labels = np.repeat(["ann", "bob"], [43, 50])
+    groups = np.arange(93)
+    groups[:4] = 0
+    fractions = {"val": 0.16, "test": 0.2}
+    splits = [
+        split_by_person(labels, groups, fractions=fractions, seed=3, fold=fold) for fold in range(5)
+    ]
+    tested = np.array([split == "test" for split in splits])
+    assert (tested.sum(axis=0) == 1).all()
+    for split in splits:
+        for name, count in (("ann", 43), ("bob", 50)):
+            own = split[labels == name]
+            assert abs((own == "test").sum() - count / 5) <= 2
+            assert abs((own == "val").sum() - count * 0.16) <= 2
+        assert len(set(split[:4])) == 1, "a group is not taken apart"
+    again = split_by_person(labels, groups, fractions=fractions, seed=3, fold=2)
+    assert (again == splits[2]).all()
+
+
+def test_too_few_pictures_for_the_folds_are_named():
+    with pytest.raises(ValueError, match="ann: 5 distinct"):
+        split_by_person(["ann"] * 5, range(5), fractions={"val": 0.16, "test": 0.2}, seed=0, fold=0)

@@ -1,5 +1,6 @@
 """Who impersonates whom."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,12 @@ class Pair:
 
 
 def choose_pairs(
-    identities: list[str], *, targets: int, attackers_per_target: int, seed: int
+    identities: list[str],
+    *,
+    targets: int,
+    attackers_per_target: int,
+    seed: int,
+    named: Sequence[Pair] = (),
 ) -> list[Pair]:
     """Draw targets, and attackers of each.
 
@@ -26,19 +32,35 @@ def choose_pairs(
         targets: how many people are impersonated; at most all of them are.
         attackers_per_target: attackers of each target; at most everyone else.
         seed: seed of the draw.
+        named: pairs that are wanted beside those that are drawn.
 
     Returns:
-        Pairs, sorted by target and attacker.
+        Those that are named, in their order, then the others, sorted by target and attacker.
+
+    Raises:
+        ValueError: a named pair is one person, or holds somebody who is none of the people.
     """
+    for pair in named:
+        for name in (pair.attacker, pair.target):
+            if name not in identities:
+                raise ValueError(f"there is no {name}; the people are {', '.join(identities)}")
+        if pair.attacker == pair.target:
+            raise ValueError(f"{pair.attacker} cannot attack {pair.attacker}")
     generator = np.random.default_rng([seed, 0x9A1])
     people = sorted(identities)
     chosen = [people[i] for i in generator.permutation(len(people))[:targets]]
     used = dict.fromkeys(people, 0)
+    for pair in named:
+        used[pair.attacker] += 1
     pairs = []
     for target in chosen:
-        order = [people[i] for i in generator.permutation(len(people)) if people[i] != target]
+        order = [
+            people[i]
+            for i in generator.permutation(len(people))
+            if people[i] != target and Pair(target, people[i]) not in named
+        ]
         order.sort(key=lambda person: used[person])
         for attacker in order[:attackers_per_target]:
             used[attacker] += 1
             pairs.append(Pair(target, attacker))
-    return sorted(pairs)
+    return [*dict.fromkeys(named), *sorted(pairs)]

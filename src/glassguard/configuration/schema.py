@@ -49,6 +49,11 @@ class DataCommon(Strict):
     test_fraction: PositiveFraction = Field(
         description="share of each person's pictures that nothing is chosen on"
     )
+    fold: int | None = Field(
+        ge=0,
+        description="which of the 1/test_fraction test splits that share no picture (cross-"
+        "validation); a random test split when null",
+    )
 
     @model_validator(mode="after")
     def _leaves_training_pictures(self) -> "DataCommon":
@@ -56,6 +61,22 @@ class DataCommon(Strict):
             raise ValueError(
                 "validation_fraction + test_fraction must leave at least 0.2 for training"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> "DataCommon":
+        if self.fold is not None:
+            folds = round(1 / self.test_fraction)
+            if abs(folds * self.test_fraction - 1) > 1e-6:
+                raise ValueError(
+                    f"fold: test_fraction must be one part of a whole number, such as 0.2 (5 "
+                    f"folds), and is {self.test_fraction:g}"
+                )
+            if self.fold >= folds:
+                raise ValueError(
+                    f"fold: {self.fold} is none of the {folds} folds of test_fraction="
+                    f"{self.test_fraction:g}; allowed are 0 to {folds - 1} and null"
+                )
         return self
 
 
@@ -327,6 +348,13 @@ class Recognizer(Strict):
     threads: Threads
 
 
+class NamedPair(Strict):
+    """Somebody who is to be taken for somebody else, by the names of the pictures' folders."""
+
+    attacker: str
+    target: str
+
+
 class WornShape(Strict):
     """Eyeglasses, which sit where eyes are, or the whole picture."""
 
@@ -356,6 +384,7 @@ class AccessoryAttack(Strict):
     goal: Literal["impersonation", "dodging"]
     targets: int = Field(ge=1, description="people who are impersonated")
     attackers_per_target: int = Field(ge=1)
+    named_pairs: tuple[NamedPair, ...] = Field(description="pairs beside those that are drawn")
     validation_images: int = Field(
         ge=1, description="attacked validation pictures per pair, at most"
     )

@@ -11,6 +11,7 @@ def split_by_person(
     *,
     fractions: Mapping[str, float],
     seed: int,
+    fold: int | None = None,
 ) -> np.ndarray:
     """Split each person's pictures by themselves, never taking a group apart.
 
@@ -23,20 +24,50 @@ def split_by_person(
         groups: N numbers; pictures of one number stay together.
         fractions: share by name of the split; what is left is ``train``.
         seed: non-negative.
+        fold: take for ``test`` one of the 1 / ``fractions["test"]`` parts that share nothing and
+            together hold every picture, by its number from 0; a part of its own when None.
 
     Returns:
         N names of splits.
 
     Raises:
-        ValueError: a person has fewer groups than there are splits; the message names the person.
+        ValueError: a person has fewer groups than there are splits, or no more than there are
+            folds; the message names the person.
     """
     names, numbers = np.asarray(labels), np.asarray(groups)
     splits = np.empty(len(names), dtype=object)
     for name in np.unique(names):
         rows = np.flatnonzero(names == name)
         generator = np.random.default_rng([seed, *str(name).encode()])
-        splits[rows] = _split_person(str(name), numbers[rows], fractions, generator)
+        if fold is None:
+            splits[rows] = _split_person(str(name), numbers[rows], fractions, generator)
+            continue
+        folds = _folds(str(name), numbers[rows], round(1 / fractions["test"]), generator)
+        splits[rows[folds == fold]] = "test"
+        rest = rows[folds != fold]
+        shares = {
+            split: share * len(rows) / len(rest)
+            for split, share in fractions.items()
+            if split != "test"
+        }
+        splits[rest] = _split_person(str(name), numbers[rest], shares, generator)
     return splits.astype(str)
+
+
+def _folds(name: str, groups: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Number of the part of each picture; parts of one size, to within one group."""
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    if len(members) <= count:
+        raise ValueError(f"{name}: {len(members)} distinct picture(s) cannot fill {count} folds")
+    order = [members[position] for position in generator.permutation(len(members))]
+    order.sort(key=len, reverse=True)
+    folds = np.empty(len(groups), dtype=np.int64)
+    sizes = np.zeros(count, dtype=np.int64)
+    for rows in order:
+        smallest = int(sizes.argmin())
+        folds[rows] = smallest
+        sizes[smallest] += len(rows)
+    return folds
 
 
 def _split_person(

@@ -226,6 +226,7 @@ def split_and_write(
     images: Path,
     manifest: Path,
     rejected: Path,
+    fold: int | None = None,
 ) -> dict[str, float | int | str]:
     """Split what is left of a source, near-duplicates on one side, and write it.
 
@@ -241,6 +242,7 @@ def split_and_write(
         images: file of pictures to write.
         manifest: table of the pictures to write.
         rejected: table of what is not used to write.
+        fold: see :func:`glassguard.faces.splits.split_by_person`.
 
     Returns:
         How many people and pictures there are, by split and by kind of alignment.
@@ -249,7 +251,7 @@ def split_and_write(
         InputError: too few people are left.
     """
     groups, splits = _group_and_split(
-        collection, distance=distance, limits=limits, fractions=fractions, seed=seed
+        collection, distance=distance, limits=limits, fractions=fractions, seed=seed, fold=fold
     )
     people = len(set(collection.labels()))
     if people < least_people:
@@ -292,6 +294,7 @@ def draw(
     seed: int,
     images: Path,
     manifest: Path,
+    fold: int | None = None,
 ) -> pd.DataFrame:
     """Draw people, split their pictures, write both; returns the manifest.
 
@@ -305,13 +308,14 @@ def draw(
         seed: of the people and of the split.
         images: file of pictures to write.
         manifest: table to write.
+        fold: see :func:`glassguard.faces.splits.split_by_person`.
     """
     count = len(people) * images_per_identity
     array = np.lib.format.open_memmap(
         images, mode="w+", dtype=np.uint8, shape=(count, size, size, 3)
     )
     labels = np.repeat(list(people), images_per_identity)
-    splits = split_by_person(labels, np.arange(count), fractions=fractions, seed=seed)
+    splits = split_by_person(labels, np.arange(count), fractions=fractions, seed=seed, fold=fold)
     rows: list[tuple[object, ...]] = []
     drawn = _drawn(list(people.values()), seed, images_per_identity, size)
     for name, (pictures, eyes) in zip(
@@ -337,6 +341,7 @@ def _group_and_split(
     limits: Limits,
     fractions: Mapping[str, float],
     seed: int,
+    fold: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Group near-duplicates, leave out people with too few pictures, and split the others.
 
@@ -354,14 +359,14 @@ def _group_and_split(
         distinct = len(np.unique(groups[rows]))
         if len(rows) < wanted:
             reason = _too_few(f"{len(rows)} usable picture(s)", limits)
-        elif distinct <= len(fractions):
+        elif distinct <= (len(fractions) if fold is None else round(1 / fractions["test"])):
             reason = f"person has {distinct} distinct picture(s), too few for separate splits"
         else:
             continue
         reasons.update({int(row): reason for row in rows})
     kept = np.array([at not in reasons for at in range(len(labels))], dtype=bool)
     collection.reject(reasons)
-    splits = split_by_person(labels[kept], groups[kept], fractions=fractions, seed=seed)
+    splits = split_by_person(labels[kept], groups[kept], fractions=fractions, seed=seed, fold=fold)
     return groups[kept], splits
 
 

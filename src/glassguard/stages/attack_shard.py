@@ -119,13 +119,20 @@ def plan_attacks(
     Returns:
         One row per attack: image_id, row (of the manifest), split, attacker, target; validation
         pictures first, then by pair.
+
+    Raises:
+        InputError: somebody who is named is not among the people.
     """
-    pairs = choose_pairs(
-        identities,
-        targets=settings.targets,
-        attackers_per_target=settings.attackers_per_target,
-        seed=seed,
-    )
+    try:
+        pairs = choose_pairs(
+            identities,
+            targets=settings.targets,
+            attackers_per_target=settings.attackers_per_target,
+            seed=seed,
+            named=[Pair(pair.target, pair.attacker) for pair in settings.named_pairs],
+        )
+    except ValueError as error:
+        raise InputError(f"attacks.named_pairs: {error}") from None
     limits = {"val": settings.validation_images, "test": settings.test_images}
     chosen = []
     for split, limit in limits.items():

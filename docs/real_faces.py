@@ -1,0 +1,165 @@
+"""Write the figures of docs/real-faces.md from a finished run of experiment ``faces``.
+
+``python docs/real_faces.py results/faces`` reads ``summary.json`` and ``timings.csv`` there, on the
+machine that made them, writes ``docs/tables/real-faces.csv`` and puts the same figures into the
+page. Without an argument the page is written anew from the table.
+"""
+
+import csv
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from glassguard.report import sources_figures as source
+
+HERE = Path(__file__).parent
+TABLE = HERE / "tables" / "real-faces.csv"
+PAGE = HERE / "real-faces.md"
+COLUMNS = ("part", "figure", "here", "low", "high", "n", "source")
+START, END = "<!-- figures: start -->", "<!-- figures: end -->"
+
+RECOGNIZER = {
+    "train_accuracy": source.RECOGNIZER.train_accuracy,
+    "val_accuracy": source.RECOGNIZER.validation_accuracy,
+    "test_accuracy": "",
+}
+ATTACK = {
+    "success": source.UNDEFENDED.adversarial_success,
+    "success_jpeg": "",
+    "still_correct": source.UNDEFENDED.adversarial_correct,
+}
+DEFENCES = {
+    "before": source.UNDEFENDED,
+    "after": source.DEFENDED,
+    "after_threshold_0.8": source.DEFENDED_WITH_THRESHOLD,
+}
+TIMED = ("data", "pool", "pretrain", "recognizer")
+
+
+def main() -> None:
+    """Write the table where results are given, and the page."""
+    if len(sys.argv) > 1:
+        results = Path(sys.argv[1])
+        summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
+        with (results / "timings.csv").open(encoding="utf-8", newline="") as file:
+            timings = {row["stage"]: row for row in csv.DictReader(file)}
+        TABLE.parent.mkdir(exist_ok=True)
+        with TABLE.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows_of(summary, timings))
+    page = PAGE.read_text(encoding="utf-8")
+    before, after = page.split(START)[0], page.split(END)[1]
+    PAGE.write_text(before + START + rendered(read_table()) + END + after, encoding="utf-8")
+
+
+def read_table() -> list[dict[str, str]]:
+    """The committed table."""
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def rows_of(summary: dict[str, Any], timings: dict[str, dict[str, str]]) -> Iterator[dict]:
+    """Every figure of a summary, with the source's where it prints one."""
+    for name, printed in RECOGNIZER.items():
+        yield measured("recognizer", name, summary["recognizer"], name, printed)
+    for attack, figures in summary["attacks"].items():
+        yield {"part": f"attack {attack}", "figure": "pairs", "here": figures["pairs"]}
+        for name, printed in ATTACK.items():
+            yield measured(f"attack {attack}", name, figures, name, printed)
+    yield from detection_rows(summary["detection"])
+    yield from saliency_rows(summary["saliency"])
+    yield {"part": "run", "figure": "started", "here": summary["started"]}
+    yield {"part": "run", "figure": "wall_s", "here": round(summary["wall_s"])}
+    for stage in TIMED:
+        if stage in timings:
+            seconds = round(float(timings[stage]["wall_s"]))
+            yield {"part": "run", "figure": f"{stage}, wall_s", "here": seconds}
+    yield {"part": "run", "figure": "machine", "here": machine()}
+
+
+def detection_rows(detection: dict[str, Any]) -> Iterator[dict]:
+    """Table 1, curves and flag rates."""
+    part = "detection"
+    index = source.BEST_LAYER_INDEX
+    yield {"part": part, "figure": "slice", "here": detection["slice"], "source": f"layer {index}"}
+    yield {"part": part, "figure": "variant", "here": detection["variant"]}
+    for name in ("benign_target", "benign_other", "impersonation"):
+        printed = sum(getattr(pair, name) for pair in source.TABLE_1) / len(source.TABLE_1)
+        row = {"part": part, "figure": f"{name}, mean over pairs", "source": shown(printed)}
+        yield {**row, "here": shown(detection["mean"][name])}
+    for pair in detection["pairs"]:
+        of = f"{part}, {pair['attacker']} as {pair['target']}"
+        for name in ("benign_target", "benign_other", "impersonation"):
+            yield measured(of, name, pair, name, "")
+    yield measured(part, "auc", detection, "auc", "")
+    for rate, value in detection["tpr_at_fpr"].items():
+        ami = f"AmI {source.AMI_DETECTION[0]:g} to {source.AMI_DETECTION[1]:g}"
+        printed = ami if float(rate) == source.AMI_FALSE_POSITIVE_RATE else ""
+        row = {"part": part, "figure": f"tpr at fpr {rate}", "source": printed}
+        yield {**row, "here": shown(value)}
+    for name, value in detection["flag_rate"].items():
+        yield {"part": part, "figure": f"flag rate, {name}", "here": shown(value)}
+
+
+def saliency_rows(saliency: dict[str, Any]) -> Iterator[dict]:
+    """The chosen mask, the source's, and the test split."""
+    part = "saliency"
+    printed = f"{source.BEST_MU:g}, {source.BEST_N}, {source.BEST_PHI}, zero"
+    best = saliency["best"]
+    chosen = ", ".join(str(best[key]) for key in ("mu", "n", "phi", "fill"))
+    yield {"part": part, "figure": "best mu, n, phi, fill", "here": chosen, "source": printed}
+    row = {"part": part, "source": source.BEST_GOODNESS}
+    yield {**row, "figure": "goodness, best", "here": shown(best["goodness"])}
+    here = shown(saliency["source_setting"]["goodness"])
+    yield {**row, "figure": "goodness, source's mask", "here": here}
+    for defence, figures in saliency["test"].items():
+        for key in figures:
+            if f"{key}_n" in figures:
+                printed_here = getattr(DEFENCES.get(defence), key, None)
+                of = f"{part}, test, {defence}"
+                yield measured(of, key, figures, key, "" if printed_here is None else printed_here)
+
+
+def measured(
+    part: str, figure: str, figures: dict[str, Any], key: str, printed: float | str
+) -> dict[str, Any]:
+    """A figure with its interval and n, where they are given."""
+    ends = {end: shown(figures.get(f"{key}_{end}")) for end in ("low", "high")}
+    row = {"part": part, "figure": figure, "here": shown(figures[key]), **ends}
+    return {**row, "n": shown(figures.get(f"{key}_n")), "source": printed}
+
+
+def shown(value: float | None) -> str:
+    """Three decimals of a rate, whole counts; empty where there is nothing."""
+    if value is None:
+        return ""
+    return f"{value:.0f}" if value == round(value) and value > 1 else f"{value:.3f}"
+
+
+def machine() -> str:
+    """Processor and cores of this machine."""
+    names = [platform.processor() or platform.machine()]
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+        names = [line.split(":", 1)[1] for line in lines if line.startswith("model name")] or names
+    return f"{names[0].strip()}; {os.cpu_count()} cores"
+
+
+def rendered(rows: list[dict[str, str]]) -> str:
+    """The table in Markdown."""
+    lines = ["", "", "| | here | 95 % interval | n | source |", "|---|---|---|---|---|"]
+    for row in rows:
+        interval = f"{row['low']}–{row['high']}" if row["low"] else ""
+        name = f"{row['part']}: {row['figure']}"
+        lines.append(f"| {name} | {row['here']} | {interval} | {row['n']} | {row['source']} |")
+    return "\n".join([*lines, "", ""])
+
+
+if __name__ == "__main__":
+    main()

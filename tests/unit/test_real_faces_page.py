@@ -1,0 +1,67 @@
+"""The figures of docs/real-faces.md are those of the committed table."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+specification = importlib.util.spec_from_file_location("real_faces", DOCS / "real_faces.py")
+assert specification is not None
+assert specification.loader is not None
+real_faces = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(real_faces)
+
+
+def test_the_page_shows_the_committed_table() -> None:
+    page = (DOCS / "real-faces.md").read_text(encoding="utf-8")
+    between = page.split(real_faces.START)[1].split(real_faces.END)[0]
+    assert between == real_faces.rendered(real_faces.read_table()), "run: python docs/real_faces.py"
+
+
+def rate(name: str, value: float, n: int = 10) -> dict:
+    return {name: value, f"{name}_n": n, f"{name}_low": value / 2, f"{name}_high": 1.0}
+
+
+def test_every_part_of_a_summary_stands_beside_its_source() -> None:
+    accuracies = [rate(f"{split}_accuracy", 0.5) for split in ("train", "val", "test")]
+    attack = {"pairs": 2} | rate("success", 0.97) | rate("success_jpeg", 0.9)
+    pair = {"target": "Tess", "attacker": "Abe"} | rate("benign_target", 0.75)
+    pair |= rate("benign_other", 0.96) | {"impersonation": None, "impersonation_n": 0}
+    means = {"benign_target": 0.75, "benign_other": 0.96, "impersonation": 0.5}
+    summary = {
+        "started": "2026-01-01T00:00:00+00:00",
+        "wall_s": 61.7,
+        "recognizer": {key: value for part in accuracies for key, value in part.items()},
+        "attacks": {"glasses": attack | rate("still_correct", 0.01)},
+        "detection": {
+            "slice": "conv5_3",
+            "variant": "standardised",
+            "pairs": [pair],
+            "mean": means,
+            "tpr_at_fpr": {"0.01": 0.2, "0.0991": 0.7},
+            "flag_rate": {"plain_frames": 0.1},
+            **rate("auc", 0.94),
+        },
+        "saliency": {
+            "best": {"mu": 0.96, "n": 1, "phi": 4, "fill": "telea", "goodness": 0.66},
+            "source_setting": {"goodness": 0.54},
+            "test": {"before": rate("adversarial_success", 0.97), "after": rate("mask_iou", 0.2)},
+        },
+    }
+    timings = {"pretrain": {"stage": "pretrain", "wall_s": "2100.4"}}
+    rows = list(real_faces.rows_of(json.loads(json.dumps(summary)), timings))
+    found = {(row["part"], row["figure"]): row for row in rows}
+    success = found["attack glasses", "success"]
+    assert (success["here"], success["low"], success["n"]) == ("0.970", "0.485", "10")
+    assert success["source"] == 0.85
+    assert found["recognizer", "val_accuracy"]["source"] == 0.981
+    assert found["detection, Abe as Tess", "impersonation"]["here"] == ""
+    assert found["detection", "impersonation, mean over pairs"]["source"] == "0.957"
+    assert found["detection", "tpr at fpr 0.0991"]["source"] == "AmI 0.83 to 0.85"
+    assert found["saliency, test, before", "adversarial_success"]["source"] == 0.85
+    assert found["saliency, test, after", "mask_iou"]["source"] == ""
+    assert found["run", "pretrain, wall_s"]["here"] == 2100
+    texts = [{column: str(row.get(column, "")) for column in real_faces.COLUMNS} for row in rows]
+    assert "| attack glasses: success | 0.970 | 0.485–1.000 | 10 | 0.85 |" in (
+        real_faces.rendered(texts)
+    )
