@@ -9,8 +9,9 @@ from torch import nn
 from glassguard.configuration.schema import Backbone, Occlusion, Recognizer
 from glassguard.errors import InputError
 from glassguard.recognizer.augmentation import mirror, occlude
+from glassguard.recognizer.confidences import probabilities_of
 from glassguard.recognizer.folding import fold_batch_normalisation
-from glassguard.recognizer.head import probabilities_of, train_dense_layers
+from glassguard.recognizer.head import train_dense_layers
 from glassguard.recognizer.network import (
     CONVOLUTIONS,
     LAYERS,

@@ -182,23 +182,3 @@ def train_dense_layers(
     )
     network.requires_grad_(False).eval()
     return model.history
-
-
-@torch.inference_mode()
-def probabilities_of(network: FaceRecognizer, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Softmax confidences.
-
-    Args:
-        network: recognizer in evaluation mode.
-        images: N x H x W x 3 uint8.
-
-    Returns:
-        N x identities float32, rows sum to one.
-    """
-    rows = [
-        network(to_pixels(torch.from_numpy(np.array(images[start : start + BATCH]))))
-        .softmax(1)
-        .numpy()
-        for start in range(0, len(images), BATCH)
-    ]
-    return np.concatenate(rows)

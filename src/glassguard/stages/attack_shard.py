@@ -15,7 +15,7 @@ from glassguard.configuration.schema import AccessoryAttack
 from glassguard.configuration.slices import AttackSlice
 from glassguard.errors import InputError
 from glassguard.progress import Progress
-from glassguard.recognizer.head import probabilities_of
+from glassguard.recognizer.confidences import probabilities_of
 from glassguard.recognizer.network import to_images, to_pixels
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.stages.files import check_rows, read_images, read_manifest

@@ -9,7 +9,7 @@ import torch
 from glassguard.attack.frames import frame_masks, random_texture, wear
 from glassguard.configuration.slices import ControlsSlice
 from glassguard.errors import InputError
-from glassguard.recognizer.head import probabilities_of
+from glassguard.recognizer.confidences import probabilities_of
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.stages.files import check_rows, read_images, read_manifest, write_csv
 from glassguard.stages.paths import OutputPath

@@ -7,7 +7,8 @@ import pandas as pd
 import torch
 
 from glassguard.configuration.slices import RecognizerSlice
-from glassguard.recognizer.head import probabilities_of, train_dense_layers
+from glassguard.recognizer.confidences import probabilities_of
+from glassguard.recognizer.head import train_dense_layers
 from glassguard.recognizer.network import FaceRecognizer, channels_last
 from glassguard.recognizer.weights import read_backbone, write_recognizer
 from glassguard.stages.files import (
