@@ -15,6 +15,8 @@ rule influence:
         log_of("influence_{set}"),
     benchmark:
         benchmark_of("influence_{set}")
+    # Before the mask grid: detection is the longest job that cannot be split.
+    priority: 1
     conda:
         "../../environment.yml"
     threads: STUDY.influence.threads
@@ -77,6 +79,8 @@ rule baselines:
         log_of("baselines_{set}"),
     benchmark:
         benchmark_of("baselines_{set}")
+    # Before the mask grid: detection is the longest job that cannot be split.
+    priority: 1
     conda:
         "../../environment.yml"
     threads: STUDY.detector.threads
@@ -127,6 +131,8 @@ rule detection:
         log_of("detection"),
     benchmark:
         benchmark_of("detection")
+    # Before the mask grid: detection is the longest job that cannot be split.
+    priority: 1
     conda:
         "../../environment.yml"
     threads: STUDY.detector.threads

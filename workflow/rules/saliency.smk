@@ -15,6 +15,8 @@ rule saliency_maps:
         log_of("saliency_maps_{set}"),
     benchmark:
         benchmark_of("saliency_maps_{set}")
+    # Before the mask grid: detection is the longest job that cannot be split.
+    priority: 1
     conda:
         "../../environment.yml"
     threads: STUDY.saliency.threads
@@ -42,6 +44,8 @@ rule masked_decisions:
         log_of("masked_decisions_{set}"),
     benchmark:
         benchmark_of("masked_decisions_{set}")
+    # Before the mask grid: detection is the longest job that cannot be split.
+    priority: 1
     conda:
         "../../environment.yml"
     threads: STUDY.saliency.threads
