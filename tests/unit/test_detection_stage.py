@@ -11,7 +11,8 @@ import yaml
 from shipped import section
 
 from glassguard.cli import main
-from glassguard.recognizer.network import SLICES, FaceRecognizer, to_pixels
+from glassguard.recognizer.layers import SLICES
+from glassguard.recognizer.network import FaceRecognizer, to_pixels
 from glassguard.recognizer.weights import read_recognizer, write_recognizer
 
 PEOPLE = [f"person_{k}" for k in range(5)]

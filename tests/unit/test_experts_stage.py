@@ -12,7 +12,8 @@ from glassguard.configuration.schema import InfluenceMeasure
 from glassguard.configuration.slices import ExpertsSlice
 from glassguard.errors import InputError
 from glassguard.faces import manifest as manifest_columns
-from glassguard.recognizer.network import LAYERS, FaceRecognizer
+from glassguard.recognizer.layers import LAYERS
+from glassguard.recognizer.network import FaceRecognizer
 from glassguard.recognizer.weights import write_recognizer
 from glassguard.stages import experts
 

@@ -32,7 +32,8 @@ from glassguard.influence.quantities import (
     Softmax,
     quantity_named,
 )
-from glassguard.recognizer.network import LAYERS, PRE_RELU, SLICES, FaceRecognizer, to_pixels
+from glassguard.recognizer.layers import LAYERS, PRE_RELU, SLICES
+from glassguard.recognizer.network import FaceRecognizer, to_pixels
 
 
 @pytest.fixture(scope="module")

@@ -20,13 +20,8 @@ from torch import Tensor, nn
 from glassguard.configuration.slices import BackboneSlice
 from glassguard.errors import InputError
 from glassguard.recognizer import published_weights
-from glassguard.recognizer.network import (
-    CONVOLUTIONS,
-    CONVOLUTIONS_PER_BLOCK,
-    Normalisation,
-    convolutional_layers,
-    filters,
-)
+from glassguard.recognizer.layers import CONVOLUTIONS, CONVOLUTIONS_PER_BLOCK, filters
+from glassguard.recognizer.network import Normalisation, convolutional_layers
 from glassguard.recognizer.published_weights import in_rgb, read_published_weights
 from glassguard.recognizer.weights import BackboneFile, read_backbone, write_backbone
 from glassguard.stages import import_backbone

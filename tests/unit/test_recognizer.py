@@ -12,15 +12,11 @@ from glassguard.recognizer.augmentation import mirror, occlude
 from glassguard.recognizer.confidences import probabilities_of
 from glassguard.recognizer.folding import fold_batch_normalisation
 from glassguard.recognizer.head import train_dense_layers
+from glassguard.recognizer.layers import CONVOLUTIONS, LAYERS, PRE_RELU, SLICES, paper_index
 from glassguard.recognizer.network import (
-    CONVOLUTIONS,
-    LAYERS,
-    PRE_RELU,
-    SLICES,
     FaceRecognizer,
     Normalisation,
     convolutional_layers,
-    paper_index,
     to_images,
     to_pixels,
 )

@@ -15,7 +15,7 @@ from shipped import section
 from glassguard.configuration.schema import Study
 from glassguard.configuration.slices import ReportSlice
 from glassguard.errors import InputError
-from glassguard.recognizer.network import LAYERS, SLICES, paper_index
+from glassguard.recognizer.layers import LAYERS, SLICES, paper_index
 from glassguard.report import attack_figures, influence_figures, sources_figures
 from glassguard.report.captions import CAPTIONS, FIGURES, figures_of
 from glassguard.report.page import headline

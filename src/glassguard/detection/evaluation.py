@@ -16,7 +16,7 @@ from glassguard.detection.linear_detector import DetectorBank, Variant, fit_dete
 from glassguard.detection.pictures import NOBODY, Pictures, only
 from glassguard.detection.selection import TUNED
 from glassguard.progress import track
-from glassguard.recognizer.network import PRE_RELU
+from glassguard.recognizer.layers import PRE_RELU
 from glassguard.statistics import area_under_curve
 
 

@@ -13,7 +13,7 @@ from glassguard.detection.characteristic_profiles import METRICS, Characteristic
 from glassguard.detection.pictures import Pictures
 from glassguard.detection.scores import Score
 from glassguard.detection.selection import GROUPS, balanced_accuracy, choose_without
-from glassguard.recognizer.network import paper_index
+from glassguard.recognizer.layers import paper_index
 from glassguard.statistics import area_under_curve, bootstrap_auc_interval, wilson_interval
 
 FALSE_POSITIVE_RATES = (0.01, 0.05, 0.0991)

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from glassguard.recognizer.network import CONVOLUTIONS
+from glassguard.recognizer.layers import CONVOLUTIONS
 
 
 def fold_batch_normalisation(features: nn.Sequential) -> dict[str, Tensor]:

@@ -20,14 +20,9 @@ from glassguard.progress import Progress
 from glassguard.recognizer.augmentation import mirror, occlude
 from glassguard.recognizer.checkpoints import EpochCheckpoint, read_checkpoint
 from glassguard.recognizer.folding import fold_batch_normalisation
+from glassguard.recognizer.layers import DOWNSAMPLING, filters
 from glassguard.recognizer.margins import MarginClassifier
-from glassguard.recognizer.network import (
-    DOWNSAMPLING,
-    Normalisation,
-    convolutional_layers,
-    filters,
-    to_pixels,
-)
+from glassguard.recognizer.network import Normalisation, convolutional_layers, to_pixels
 from glassguard.recognizer.trainer import deterministic_trainer
 
 EMBEDDING_DIMENSIONS = 256

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glassguard.errors import InputError
-from glassguard.recognizer.network import CONVOLUTIONS, FILTERS_PER_BLOCK
+from glassguard.recognizer.layers import CONVOLUTIONS, FILTERS_PER_BLOCK
 from glassguard.recognizer.weights import (
     check_convolutions,
     described_backbone,

@@ -10,13 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from glassguard.errors import InputError
-from glassguard.recognizer.network import (
-    CONVOLUTIONS,
-    FILTERS_PER_BLOCK,
-    FaceRecognizer,
-    channels_last,
-    convolutional_layers,
-)
+from glassguard.recognizer.layers import CONVOLUTIONS, FILTERS_PER_BLOCK
+from glassguard.recognizer.network import FaceRecognizer, channels_last, convolutional_layers
 
 METADATA_KEY = "glassguard"
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from glassguard.detection.selection import TUNED
-from glassguard.recognizer.network import PRE_RELU
+from glassguard.recognizer.layers import PRE_RELU
 from glassguard.report import sources_figures
 from glassguard.report.style import (
     COLOURS,

@@ -7,6 +7,7 @@ import numpy as np
 from glassguard.configuration.slices import BaselinesSlice
 from glassguard.detection.activations import activation_profiles
 from glassguard.detection.feature_squeezing import squeezing_distance
+from glassguard.stages.detection_inputs import LARGEST, MEAN
 from glassguard.stages.files import check_rows, read_images
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
@@ -14,9 +15,6 @@ from glassguard.stages.saliency_inputs import (
     read_held_out_table,
     use_threads,
 )
-
-LARGEST, MEAN = "largest_", "mean_"
-"""Begin the names of activations in the file, by how space was reduced."""
 
 
 def run(

@@ -59,7 +59,7 @@ from glassguard.detection.tables import (
     with_intervals,
 )
 from glassguard.errors import InputError
-from glassguard.recognizer.network import paper_index
+from glassguard.recognizer.layers import paper_index
 from glassguard.stages.detection_inputs import SetFiles, read_attacks, read_benign, read_control
 from glassguard.stages.files import write_csv, write_json
 from glassguard.stages.paths import OutputPath

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from glassguard.detection.pictures import NOBODY, Pictures
 from glassguard.errors import InputError
-from glassguard.recognizer.network import SLICES
-from glassguard.stages.baselines import LARGEST, MEAN
+from glassguard.recognizer.layers import SLICES
 from glassguard.stages.files import read_examples, read_manifest
+
+LARGEST, MEAN = "largest_", "mean_"
+"""Begin the names of activations in the file of baselines, by how space was reduced."""
 
 
 @dataclass(frozen=True)

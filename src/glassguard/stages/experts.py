@@ -18,7 +18,8 @@ from glassguard.influence.receptive_fields import (
     strongest,
 )
 from glassguard.progress import track
-from glassguard.recognizer.network import paper_index, to_pixels
+from glassguard.recognizer.layers import paper_index
+from glassguard.recognizer.network import to_pixels
 from glassguard.stages.files import check_rows, read_examples, read_images, write_csv
 from glassguard.stages.influence_measure import internal_influence, pictures_at_once
 from glassguard.stages.paths import OutputPath

@@ -61,6 +61,8 @@ def run(config: ReportSlice, *, results: Path, figures: OutputPath) -> dict[str,
             figure, numbers = drawers[name]()
             captions[name] = CAPTIONS[name].format(**numbers)
             figure.savefig(figures / f"{name}.svg", metadata={"Date": None})
+            # Laid out once: both files show the same, and half of the time is saved.
+            figure.set_layout_engine("none")
             figure.savefig(figures / f"{name}.png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     write_json(captions, figures / "captions.json")
     return {"figures": len(names)}
