@@ -28,6 +28,8 @@ def test_every_part_of_a_summary_stands_beside_its_source() -> None:
     pair = {"target": "Tess", "attacker": "Abe"} | rate("benign_target", 0.75)
     pair |= rate("benign_other", 0.96) | {"impersonation": None, "impersonation_n": 0}
     means = {"benign_target": 0.75, "benign_other": 0.96, "impersonation": 0.5}
+    masking = {"detector": "masking", "population": "half_wearing"} | rate("tpr", 0.9)
+    masking |= rate("fpr", 0.04) | rate("auc", 0.99)
     summary = {
         "started": "2026-01-01T00:00:00+00:00",
         "wall_s": 61.7,
@@ -40,6 +42,8 @@ def test_every_part_of_a_summary_stands_beside_its_source() -> None:
             "mean": means,
             "tpr_at_fpr": {"0.01": 0.2, "0.0991": 0.7},
             "flag_rate": {"plain_frames": 0.1},
+            "flag_rate_n": {"plain_frames": 450},
+            "detectors": [masking | {"wanted_fpr": wanted} for wanted in (0.01, 0.05)],
             **rate("auc", 0.94),
         },
         "saliency": {
@@ -55,7 +59,10 @@ def test_every_part_of_a_summary_stands_beside_its_source() -> None:
     assert (success["here"], success["low"], success["n"]) == ("0.970", "0.485", "10")
     assert success["source"] == 0.85
     assert found["recognizer", "val_accuracy"]["source"] == 0.981
-    assert found["detection, Abe as Tess", "impersonation"]["here"] == ""
+    assert found["detection, pair 1", "impersonation"]["here"] == ""
+    assert not any("Tess" in row["part"] for row in rows)
+    assert found["detector masking, benign half wearing", "tpr at 0.05"]["here"] == "0.900"
+    assert found["detection", "flag rate, plain_frames"]["n"] == "450"
     assert found["detection", "impersonation, mean over pairs"]["source"] == "0.957"
     assert found["detection", "tpr at fpr 0.0991"]["source"] == "AmI 0.83 to 0.85"
     assert found["saliency, test, before", "adversarial_success"]["source"] == 0.85
