@@ -7,7 +7,7 @@ with the origin midway between them, x towards the eye at the right of the pictu
 import numpy as np
 from numpy.typing import NDArray
 
-from glassguard.attack.frames import SAMPLES_PER_PIXEL, face_coordinates, frame_mask
+from glassguard.attack.frames import face_coordinates, frame_mask, mostly_covered
 from glassguard.configuration.schema import PlacedShape, Shape
 
 
@@ -41,8 +41,7 @@ def _placed_mask(shape: PlacedShape, eyes: NDArray[np.floating], size: int) -> N
         covered = x**2 + y**2 <= 1
     else:
         covered = np.maximum(np.abs(x), np.abs(y)) <= 1
-    blocks = covered.reshape(size, SAMPLES_PER_PIXEL, size, SAMPLES_PER_PIXEL)
-    return blocks.mean(axis=(1, 3)) >= 0.5
+    return mostly_covered(covered, size)
 
 
 def accessory_masks(shape: Shape, eyes: NDArray[np.floating], size: int) -> NDArray[np.bool_]:

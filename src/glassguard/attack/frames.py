@@ -39,8 +39,20 @@ def frame_mask(eyes: NDArray[np.floating], size: int) -> NDArray[np.bool_]:
         ValueError: the eyes coincide.
     """
     along, across = face_coordinates(eyes, size)
-    covered = _silhouette(np.abs(along), across - DROP)
-    blocks = covered.reshape(size, SAMPLES_PER_PIXEL, size, SAMPLES_PER_PIXEL)
+    return mostly_covered(_silhouette(np.abs(along), across - DROP), size)
+
+
+def mostly_covered(samples: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """Pixels of which at least half is covered.
+
+    Args:
+        samples: S x S, see :func:`face_coordinates`.
+        size: side of the picture in pixels.
+
+    Returns:
+        size x size bool.
+    """
+    blocks = samples.reshape(size, SAMPLES_PER_PIXEL, size, SAMPLES_PER_PIXEL)
     return blocks.mean(axis=(1, 3)) >= 0.5
 
 

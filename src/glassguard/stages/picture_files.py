@@ -29,9 +29,15 @@ MAXIMUM_UNPACKED_BYTES = 32 * 2**30
 """All members of a compressed archive that are kept."""
 
 _BROKEN = (
-    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError,
-    RuntimeError, UnicodeError,
-)  # fmt: skip
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    UnicodeError,
+)
 """What damaged, encrypted or otherwise unreadable archives raise."""
 
 
