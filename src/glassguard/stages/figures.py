@@ -23,6 +23,7 @@ from glassguard.report.captions import CAPTIONS, figures_of
 from glassguard.report.style import DOTS_PER_INCH, drawing
 from glassguard.report.tables import percent
 from glassguard.stages.files import (
+    read_arrays,
     read_examples,
     read_images,
     read_json,
@@ -208,7 +209,7 @@ class _Study:
         return training.to_numpy(), benign.loc[of_test["image_id"]].to_numpy(), groups
 
     def receptive_fields(self) -> Drawn:
-        maps = _arrays(self.results / "influence" / "experts.npz")
+        maps = read_arrays(self.results / "influence" / "experts.npz", kind="a file of arrays")
         experts = self.study.influence.experts
         return influence_figures.receptive_fields(maps), {
             **self._shown(maps),
@@ -218,7 +219,7 @@ class _Study:
         }
 
     def heat_maps(self) -> Drawn:
-        maps = _arrays(self.results / "influence" / "experts.npz")
+        maps = read_arrays(self.results / "influence" / "experts.npz", kind="a file of arrays")
         return influence_figures.heat_maps(maps), self._shown(maps)
 
     def _shown(self, maps: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -237,7 +238,7 @@ class _Study:
         }
 
     def saliency_steps(self) -> Drawn:
-        examples = _arrays(self.results / "saliency" / "masks.npz")
+        examples = read_arrays(self.results / "saliency" / "masks.npz", kind="a file of arrays")
         evaluation = self._saliency_row()
         return saliency_figures.saliency_steps(examples), {
             **self.best_mask,
@@ -295,16 +296,6 @@ def _counts(groups: list[TargetProfiles]) -> dict[str, int]:
         "benign": sum(len(own) for _, own, _ in groups),
         "impersonations": sum(len(theirs) for _, _, theirs in groups),
     }
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not a file of arrays: {error}") from None
 
 
 def _profiles(path: Path, slice_name: str) -> pd.DataFrame:

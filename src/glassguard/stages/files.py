@@ -64,6 +64,25 @@ def read_images(path: Path) -> np.ndarray:
     return images
 
 
+def read_arrays(path: Path, *, kind: str) -> dict[str, np.ndarray]:
+    """Load every array of a ``.npz`` file, by name.
+
+    Args:
+        path: the file.
+        kind: what it should be, for the message.
+
+    Raises:
+        InputError: the file is missing or is no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not {kind}: {error}") from None
+
+
 def read_embeddings(path: Path) -> np.ndarray:
     """Open a network's embeddings without loading them.
 

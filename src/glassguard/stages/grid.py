@@ -9,10 +9,11 @@ import pandas as pd
 from glassguard.configuration.slices import GridSlice
 from glassguard.errors import InputError
 from glassguard.saliency.grid import Combination, exact_mean, exact_sum, goodness, spread
-from glassguard.stages.files import read_examples, write_csv, write_json
+from glassguard.stages.files import read_arrays, read_examples, write_csv, write_json
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import planned_points, source_combination
 
+SHARD = "a shard of the mask grid"
 PARAMETERS = ("mu", "mu_as", "n", "phi", "fill")
 CONFIDENCES = {
     "ac_clean_real": "clean_confidence_real",
@@ -34,14 +35,14 @@ def run(
     settings = config.saliency
     points = planned_points(settings, seed=config.seed)
     if points is None:
-        points = _points_of(_read_shard(shards[0]), shards[0])
+        points = _points_of(read_arrays(shards[0], kind=SHARD), shards[0])
     table = pd.DataFrame([asdict(point) for point in points])[list(PARAMETERS)]
     sums = {name: np.zeros(len(points), dtype=np.int64) for name in CONFIDENCES}
     adversarial_ids: list[str] = []
     clean_ids: list[str] = []
     passes = passes_naive = 0
     for path in shards:
-        shard = _read_shard(path)
+        shard = read_arrays(path, kind=SHARD)
         for name in PARAMETERS:
             if shard[name].tolist() != table[name].tolist():
                 raise InputError(f"{path}: was made for another grid; delete it")
@@ -106,16 +107,6 @@ def _points_of(shard: dict[str, np.ndarray], path: Path) -> list[Combination]:
         Combination(**dict(zip(PARAMETERS, values, strict=True)))
         for values in zip(*columns, strict=True)
     ]
-
-
-def _read_shard(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not a shard of the mask grid: {error}") from None
 
 
 def _check_complete(
