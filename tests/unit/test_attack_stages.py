@@ -31,7 +31,7 @@ SETTINGS = AccessoryAttack.model_validate(
     )
 )
 CONTROLS = Controls.model_validate(
-    section("controls/frames", colour=[1, 1, 0], images=9, validation_images=5)
+    section("controls/frames", colour=[1, 1, 0], images=9, validation_images=5, training_images=3)
 )
 
 
@@ -151,7 +151,7 @@ def test_honest_wearers_wear_the_same_frame(folder: Path, kind: str) -> None:
         frames=folder / "control_frames.npy",
     )
     table = read_examples(folder / "controls.csv")
-    assert table["split"].value_counts().to_dict() == {"test": 9, "val": 5}
+    assert table["split"].value_counts().to_dict() == {"test": 9, "val": 5, "train": 3}
     worn, frames = np.load(folder / "controls.npy"), np.load(folder / "control_frames.npy")
     colours = np.unique(worn[frames], axis=0)
     assert (len(colours) == 1) == (kind == "plain")

@@ -205,6 +205,7 @@ def test_detection_writes_the_contract_and_repeats(study: list[str], tmp_path: P
     curves = pd.read_csv(out / "roc")["detector"].unique().tolist()
     assert {"influence_and_masking", "masking@half_wearing"} <= set(curves)
     assert {"activations", "influence_quadratic", "influence_layers"} <= set(curves)
+    assert {"influence_with_frames", "activations_with_frames"} <= set(curves)
     assert {"feature_squeezing", "mahalanobis_layers", "intrinsic_dimensionality"} <= set(curves)
     settings = pd.read_csv(out / "classifier_sweep")
     assert len(settings) == 6
@@ -289,6 +290,37 @@ def test_other_attacks_are_only_tested_on(
     assert glasses.equals(sticker)
     assert {"tpr_n", "tpr_low", "fpr_high", "auc_low"} <= set(points.columns)
     assert all(first[name] == (out / name).read_bytes() for name in first if name != "points")
+
+
+def test_detectors_that_learnt_honest_frames_pass_wearers(study: list[str], tmp_path: Path) -> None:
+    manifest = pd.read_csv(tmp_path / "manifest.csv")
+    identity = manifest["identity"].map(PEOPLE.index).to_numpy()
+    frame = np.random.default_rng(7).normal(0, 6, 8).astype(np.float32)
+    for kind in ("plain", "random"):
+        worn = [f"{kind}_{row}" for row in range(len(manifest))]
+        columns = manifest[["image_id", "split", "identity"]].assign(example_id=worn)
+        columns.to_csv(tmp_path / f"{kind}.csv", index=False)
+        write_profiles(tmp_path / f"{kind}.npz", worn, identity, identity)
+        with np.load(tmp_path / f"{kind}.npz") as file:
+            arrays = dict(file)
+        # A frame turns every profile the same way, whoever wears it.
+        for name in ("conv3_2", "conv4_2", "fc7"):
+            arrays[name] = arrays[name] + frame
+        np.savez(tmp_path / f"{kind}.npz", **arrays)
+        held_out = np.flatnonzero(manifest["split"] != "train")
+        write_decisions(
+            tmp_path / f"{kind}_decisions.npz",
+            [worn[row] for row in held_out],
+            identity[held_out],
+            -0.1,
+        )
+        write_baselines(tmp_path / f"{kind}_baselines.npz", worn, identity, identity)
+    assert main(study) == 0
+    out = tmp_path / "out"
+    flagged = pd.read_csv(out / "controls").set_index(["detector", "control"])["flag_rate"]
+    assert flagged["influence@0.05", "plain_frames"] > 0.2
+    assert flagged["influence_with_frames@0.05", "plain_frames"] < 0.1
+    assert flagged["influence_with_frames@0.05", "impersonations"] == 1
 
 
 def test_dodging_counts_whoever_is_seen_instead(study: list[str], tmp_path: Path) -> None:

@@ -433,6 +433,10 @@ class Controls(Strict):
     validation_images: int = Field(
         ge=1, description="validation pictures that are given frames, at most"
     )
+    training_images: int = Field(
+        ge=1,
+        description="training pictures that are given frames, at most; for detectors alone",
+    )
     colour: Colour = Field(description="R, G, B of plain frames: the attack's initial colour")
     threads: Threads
 

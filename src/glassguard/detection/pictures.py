@@ -73,6 +73,11 @@ def half_wearing(bare: Pictures, plain: Pictures, random: Pictures) -> Pictures:
         part.where(np.arange(len(part)) % 4 == position)
         for position, part in ((0, bare), (1, plain), (2, bare), (3, random))
     ]
+    return together(parts)
+
+
+def together(parts: Sequence[Pictures]) -> Pictures:
+    """The pictures of several sets, one set after the other."""
     return Pictures(**_by_field(lambda name: _joined([getattr(part, name) for part in parts])))
 
 

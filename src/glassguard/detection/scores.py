@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from glassguard.detection.characteristic_profiles import CharacteristicProfiles, Metric
 from glassguard.detection.intrinsic_dimensionality import LocalIntrinsicDimensionality
-from glassguard.detection.pictures import Pictures
+from glassguard.detection.pictures import Pictures, with_activations
 
 Score = Callable[[Pictures], NDArray[np.float64]]
 
@@ -39,6 +39,11 @@ def masking_score(pictures: Pictures) -> NDArray[np.float64]:
 def squeezing_score(pictures: Pictures) -> NDArray[np.float64]:
     """How far the answer moves when the picture is squeezed (Xu et al. 2018)."""
     return np.asarray(pictures.squeezed, dtype=np.float64)
+
+
+def on_activations(score: Score) -> Score:
+    """A score of profiles, given activations in their place."""
+    return lambda pictures: score(with_activations(pictures))
 
 
 def mahalanobis_over_layers(training: Pictures, *, validation: Pictures) -> Score:

@@ -41,7 +41,11 @@ def run(
     chosen = np.concatenate(
         [
             np.sort(generator.permutation(np.flatnonzero(rows["split"] == split))[:limit])
-            for split, limit in (("val", settings.validation_images), ("test", settings.images))
+            for split, limit in (
+                ("val", settings.validation_images),
+                ("test", settings.images),
+                ("train", settings.training_images),
+            )
         ]
     )
     originals = np.ascontiguousarray(pictures[chosen])

@@ -29,6 +29,7 @@ from glassguard.detection.pictures import (
     half_wearing,
     joined,
     only,
+    together,
     with_activations,
 )
 from glassguard.detection.scores import (
@@ -39,6 +40,7 @@ from glassguard.detection.scores import (
     joint_score,
     mahalanobis_over_layers,
     masking_score,
+    on_activations,
     remembered,
     squeezing_score,
 )
@@ -187,7 +189,7 @@ def run(
         impersonations = test_attacks.where(test_attacks.impersonating)
         wearers = {
             split: [honest[name].in_split(split) for name in ("plain_frames", "random_frames")]
-            for split in ("val", "test")
+            for split in ("train", "val", "test")
         }
         mixture = half_wearing(validation, *wearers["val"])
         populations = {
@@ -209,15 +211,28 @@ def run(
             ),
             activation_layers,
         )
-        best_of_activations = of_activations.most_frequent(
-            of_activations.choices(activation_rates), activation_rates
+        # The same again for detectors that have seen honest frames, chosen where half wear them.
+        wearing = together([training, *wearers["train"], mixture, populations[HALF_WEARING][1]])
+        with_frames = _Study(config, wearing, attacks)
+        of_activations_with_frames = _Study(
+            config, with_activations(wearing), with_activations(attacks)
         )
         influence = remembered(detectors.scores)
         scores: dict[str, Score] = {
             "influence": influence,
             "influence_quadratic": remembered(study.fitted(chosen.slice, "quadratic").scores),
             "influence_layers": remembered(study.layers_combined(rates, detectors.variant)),
-            "activations": remembered(of_activations.scores_on_activations(best_of_activations)),
+            "influence_with_frames": remembered(
+                with_frames.best_scores(with_frames.sweep([detectors.variant]))
+            ),
+            "activations": remembered(on_activations(of_activations.best_scores(activation_rates))),
+            "activations_with_frames": remembered(
+                on_activations(
+                    of_activations_with_frames.best_scores(
+                        of_activations_with_frames.sweep([detectors.variant])
+                    )
+                )
+            ),
             **{
                 f"distance_{metric}": remembered(
                     distance_score(training, slice_name=chosen.slice, metric=metric)
@@ -355,10 +370,10 @@ class _Study:
             )
         return self._fitted[key]
 
-    def scores_on_activations(self, choice: Choice) -> Score:
-        """Scores of a study :func:`with_activations`, of pictures as they are."""
-        fitted = self.fitted(choice.slice, choice.variant)
-        return lambda pictures: fitted.scores(with_activations(pictures))
+    def best_scores(self, rates: pd.DataFrame) -> Score:
+        """Scores by the detectors that most pairs would choose."""
+        choice = self.most_frequent(self.choices(rates), rates)
+        return self.fitted(choice.slice, choice.variant).scores
 
     def layers_combined(self, rates: pd.DataFrame, variant: Variant) -> Score:
         """Detectors on the joined profiles of the best slices, by validation pictures."""
