@@ -188,7 +188,9 @@ def test_a_training_that_was_finished_is_not_done_again(
     assert (metrics["accelerator"], metrics["devices"]) == ("cpu", 1)
 
 
-@pytest.mark.parametrize("changes", [{"margin_kind": "arc"}, {"precision": "bfloat16"}])
+@pytest.mark.parametrize(
+    "changes", [{"margin_kind": "arc", "margin_rise": 0.3}, {"precision": "bfloat16"}]
+)
 def test_other_ways_to_train_learn_as_well(tmp_path: Path, changes: dict) -> None:
     images, labels = pool(tmp_path)
     _, measured = pretrain(
@@ -200,6 +202,30 @@ def test_other_ways_to_train_learn_as_well(tmp_path: Path, changes: dict) -> Non
         seed=1,
     )
     assert measured["pool_val_accuracy"] > 0.4
+
+
+def test_the_margin_rises_to_its_full_size(tmp_path: Path, monkeypatch) -> None:
+    images, labels = pool(tmp_path)
+    asked: list[float] = []
+    forward = MarginClassifier.forward
+
+    def heard(self: MarginClassifier, *given: torch.Tensor) -> torch.Tensor:
+        if len(given) == 2:
+            asked.append(self.margin)
+        return forward(self, *given)
+
+    monkeypatch.setattr(MarginClassifier, "forward", heard)
+    pretrain(
+        images,
+        labels,
+        validation_images=images,
+        validation_labels=labels,
+        settings=Backbone.model_validate(settings(margin=0.2, margin_rise=0.5)),
+        seed=1,
+    )
+    updates = EPOCHS * (len(images) // 8)
+    expected = [0.2 * min(1.0, 2 * update / updates) for update in range(updates)]
+    assert asked == pytest.approx(expected)
 
 
 def test_two_devices_train_one_network(tmp_path: Path) -> None:

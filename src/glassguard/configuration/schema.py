@@ -264,6 +264,9 @@ class Pretraining(Strict):
         "(ArcFace, Deng et al. 2019)"
     )
     margin: float = Field(ge=0, lt=1, description="of the true class; in radians with arc")
+    margin_rise: Fraction = Field(
+        description="share of all updates in which the margin rises from zero to its full size"
+    )
     scale: float = Field(gt=0, description="scale of the cosine logits")
     occlusion: Occlusion
     teacher: Teacher | None = Field(description="none when null")

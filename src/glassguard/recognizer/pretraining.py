@@ -132,8 +132,11 @@ class BackbonePretraining(lightning.LightningModule):
         return self.embedding(self.features(self.normalisation(pixels)).float())
 
     def on_train_start(self) -> None:
-        """Draw on the device that trains."""
+        """Draw on the device that trains; know for how long the margin rises."""
         self._generator: torch.Generator = torch.Generator(self.device).manual_seed(self._seed)
+        self._rising_updates = (
+            self.settings.pretraining.margin_rise * self.trainer.estimated_stepping_batches
+        )
 
     def on_train_epoch_start(self) -> None:
         """Take up random numbers where a killed training was; show how far the epoch is."""
@@ -168,6 +171,8 @@ class BackbonePretraining(lightning.LightningModule):
             pixels, **pretraining.occlusion.model_dump(), generator=self._generator
         ).contiguous(memory_format=torch.channels_last)
         embeddings = self.embed(pixels).float()
+        risen = min(1.0, self.global_step / self._rising_updates) if self._rising_updates else 1.0
+        self.classifier.margin = pretraining.margin * risen
         logits = self.classifier(embeddings, labels)
         loss = F.cross_entropy(logits, labels, label_smoothing=pretraining.label_smoothing)
         if self.to_teacher is not None and pretraining.teacher is not None:
