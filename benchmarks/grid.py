@@ -23,7 +23,7 @@ pass of this small network, and is no network pass.
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,7 @@ from glassguard.recognizer.pretraining import pretrain
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.saliency.classification import probabilities
 from glassguard.saliency.fill import filled
-from glassguard.saliency.grid import NO_TARGET, Combination, MaskPlan, combinations, search
+from glassguard.saliency.grid import NO_TARGET, Combination, Maps, MaskPlan, combinations, search
 from glassguard.saliency.mask import saliency_mask
 from glassguard.saliency.saliency_map import saliency_maps
 from glassguard.stages.files import read_examples, read_images
@@ -128,7 +128,7 @@ def of_a_study(results: Path, count: int) -> tuple[nn.Module, np.ndarray]:
 def naive(
     network: nn.Module,
     images: np.ndarray,
-    maps: np.ndarray,
+    maps: Sequence[Maps],
     classes: np.ndarray,
     points: list[Combination],
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -136,10 +136,10 @@ def naive(
     masks = []
 
     def pictures() -> Iterator[np.ndarray]:
-        for image, saliency in zip(images, maps, strict=True):
+        for image, of_image in zip(images, maps, strict=True):
             for point in points:
                 mask = saliency_mask(
-                    saliency, mu=point.mu, mu_as=point.mu_as, n=point.n, phi=point.phi
+                    of_image[point.map], mu=point.mu, mu_as=point.mu_as, n=point.n, phi=point.phi
                 )
                 masks.append(np.packbits(mask))
                 yield filled(image, mask, point.fill)
@@ -154,11 +154,11 @@ def naive(
     return np.reshape(masks, (len(images), len(points), -1)), pairs
 
 
-def masks_are_equal(masks: np.ndarray, maps: np.ndarray, points: list[Combination]) -> bool:
+def masks_are_equal(masks: np.ndarray, maps: Sequence[Maps], points: list[Combination]) -> bool:
     """Whether the plan's masks are those of the naive loop, to the bit and for every point."""
     plan = MaskPlan(points)
-    for expected, saliency in zip(masks, maps, strict=True):
-        for distinct in plan.distinct_masks(saliency):
+    for expected, of_image in zip(masks, maps, strict=True):
+        for distinct in plan.distinct_masks(of_image):
             packed = np.packbits(distinct.mask)
             for positions in distinct.combinations.values():
                 if not (expected[positions] == packed).all():
@@ -180,11 +180,13 @@ def main() -> None:
     maps, predicted = saliency_maps(
         network, to_pixels(torch.from_numpy(images)), channel_reduction="max"
     )
-    saliency = maps.numpy()
+    saliency: list[Maps] = [{"guided": one} for one in maps.numpy()]
     # Pictures in turn with and without a target, as in a study.
     target = np.where(np.arange(len(images)) % 2 == 0, (predicted.numpy() + 1) % 4, NO_TARGET)
     classes = np.stack([predicted.numpy(), target], axis=1)
-    points = combinations(mu=MU, mu_as=("quantile",), n=N, phi=PHI, fill=(chosen.fill,))
+    points = combinations(
+        map=("guided",), mu=MU, mu_as=("quantile",), n=N, phi=PHI, fill=(chosen.fill,)
+    )
     timed = TimedNetwork(network)
     search(timed, zip(images[:1], saliency[:1], strict=True), classes[:1], points)  # warm up
 

@@ -128,10 +128,10 @@ def of_key(detection: dict[str, Any], rates: str, key: str) -> dict[str, Any]:
 def saliency_rows(saliency: dict[str, Any]) -> Iterator[dict]:
     """The chosen mask, the source's, and the test split."""
     part = "saliency"
-    printed = f"{source.BEST_MU:g}, {source.BEST_N}, {source.BEST_PHI}, zero"
+    printed = f"guided, {source.BEST_MU:g}, {source.BEST_N}, {source.BEST_PHI}, zero"
     best = saliency["best"]
-    chosen = ", ".join(str(best[key]) for key in ("mu", "n", "phi", "fill"))
-    yield {"part": part, "figure": "best mu, n, phi, fill", "here": chosen, "source": printed}
+    chosen = ", ".join(str(best[key]) for key in ("map", "mu", "n", "phi", "fill"))
+    yield {"part": part, "figure": "best map, mu, n, phi, fill", "here": chosen, "source": printed}
     row = {"part": part, "source": source.BEST_GOODNESS}
     yield {**row, "figure": "goodness, best", "here": shown(best["goodness"])}
     here = shown(saliency["source_setting"]["goodness"])

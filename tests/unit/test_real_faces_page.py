@@ -47,7 +47,14 @@ def test_every_part_of_a_summary_stands_beside_its_source() -> None:
             **rate("auc", 0.94),
         },
         "saliency": {
-            "best": {"mu": 0.96, "n": 1, "phi": 4, "fill": "telea", "goodness": 0.66},
+            "best": {
+                "map": "relative",
+                "mu": 0.96,
+                "n": 1,
+                "phi": 4,
+                "fill": "telea",
+                "goodness": 0.66,
+            },
             "source_setting": {"goodness": 0.54},
             "test": {"before": rate("adversarial_success", 0.97), "after": rate("mask_iou", 0.2)},
         },

@@ -347,6 +347,7 @@ def write_results(root: Path) -> None:
         {
             "mu": mu,
             "mu_as": "quantile",
+            "map": "guided",
             "n": n,
             "phi": phi,
             "fill": fill,
@@ -363,6 +364,7 @@ def write_results(root: Path) -> None:
     top = max(grid, key=lambda row: row["goodness"])
     chosen = dict.fromkeys(("clean", "adversarial_correct", "adversarial_success", "goodness"), top)
     chosen |= {"by_fill": {"zero": grid[0], "telea": grid[1]}, "source_setting": grid[0]}
+    chosen |= {"by_map": {"guided": top}}
     chosen |= {"network_passes": 1234, "network_passes_naive": 56789, "n_clean": 12, "n_adv": 12}
     (root / "saliency/best.json").write_text(json.dumps(chosen))
     evaluation, thresholds = [], []
@@ -529,7 +531,7 @@ def test_summary_has_the_keys_of_the_contract(results):
     assert summary["detection"]["tpr_at_fpr_n"] == {"0.01": 8, "0.05": 8, "0.0991": 8}
     assert summary["detection"]["pairs"][0]["impersonation_n"] == 2
     saliency = summary["saliency"]
-    assert set(saliency["best"]) == {"mu", "mu_as", "n", "phi", "fill", "goodness"}
+    assert set(saliency["best"]) == {"map", "mu", "mu_as", "n", "phi", "fill", "goodness"}
     assert saliency["source_setting"]["fill"] == "zero"
     assert saliency["test"]["before"]["adversarial_success"] == pytest.approx(8 / 12)
     assert "defence_success" not in saliency["test"]["before"]
@@ -629,7 +631,7 @@ def test_several_attacks_are_shown_under_each_others_masks(results, tmp_path):
         ("glasses", "sticker"), ("glasses", "sticker"), (None, 0.8)
     ):
         row = {"tuned_on": tuned_on, "tested_on": tested_on, "threshold": threshold}
-        row |= {"mu": 0.9, "mu_as": "quantile", "n": 2, "phi": 8, "fill": "telea"}
+        row |= {"map": "guided", "mu": 0.9, "mu_as": "quantile", "n": 2, "phi": 8, "fill": "telea"}
         hits = 1 if tuned_on == tested_on else 5
         for name in ("undefended_success", *RATES):
             row = with_interval(row, name, 11 if name == "undefended_success" else hits, 12)

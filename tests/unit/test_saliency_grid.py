@@ -50,22 +50,28 @@ def maps():
     smooth -= smooth.min(axis=(1, 2), keepdims=True)
     smooth /= smooth.max(axis=(1, 2), keepdims=True)
     smooth[-1] = 0  # a picture without salient pixels
-    return smooth
+    return [{"guided": one, "relative": np.flipud(one)} for one in smooth]
 
 
 @pytest.fixture
 def points():
     return combinations(
+        map=("guided",),
         mu=(0.5, 0.8, 0.95),
         mu_as=("value", "quantile"),
         n=(0, 2, 5),
         phi=(0, 6, 7, 60, 5000),
         fill=("zero", "mean", "telea"),
-        extra=[Combination(mu=0.98, mu_as="quantile", n=8, phi=80, fill="grey")],
+        extra=[
+            Combination(map="guided", mu=0.98, mu_as="quantile", n=8, phi=80, fill="grey"),
+            Combination(map="relative", mu=0.95, mu_as="quantile", n=2, phi=6, fill="zero"),
+            Combination(map="relative", mu=0.5, mu_as="value", n=5, phi=5000, fill="telea"),
+        ],
     )
 
 
-def naive_mask(saliency, point):
+def naive_mask(maps, point):
+    saliency = maps[point.map]
     level = point.mu
     if point.mu_as == "quantile":
         level = np.quantile(saliency.astype(float), point.mu)
@@ -148,6 +154,7 @@ def test_what_was_seen_takes_no_pass_again(network, images, maps, points):
 
 
 VALUES = {
+    "map": ("guided", "relative"),
     "mu": (0.98, 0.9, 0.94, 0.96),
     "mu_as": ("value", "quantile"),
     "n": (0, 1, 2, 4, 8),
@@ -221,7 +228,7 @@ def test_results_do_not_depend_on_how_pictures_are_dealt_out(network, images, ma
 
 
 def test_pictures_are_taken_as_they_are_needed(network, images, maps):
-    points = [Combination(mu=0.9, mu_as="quantile", n=1, phi=0, fill="zero")]
+    points = [Combination(map="guided", mu=0.9, mu_as="quantile", n=1, phi=0, fill="zero")]
     taken = []
 
     def pictures():
@@ -237,10 +244,10 @@ def test_pictures_are_taken_as_they_are_needed(network, images, maps):
 
 
 def test_combinations_are_listed_once_and_in_order():
-    point = Combination(mu=0.5, mu_as="value", n=1, phi=0, fill="zero")
-    other = Combination(mu=0.9, mu_as="value", n=1, phi=0, fill="mean")
+    point = Combination(map="guided", mu=0.5, mu_as="value", n=1, phi=0, fill="zero")
+    other = Combination(map="guided", mu=0.9, mu_as="value", n=1, phi=0, fill="mean")
     grid = {"mu": (0.5, 0.5), "mu_as": ("value",), "n": (1,), "phi": (0, 9), "fill": ("zero",)}
-    found = combinations(**grid, extra=[point, other])
+    found = combinations(map=("guided",), **grid, extra=[point, other])
     assert len(found) == 3
     assert found[0] == point
     assert found[1].phi == 9

@@ -17,6 +17,7 @@ from glassguard.saliency.mask import (
     threshold_levels,
     without_small_components,
 )
+from glassguard.saliency.relative_map import relative_maps
 from glassguard.saliency.saliency_map import reduce_channels, saliency_maps, scale
 
 FILLS = ("zero", "mean", "grey", "telea", "navier_stokes")
@@ -74,6 +75,31 @@ def test_guided_gradients_of_the_likeliest_classes_are_added_up(network):
     assert not torch.equal(maps, saliency_maps(network, pixels, channel_reduction="max")[0])
     with pytest.raises(ValueError, match="5 classes of a network that has 4"):
         saliency_maps(network, pixels, top_classes=5)
+
+
+def test_relative_maps_divide_evidence_by_sensitivity(network):
+    pixels = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    layer = network.slice_modules()["conv4_1"]
+    maps, predicted = relative_maps(network, layer, pixels, blur=0.0, floor=0.1)
+    leaf = pixels.clone().requires_grad_(True)
+    before, behind = [], []
+    for module in network.features:
+        (behind if module is layer or behind else before).append(module)
+    z = nn.Sequential(network.normalisation, *before, layer)(leaf)
+    logits = network.classifier(network.flatten(nn.Sequential(*behind[1:])(z)))
+    first, second = logits.topk(2, dim=1).values.T
+    of_layer, of_pixels = torch.autograd.grad((first - second).sum(), (z, leaf))
+    evidence = nn.functional.interpolate(
+        (z * of_layer.clamp(min=0)).sum(1, keepdim=True), size=(32, 32), mode="bilinear"
+    )[:, 0]
+    sensitivity = of_pixels.abs().amax(1)
+    expected = evidence / (sensitivity + 0.1 * sensitivity.mean((1, 2), keepdim=True))
+    assert torch.equal(predicted, logits.argmax(1))
+    torch.testing.assert_close(maps, scale(expected.detach()))
+    assert torch.equal(maps.amax((1, 2)), torch.ones(3))
+    blurred, _ = relative_maps(network, layer, pixels, blur=0.1, floor=0.1)
+    assert not torch.allclose(blurred, maps, atol=0.05)
+    assert not layer._forward_hooks
 
 
 def test_a_picture_without_gradient_has_a_map_of_zeros():

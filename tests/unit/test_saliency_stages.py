@@ -35,7 +35,14 @@ from glassguard.statistics import wilson_interval
 SIZE = 32
 PEOPLE = ["ada", "bob", "cyd"]
 SPLITS = ["train", "val", "val", "test", "test", "test"]
-MAPS = SaliencyMapsSlice(top_classes=1, channel_reduction="max_abs", batch_size=4, threads=1)
+MAPS = SaliencyMapsSlice(
+    maps=("guided", "relative"),
+    top_classes=1,
+    channel_reduction="max_abs",
+    relative=section("saliency/guided")["relative"],
+    batch_size=4,
+    threads=1,
+)
 
 
 def settings(**changes):
@@ -173,9 +180,11 @@ def test_maps_are_of_the_held_out_rows_in_order(study):
     held_out = table[table["split"] != "train"]
     with np.load(study / "maps.npz") as file:
         assert file["ids"].tolist() == held_out["image_id"].tolist()
-        assert file["maps"].shape == (len(held_out), SIZE, SIZE)
-        assert file["maps"].dtype == np.float32
-        assert (file["maps"].max(axis=(1, 2)) == 1).all()
+        for kind in ("guided", "relative"):
+            assert file[kind].shape == (len(held_out), SIZE, SIZE)
+            assert file[kind].dtype == np.float32
+            assert (file[kind].max(axis=(1, 2)) == 1).all()
+        assert not np.array_equal(file["guided"], file["relative"])
         assert set(file["prediction"]) <= {0, 1, 2}
 
 
@@ -280,6 +289,30 @@ def test_shards_of_another_grid_and_missing_shards_are_refused(study, tmp_path):
         grid_shard.run(config, **inputs(study), shard=2, shards=2, results=paths[0])
 
 
+def test_the_better_kind_of_map_is_chosen_and_the_sources_has_a_row(study, tmp_path):
+    config = settings(map=["guided", "relative"])
+    csv, best = search(study, config, tmp_path / "both", shards=2)
+    table, chosen = pd.read_csv(csv), json.loads(best.read_text())
+    assert table["map"].value_counts().to_dict() == {"guided": 33, "relative": 32}
+    for kind, row in chosen["by_map"].items():
+        assert row["map"] == kind
+        of_kind = table.loc[table["map"] == kind, "goodness"]
+        assert row["goodness"] == pytest.approx(of_kind.max(), abs=1e-6)
+    # Whichever won here: with the relative map on top, the best of the source's is judged too.
+    chosen["goodness"] = chosen["by_map"]["relative"]
+    best.write_text(json.dumps(chosen))
+    _, judged = evaluate(study, judging(), best, tmp_path / "judged")
+    names = judged.loc[judged["threshold"].isna(), "defence"].tolist()
+    assert names == [
+        "none",
+        "saliency",
+        "saliency_guided",
+        "saliency_source",
+        "oracle",
+        "random",
+    ]
+
+
 def test_evaluation(study, searched, tmp_path):
     metrics, table = evaluate(study, judging(), searched[1], tmp_path / "first")
     rows = table[table["threshold"].isna()].set_index("defence")
@@ -380,6 +413,7 @@ def sticker(study, tmp_path_factory):
 def test_masks_tuned_on_one_attack_are_tried_on_all(study, sticker, searched, tmp_path):
     other = {
         "mu": 0.9,
+        "map": "guided",
         "mu_as": "quantile",
         "n": 0,
         "phi": 0,
@@ -474,7 +508,14 @@ def test_bad_input_is_named(study, searched, tmp_path):
 
 
 def test_a_decision_is_asked_again_under_every_mask(study, tmp_path):
-    masking = {"mu": [0.5, 0.9], "mu_as": "quantile", "n": 0, "phi": 0, "fill": "grey"}
+    masking = {
+        "map": "guided",
+        "mu": [0.5, 0.9],
+        "mu_as": "quantile",
+        "n": 0,
+        "phi": 0,
+        "fill": "grey",
+    }
     config = MaskedDecisionsSlice.model_validate(
         {"masking": masking, "kernel": 3, "batch_size": 8, "threads": 1}
     )
@@ -495,7 +536,7 @@ def test_a_decision_is_asked_again_under_every_mask(study, tmp_path):
         assert np.array_equal(found["decision"], maps["prediction"])
         for place, row in enumerate(rows):
             for column, mu in enumerate(masking["mu"]):
-                saliency = maps["maps"][place]
+                saliency = maps["guided"][place]
                 mask = saliency_mask(saliency, mu=mu, mu_as="quantile", n=0, phi=0)
                 masked = images[row].copy()
                 masked[mask] = 128

@@ -19,6 +19,22 @@ Threads = Annotated[int, Field(ge=1, le=256)]
 
 Fill = Literal["zero", "mean", "grey", "telea", "navier_stokes"]
 ThresholdKind = Literal["value", "quantile"]
+MapKind = Literal["guided", "relative"]
+Convolution = Literal[
+    "conv1_1",
+    "conv1_2",
+    "conv2_1",
+    "conv2_2",
+    "conv3_1",
+    "conv3_2",
+    "conv3_3",
+    "conv4_1",
+    "conv4_2",
+    "conv4_3",
+    "conv5_1",
+    "conv5_2",
+    "conv5_3",
+]
 ChannelReduction = Literal["max_abs", "mean_abs", "max", "sum_abs"]
 OccluderShape = Literal["rectangle", "patches"]
 Cover = Literal["colour", "texture", "mean", "surroundings"]
@@ -511,6 +527,7 @@ class Influence(InfluenceProfile):
 class Masking(Strict):
     """Masks under which a decision must hold (agreement before and after masking)."""
 
+    map: MapKind
     mu: tuple[PositiveFraction, ...] = Field(
         min_length=1, description="thresholds; the masks' answers are averaged"
     )
@@ -572,6 +589,10 @@ class Detector(Strict):
 class Grid(Strict):
     """Parameters of the saliency mask that are searched (blog 2019)."""
 
+    map: tuple[MapKind, ...] = Field(
+        min_length=1,
+        description="guided backpropagation, evidence relative to sensitivity, or both",
+    )
     mu_as: tuple[ThresholdKind, ...] = Field(min_length=1)
     mu: tuple[PositiveFraction, ...] = Field(min_length=1)
     n: tuple[Annotated[int, Field(ge=0, le=100)], ...] = Field(min_length=1)
@@ -595,11 +616,27 @@ class Search(Strict):
 class SourceSetting(Strict):
     """The combination that Study S found, reported beside the best one."""
 
+    map: MapKind
     mu: PositiveFraction
     mu_as: ThresholdKind
     n: int = Field(ge=0, le=100)
     phi: int = Field(ge=0)
     fill: Fill
+
+
+class RelativeMap(Strict):
+    """Evidence for a decision, relative to how sensitive it is to the pixels."""
+
+    slice: Convolution = Field(description="whose activations are taken for evidence")
+    blur: float = Field(
+        ge=0,
+        le=0.2,
+        description="standard deviation of the Gaussian over the sensitivity, as a share of the "
+        "picture's side",
+    )
+    floor: float = Field(
+        gt=0, le=10, description="added to the sensitivity, as a share of its mean in the picture"
+    )
 
 
 class MaskBasics(Strict):
@@ -645,6 +682,7 @@ class Saliency(MaskSearch, MaskJudgement):
         ge=1, description="classes whose guided gradients are added up, the likeliest first"
     )
     channel_reduction: ChannelReduction
+    relative: RelativeMap
 
 
 class Download(Strict):

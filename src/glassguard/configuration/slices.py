@@ -5,7 +5,7 @@ nothing else.
 """
 
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -27,6 +27,7 @@ from glassguard.configuration.schema import (
     InfluenceProfile,
     LfwFetch,
     LfwPictures,
+    MapKind,
     Masking,
     MaskJudgement,
     MaskSearch,
@@ -34,6 +35,7 @@ from glassguard.configuration.schema import (
     PubfigFetch,
     PubfigPictures,
     Recognizer,
+    RelativeMap,
     Seed,
     Strict,
     Study,
@@ -155,8 +157,10 @@ class DetectionSlice(Strict):
 class SaliencyMapsSlice(Strict):
     """Read by ``saliency_maps``: nothing of the grid, so a changed grid computes no map again."""
 
+    maps: tuple[MapKind, ...]
     top_classes: int
     channel_reduction: ChannelReduction
+    relative: RelativeMap
     batch_size: int
     threads: int
 
@@ -292,7 +296,10 @@ def slices(study: Study, *, name: str | None = None) -> dict[str, dict]:
             "attacks": list(plain["attacks"]),
             "detector": plain["detector"],
         },
-        "saliency_maps": {key: saliency[key] for key in SaliencyMapsSlice.model_fields},
+        "saliency_maps": {
+            "maps": _maps_asked_for(study),
+            **{key: saliency[key] for key in SaliencyMapsSlice.model_fields if key in saliency},
+        },
         "masked_decisions": {
             "masking": plain["detector"]["masking"],
             **{key: saliency[key] for key in ("kernel", "batch_size", "threads")},
@@ -308,6 +315,16 @@ def slices(study: Study, *, name: str | None = None) -> dict[str, dict]:
         "report": {"study": study.model_dump(mode="json")},
         "track": {"experiment": name or plain["experiment"], "tracking": plain["tracking"]},
     }
+
+
+def _maps_asked_for(study: Study) -> list[str]:
+    """The kinds of saliency map that any stage reads, in the order of their definition."""
+    read = {
+        *study.saliency.grid.map,
+        study.saliency.source_setting.map,
+        study.detector.masking.map,
+    }
+    return [kind for kind in get_args(MapKind) if kind in read]
 
 
 def _teacher_slice(teacher: Teacher | None) -> dict[str, dict]:

@@ -84,16 +84,16 @@ CAPTIONS: dict[str, str] = {
         "experts are all switched off and see nothing."
     ),
     "saliency_steps": (
-        "The saliency mask step by step at \u03bc = {mu:g} ({mu_as}), n = {n}, \u03c6 = {phi}, "
-        "fill {fill}. Top: one attacked test picture. Below: {shown} test pictures, evenly drawn "
-        "from those that fooled the recognizer and on which the mask worked (the answer became the "
-        "attacker's own name) or failed, with the answer below each. Over the whole test split it "
-        "worked on {undone} (n = {examples} attacked pictures)."
+        "The saliency mask step by step, {map} map, \u03bc = {mu:g} ({mu_as}), n = {n}, "
+        "\u03c6 = {phi}, fill {fill}. Top: one attacked test picture. Below: {shown} test "
+        "pictures, evenly drawn from those that fooled the recognizer and on which the mask "
+        "worked (the answer became the attacker's own name) or failed, with the answer below each. "
+        "Over the whole test split it worked on {undone} (n = {examples} attacked pictures)."
     ),
     "saliency_grid": (
         "Goodness on the validation split (n = {adversarial} attacked, {clean} clean "
-        "pictures) for fill {fill} and \u03bc as {mu_as}, one panel for each \u03c6; the best "
-        "combination is framed."
+        "pictures) for the {map} map, fill {fill} and \u03bc as {mu_as}, one panel for each "
+        "\u03c6; the best combination is framed."
     ),
     "saliency_evaluation": (
         "Test split before and after the defence (n = {adversarial} attacked, {clean} clean "

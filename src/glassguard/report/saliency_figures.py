@@ -41,13 +41,14 @@ RATES = {
 DEFENCES = {
     "none": "none",
     "saliency": "saliency mask",
+    "saliency_guided": "guided map, tuned",
     "saliency_source": "Study S's setting",
     "oracle": "oracle mask",
     "random": "random mask",
 }
 """Rows of ``evaluation.csv`` in the order in which they are shown."""
 
-HATCHES = ("", "", "///", "...", "xxx")
+HATCHES = ("", "", "\\\\", "///", "...", "xxx")
 
 
 def saliency_steps(examples: Mapping[str, np.ndarray], *, samples: int = 6) -> Figure:
@@ -97,13 +98,14 @@ def saliency_steps(examples: Mapping[str, np.ndarray], *, samples: int = 6) -> F
 
 
 def saliency_grid(grid: pd.DataFrame, best: Mapping[str, object]) -> Figure:
-    """Goodness over μ and n, one panel for each φ, for the best fill; blank where not tried.
+    """Goodness over μ and n, a panel for each φ, for the best map and fill; blank where not tried.
 
     Args:
         grid: ``saliency/grid.csv``.
-        best: the row with the best goodness: mu, mu_as, n, phi, fill.
+        best: the row with the best goodness: map, mu, mu_as, n, phi, fill.
     """
-    rows = grid[(grid["fill"] == best["fill"]) & (grid["mu_as"] == best["mu_as"])]
+    same = [grid[name] == best[name] for name in ("map", "fill", "mu_as")]
+    rows = grid[np.logical_and.reduce(same)]
     phis = sorted(rows["phi"].unique())
     across = min(4, len(phis))
     down = math.ceil(len(phis) / across)

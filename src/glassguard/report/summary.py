@@ -24,7 +24,7 @@ POPULATION = "bare"
 DETECTOR = "influence"
 """The study's own detector among those of ``controls.csv`` and ``roc.csv``."""
 
-CONTROL_DEFENCES = ("saliency_source", "oracle", "random")
+CONTROL_DEFENCES = ("saliency_guided", "saliency_source", "oracle", "random")
 
 
 def summarise(
@@ -71,9 +71,14 @@ def summarise(
         "attacks": {name: attack_rates(table) for name, table in attacks.items()},
         "detection": detection_rates(detection, pairs, controls),
         "saliency": {
-            "best": {key: best[key] for key in ("mu", "mu_as", "n", "phi", "fill", "goodness")},
+            "best": {
+                key: best[key] for key in ("map", "mu", "mu_as", "n", "phi", "fill", "goodness")
+            },
             "source_setting": best_masks["source_setting"],
-            "by_fill": {fill: row["goodness"] for fill, row in best_masks["by_fill"].items()},
+            **{
+                by: {value: row["goodness"] for value, row in best_masks[by].items()}
+                for by in ("by_fill", "by_map")
+            },
             "test": evaluation_rates(evaluation),
         },
     }

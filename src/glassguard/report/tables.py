@@ -341,10 +341,15 @@ def masks_table(best: Mapping[str, Any]) -> Table:
     rows += [
         _mask_row(f"best with fill {spelt(fill)}", row) for fill, row in best["by_fill"].items()
     ]
+    if len(best["by_map"]) > 1:
+        rows += [
+            _mask_row(f"best with the {kind} map", row) for kind, row in best["by_map"].items()
+        ]
     rows.append(_mask_row("Study S's setting, here", best["source_setting"]))
     rows.append(
         (
             "Study S",
+            "guided",
             f"{sources_figures.BEST_MU:g}",
             str(sources_figures.BEST_N),
             str(sources_figures.BEST_PHI),
@@ -359,6 +364,7 @@ def masks_table(best: Mapping[str, Any]) -> Table:
         "Study S: best masks",
         (
             "",
+            "map",
             "μ",
             "n",
             "φ",
@@ -383,6 +389,7 @@ def _mask_row(label: str, row: Mapping[str, Any]) -> tuple[str, ...]:
     measures = ("ac_clean_real", "ac_adv_real", "ac_adv_target", "goodness")
     return (
         label,
+        str(row["map"]),
         f"{row['mu']:g} ({row['mu_as']})",
         str(row["n"]),
         str(row["phi"]),
@@ -476,7 +483,7 @@ def generality_table(table: pd.DataFrame) -> Table:
     rows = tuple(
         (
             f"{spelt(str(row['tuned_on']))} → {spelt(str(row['tested_on']))}",
-            f"{row['mu']:g}, {row['n']}, {row['phi']}, {spelt(str(row['fill']))}",
+            f"{row['map']}, {row['mu']:g}, {row['n']}, {row['phi']}, {spelt(str(row['fill']))}",
             rate(row, "undefended_success"),
             *(rate(row, name, counted=False) for name in (*RATES, "mask_iou", "mask_recall")),
         )
@@ -486,7 +493,7 @@ def generality_table(table: pd.DataFrame) -> Table:
         "Do masks tuned on one accessory undo another?",
         (
             "tuned on → tested on",
-            "μ, n, φ, fill",
+            "map, μ, n, φ, fill",
             "undefended success",
             *RATES.values(),
             "mask overlap (IoU)",

@@ -9,7 +9,7 @@ from torch import nn
 
 from glassguard.saliency.classification import probabilities
 from glassguard.saliency.fill import Fill, filled
-from glassguard.saliency.grid import NO_TARGET, Combination
+from glassguard.saliency.grid import NO_TARGET, Combination, Maps
 from glassguard.saliency.mask import saliency_mask
 from glassguard.statistics import wilson_interval
 
@@ -63,10 +63,20 @@ def classify_masked(
     return Predictions(classes, confidences)
 
 
-def masks_under(maps: np.ndarray, combination: Combination, *, kernel: int) -> np.ndarray:
-    """The masks that one combination makes of N x H x W float32 saliency maps, N x H x W bool."""
-    masks = np.zeros(maps.shape, dtype=bool)
-    for row, saliency in enumerate(maps):
+def masks_under(maps: Maps, combination: Combination, *, kernel: int) -> np.ndarray:
+    """The masks that one combination makes of saliency maps.
+
+    Args:
+        maps: N x H x W float32 in [0, 1] of every kind.
+        combination: which kind is taken, and how it becomes a mask.
+        kernel: side of the square structuring element, odd.
+
+    Returns:
+        N x H x W bool.
+    """
+    of_kind = maps[combination.map]
+    masks = np.zeros(of_kind.shape, dtype=bool)
+    for row, saliency in enumerate(of_kind):
         masks[row] = saliency_mask(
             saliency,
             mu=combination.mu,

@@ -1,9 +1,10 @@
 """Search of the mask's parameters with a network pass for distinct masks only (blog 2019).
 
-A mask depends on the picture and (μ, n, φ) alone and few of a picture's masks differ, so
+A mask depends on the picture's saliency map and (μ, n, φ) alone and few of a picture's masks
+differ, so
 
-* a map is thresholded once per μ, closed and labelled once per (μ, n); every φ then follows from
-  the areas of the components;
+* each kind of map is thresholded once per μ, closed and labelled once per (μ, n); every φ then
+  follows from the areas of the components;
 * equal masks of a picture are filled and classified once, whichever parameters they came from;
 * an empty mask is the picture itself: one pass for all fills.
 
@@ -12,9 +13,10 @@ The numbers are those of the naive loop over everything.
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
+from typing import Literal
 
 import numpy as np
 from torch import nn
@@ -36,6 +38,10 @@ NO_TARGET = -1
 FIXED_POINT = 2.0**40
 
 
+MapKind = Literal["guided", "relative"]
+Maps = Mapping[MapKind, np.ndarray]
+"""Saliency maps of a picture, or of several, by kind."""
+
 SeenKey = tuple[int, bytes, Fill | None]
 """A picture's position, the digest of its mask, and the fill (None: an empty mask needs none)."""
 
@@ -45,8 +51,9 @@ Seen = dict[SeenKey, tuple[np.float32, np.float32]]
 
 @dataclass(frozen=True)
 class Combination:
-    """One point of the grid: threshold μ and how it is read, n, φ in pixels, and the fill."""
+    """One point of the grid: saliency map, threshold μ and how it is read, n, φ in pixels, fill."""
 
+    map: MapKind
     mu: float
     mu_as: ThresholdKind
     n: int
@@ -87,6 +94,7 @@ class SearchResult:
 
 def combinations(
     *,
+    map: Sequence[MapKind],
     mu: Sequence[float],
     mu_as: Sequence[ThresholdKind],
     n: Sequence[int],
@@ -96,8 +104,8 @@ def combinations(
 ) -> list[Combination]:
     """Every combination of the values once, then those of ``extra`` that are not among them."""
     points = [
-        Combination(mu=one_mu, mu_as=kind, n=one_n, phi=one_phi, fill=one_fill)
-        for kind, one_mu, one_n, one_phi, one_fill in product(mu_as, mu, n, phi, fill)
+        Combination(map=one_map, mu=one_mu, mu_as=kind, n=one_n, phi=one_phi, fill=one_fill)
+        for one_map, kind, one_mu, one_n, one_phi, one_fill in product(map, mu_as, mu, n, phi, fill)
     ]
     return list(dict.fromkeys([*points, *extra]))
 
@@ -112,25 +120,28 @@ class MaskPlan:
 
     def __init__(self, points: Sequence[Combination], *, kernel: int = 3) -> None:
         self.kernel = kernel
-        # mu_as -> mu -> n -> phi -> fill -> position among the points
-        self._tree: dict[ThresholdKind, dict[float, dict[int, dict[int, dict[Fill, int]]]]] = {}
+        # (map, mu_as) -> mu -> n -> phi -> fill -> position among the points
+        self._tree: dict[
+            tuple[MapKind, ThresholdKind], dict[float, dict[int, dict[int, dict[Fill, int]]]]
+        ] = {}
         for position, point in enumerate(points):
-            by_mu = self._tree.setdefault(point.mu_as, {})
+            by_mu = self._tree.setdefault((point.map, point.mu_as), {})
             by_phi = by_mu.setdefault(point.mu, {}).setdefault(point.n, {})
             by_phi.setdefault(point.phi, {})[point.fill] = position
 
-    def distinct_masks(self, saliency: np.ndarray) -> list[DistinctMask]:
-        """The different masks that the combinations make of one saliency map.
+    def distinct_masks(self, maps: Maps) -> list[DistinctMask]:
+        """The different masks that the combinations make of one picture's saliency maps.
 
         Args:
-            saliency: H x W float32 in [0, 1].
+            maps: H x W float32 in [0, 1] of every kind that a combination asks for.
 
         Returns:
             Masks in the order in which they were first met; every position among the points
             stands in exactly one of them.
         """
         found: dict[bytes, DistinctMask] = {}
-        for mu_as, by_mu in self._tree.items():
+        for (kind, mu_as), by_mu in self._tree.items():
+            saliency = maps[kind]
             levels = threshold_levels(saliency, tuple(by_mu), mu_as)
             for level, by_n in zip(levels, by_mu.values(), strict=True):
                 above = exceeding(saliency, level)
@@ -162,7 +173,7 @@ class MaskPlan:
 
 def search(
     network: nn.Module,
-    pictures: Iterable[tuple[np.ndarray, np.ndarray]],
+    pictures: Iterable[tuple[np.ndarray, Maps]],
     classes: np.ndarray,
     points: Sequence[Combination],
     *,
@@ -177,7 +188,8 @@ def search(
 
     Args:
         network: maps pixels in [0, 1] to logits, in evaluation mode.
-        pictures: image, H x W x 3 uint8 RGB, and its saliency map, H x W float32 in [0, 1].
+        pictures: image, H x W x 3 uint8 RGB, and its saliency maps by kind, H x W float32 in
+            [0, 1] each.
         classes: pictures x 2 int64: real and target class, :data:`NO_TARGET` for none.
         points: the combinations, each once.
         kernel: side of the square structuring element, odd.
@@ -193,8 +205,8 @@ def search(
     waiting: deque[tuple[int, list[int], SeenKey | None]] = deque()
 
     def masked_pictures() -> Iterator[np.ndarray]:
-        for picture, (image, saliency) in enumerate(pictures):
-            for distinct in plan.distinct_masks(saliency):
+        for picture, (image, maps) in enumerate(pictures):
+            for distinct in plan.distinct_masks(maps):
                 by_fill: dict[Fill | None, list[int]] = dict(distinct.combinations.items())
                 if not distinct.mask.any():
                     by_fill = {None: list(chain.from_iterable(by_fill.values()))}

@@ -23,7 +23,7 @@ from glassguard.saliency.evaluation import (
 )
 from glassguard.saliency.evaluation import working_point as working_point_of
 from glassguard.saliency.fill import Fill, filled
-from glassguard.saliency.grid import Combination, spread
+from glassguard.saliency.grid import Combination, Maps, spread
 from glassguard.saliency.mask import (
     closed,
     exceeding,
@@ -56,7 +56,8 @@ class Defence:
     """A way of masking and what it led to.
 
     Attributes:
-        name: ``none``, ``saliency``, ``saliency_source``, ``oracle`` or ``random``.
+        name: ``none``, ``saliency``, ``saliency_guided``, ``saliency_source``, ``oracle`` or
+            ``random``.
         fill: what replaced the masked pixels, empty for ``none``.
         adversarial: predictions of the attacked test pictures.
         clean: predictions of all clean test pictures.
@@ -78,8 +79,8 @@ class _SplitPictures:
     attacks: pd.DataFrame
     clean: np.ndarray
     attacked: np.ndarray
-    clean_maps: np.ndarray
-    attacked_maps: np.ndarray
+    clean_maps: Maps
+    attacked_maps: Maps
     clean_real: np.ndarray
     classes: tuple[np.ndarray, np.ndarray]
 
@@ -111,6 +112,7 @@ def run(
     """Classify the test split without and with each defence.
 
     ``saliency`` is the combination with the best goodness on the validation split,
+    ``saliency_guided`` the best of guided backpropagation where another kind of map is better, and
     ``saliency_source`` Study S's. ``oracle`` masks the true frame (and nothing of a clean
     picture), ``random`` the saliency mask at a wrong place; both with the best fill. The column
     ``attack`` is the name of the folder in which ``examples.csv`` lies.
@@ -189,9 +191,12 @@ def run(
         _misplaced(by_saliency[1], test.people["image_id"], config.seed),
     )
     frames_alone = (true_frames, np.zeros_like(by_saliency[1]))
-    defences = [
-        before,
-        defended(test, before, "saliency", chosen.fill, by_saliency),
+    defences = [before, defended(test, before, "saliency", chosen.fill, by_saliency)]
+    if chosen.map != source.map:
+        guided = best_combination(best, of_map=source.map)
+        of_guided = test.masks_under(guided, kernel=kernel)
+        defences.append(defended(test, before, "saliency_guided", guided.fill, of_guided))
+    defences += [
         defended(
             test, before, "saliency_source", source.fill, test.masks_under(source, kernel=kernel)
         ),
@@ -227,7 +232,7 @@ def run(
     shown = _shown(fooled & undone, fooled & ~undone, config.seed)
     arrays = {
         **_parameters(chosen),
-        **_stages_of_masks(test.attacked, test.attacked_maps, chosen, settings, shown),
+        **_stages_of_masks(test.attacked, test.attacked_maps[chosen.map], chosen, settings, shown),
         "example_ids": attacks["example_id"].to_numpy(dtype=np.str_)[shown],
         "attacker": attacks["attacker"].to_numpy(dtype=np.str_)[shown],
         "target": attacks["target"].to_numpy(dtype=np.str_)[shown],

@@ -14,7 +14,7 @@ from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import planned_points, source_combination
 
 SHARD = "a shard of the mask grid"
-PARAMETERS = ("mu", "mu_as", "n", "phi", "fill")
+PARAMETERS = ("map", "mu", "mu_as", "n", "phi", "fill")
 CONFIDENCES = {
     "ac_clean_real": "clean_confidence_real",
     "ac_adv_real": "adversarial_confidence_real",
@@ -29,8 +29,8 @@ def run(
 
     Objectives of ``best.json``: ``clean`` (highest AC(clean, real)), ``adversarial_correct``
     (highest AC(adv, real)), ``adversarial_success`` (lowest AC(adv, target)) and ``goodness``;
-    of equals the first row of ``grid.csv`` wins. Beside them ``by_fill`` (best goodness of each
-    fill) and ``source_setting``.
+    of equals the first row of ``grid.csv`` wins. Beside them ``by_fill`` and ``by_map`` (best
+    goodness of each fill and of each kind of map) and ``source_setting``.
     """
     settings = config.saliency
     points = planned_points(settings, seed=config.seed)
@@ -71,7 +71,14 @@ def run(
         return max(positions, key=lambda position: measured["goodness"][position])
 
     everywhere = list(range(len(points)))
-    fills = dict.fromkeys(point.fill for point in points)
+
+    def best_of_each(field: str) -> dict[str, dict[str, float | int | str]]:
+        values = dict.fromkeys(getattr(point, field) for point in points)
+        return {
+            value: row(best_of([at for at in everywhere if getattr(points[at], field) == value]))
+            for value in values
+        }
+
     overall = row(best_of(everywhere))
     source = row(points.index(source_combination(settings)))
     passes_made = {"network_passes": passes, "network_passes_naive": passes_naive}
@@ -80,10 +87,8 @@ def run(
         "adversarial_correct": row(int(measured["ac_adv_real"].argmax())),
         "adversarial_success": row(int(measured["ac_adv_target"].argmin())),
         "goodness": overall,
-        "by_fill": {
-            fill: row(best_of([place for place in everywhere if points[place].fill == fill]))
-            for fill in fills
-        },
+        "by_fill": best_of_each("fill"),
+        "by_map": best_of_each("map"),
         "source_setting": source,
         "n_clean": len(clean_ids),
         "n_adv": len(adversarial_ids),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_string_dtype
 
 from glassguard.configuration.schema import MaskSearch
 from glassguard.configuration.slices import GridSlice
@@ -15,6 +16,7 @@ from glassguard.progress import Progress, track
 from glassguard.saliency.grid import (
     NO_TARGET,
     Combination,
+    Maps,
     SearchResult,
     Seen,
     exact_mean,
@@ -34,6 +36,7 @@ from glassguard.stages.saliency_inputs import (
     read_maps,
     source_combination,
     use_threads,
+    with_maps,
 )
 
 
@@ -84,9 +87,9 @@ def run(
     nobody = np.full(len(clean), NO_TARGET, dtype=np.int64)
     classes = np.stack([np.append(clean_real, real), np.append(nobody, target)], axis=1)
 
-    def pictures() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        yield from _with_maps(clean, study.clean, read_maps(maps, clean["image_id"].tolist()))
-        yield from _with_maps(
+    def pictures() -> Iterator[tuple[np.ndarray, Maps]]:
+        yield from with_maps(clean, study.clean, read_maps(maps, clean["image_id"].tolist()))
+        yield from with_maps(
             attacks,
             study.attacked,
             read_maps(adversarial_maps, attacks["example_id"].tolist()),
@@ -109,15 +112,15 @@ def run(
             seed=config.seed,
         )
     columns = pd.DataFrame([asdict(point) for point in points])
+    parameters = {
+        name: column.to_numpy(dtype=np.str_ if is_string_dtype(column) else None)
+        for name, column in columns.items()
+    }
     np.savez(
         results,
         shard=shard,
         shards=shards,
-        mu=columns["mu"].to_numpy(dtype=np.float64),
-        mu_as=columns["mu_as"].to_numpy(dtype=np.str_),
-        n=columns["n"].to_numpy(dtype=np.int64),
-        phi=columns["phi"].to_numpy(dtype=np.int64),
-        fill=columns["fill"].to_numpy(dtype=np.str_),
+        **parameters,
         clean_ids=clean["image_id"].to_numpy(dtype=np.str_),
         clean_confidence_real=found.confidences[: len(clean), :, 0],
         adversarial_ids=attacks["example_id"].to_numpy(dtype=np.str_),
@@ -172,11 +175,3 @@ def _by_trial(
         network_passes_naive=sum(one.network_passes_naive for one in results.values()),
     )
     return list(results), found
-
-
-def _with_maps(
-    table: pd.DataFrame, pictures: np.ndarray, maps: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    # The index of a table is the row in the file of pictures, whatever was selected since.
-    for row, saliency in zip(table.index, maps, strict=True):
-        yield pictures[row], saliency

@@ -15,6 +15,7 @@ from glassguard.stages.saliency_inputs import (
     read_decided_maps,
     read_held_out_table,
     use_threads,
+    with_maps,
 )
 
 
@@ -53,13 +54,14 @@ def run(
     saliency, decided = read_decided_maps(maps, names)
     masking = config.masking
     masks = combinations(
+        map=[masking.map],
         mu=masking.mu,
         mu_as=[masking.mu_as],
         n=[masking.n],
         phi=[masking.phi],
         fill=[masking.fill],
     )
-    pairs = ((pictures[row], one) for row, one in zip(held_out.index, saliency, strict=True))
+    pairs = with_maps(held_out, pictures, saliency)
     found = masked_agreement(
         network,
         track(pairs, description="masked decisions, pictures", total=len(names)),

@@ -1,19 +1,20 @@
 """What the stages around the saliency mask read: held-out rows, their maps and their classes."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 import pandas as pd
 import torch
 
-from glassguard.configuration.schema import MaskBasics, MaskSearch
+from glassguard.configuration.schema import MapKind, MaskBasics, MaskSearch
 from glassguard.errors import InputError
 from glassguard.recognizer.network import FaceRecognizer
 from glassguard.recognizer.weights import read_recognizer
-from glassguard.saliency.grid import NO_TARGET, Combination, combinations
+from glassguard.saliency.grid import NO_TARGET, Combination, Maps, combinations
 from glassguard.saliency.sampling import tried
 from glassguard.stages.files import check_rows, read_examples, read_images, read_json, read_manifest
 
@@ -80,11 +81,11 @@ def open_recognizer(
     return network, identities
 
 
-def read_maps(path: Path, ids: list[str]) -> np.ndarray:
-    """The saliency maps of some pictures, in the order of ``ids``.
+def read_maps(path: Path, ids: list[str]) -> Maps:
+    """The saliency maps of some pictures by kind, in the order of ``ids``.
 
     Returns:
-        N x H x W float32 in [0, 1].
+        N x H x W float32 in [0, 1] of every kind that the study asks for.
 
     Raises:
         InputError: the file is missing, is none of ``saliency_maps``' or lacks a picture.
@@ -92,11 +93,11 @@ def read_maps(path: Path, ids: list[str]) -> np.ndarray:
     return read_decided_maps(path, ids)[0]
 
 
-def read_decided_maps(path: Path, ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def read_decided_maps(path: Path, ids: list[str]) -> tuple[Maps, np.ndarray]:
     """The saliency maps of some pictures and the classes that they explain.
 
     Returns:
-        N x H x W float32 in [0, 1], and N int64.
+        N x H x W float32 in [0, 1] of every kind, and N int64.
 
     Raises:
         InputError: see :func:`read_maps`.
@@ -110,11 +111,26 @@ def read_decided_maps(path: Path, ids: list[str]) -> tuple[np.ndarray, np.ndarra
                     f"{path}: has no saliency map of {lacking[0]} ({len(lacking)} missing)"
                 )
             rows = np.array([row_of[name] for name in ids], dtype=np.int64)
-            return file["maps"][rows], file["prediction"][rows]
+            kinds = [kind for kind in get_args(MapKind) if kind in file.files]
+            return {kind: file[kind][rows] for kind in kinds}, file["prediction"][rows]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (KeyError, ValueError, OSError) as error:
         raise InputError(f"{path}: not a file of saliency maps: {error}") from None
+
+
+def with_maps(
+    table: pd.DataFrame, pictures: np.ndarray, maps: Maps
+) -> Iterator[tuple[np.ndarray, Maps]]:
+    """Each picture of a table with its saliency maps by kind, as a search takes them.
+
+    Args:
+        table: its index is the row in ``pictures``, whatever was selected since.
+        pictures: N x H x W x 3 uint8, may be memory-mapped.
+        maps: of every kind, one for each row of the table.
+    """
+    for place, row in enumerate(table.index):
+        yield pictures[row], {kind: of_kind[place] for kind, of_kind in maps.items()}
 
 
 def read_held_out_table(path: Path) -> tuple[pd.DataFrame, str]:
@@ -206,7 +222,7 @@ def planned_points(saliency: MaskSearch, *, seed: int) -> list[Combination] | No
 def grid_values(saliency: MaskSearch) -> dict[str, Any]:
     """What each parameter of a mask may be, by the names of a combination."""
     grid = saliency.grid
-    return {name: getattr(grid, name) for name in ("mu", "mu_as", "n", "phi", "fill")}
+    return {field.name: getattr(grid, field.name) for field in fields(Combination)}
 
 
 def source_combination(saliency: MaskBasics) -> Combination:
@@ -214,16 +230,21 @@ def source_combination(saliency: MaskBasics) -> Combination:
     return Combination(**saliency.source_setting.model_dump())
 
 
-def best_combination(path: Path) -> Combination:
+def best_combination(path: Path, *, of_map: MapKind | None = None) -> Combination:
     """The combination with the best goodness in a ``best.json``.
+
+    Args:
+        path: the file.
+        of_map: among those of one kind of map; among all when None.
 
     Raises:
         InputError: the file is missing or none of ``grid``'s.
     """
     try:
-        row = read_json(path)["goodness"]
-        return Combination(
-            mu=row["mu"], mu_as=row["mu_as"], n=row["n"], phi=row["phi"], fill=row["fill"]
-        )
+        found = read_json(path)
+        row = found["goodness"] if of_map is None else found["by_map"][of_map]
+        return Combination(**{field.name: row[field.name] for field in fields(Combination)})
     except (KeyError, TypeError):
-        raise InputError(f"{path}: lacks goodness with mu, mu_as, n, phi and fill") from None
+        raise InputError(
+            f"{path}: lacks goodness with {', '.join(field.name for field in fields(Combination))}"
+        ) from None

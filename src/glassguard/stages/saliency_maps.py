@@ -1,5 +1,6 @@
-"""Saliency maps of held-out pictures by guided backpropagation."""
+"""Saliency maps of held-out pictures."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from glassguard.configuration.slices import SaliencyMapsSlice
 from glassguard.errors import InputError
 from glassguard.progress import track
 from glassguard.recognizer.network import to_pixels
+from glassguard.saliency.relative_map import relative_maps
 from glassguard.saliency.saliency_map import saliency_maps
 from glassguard.stages.files import check_rows, read_images
 from glassguard.stages.paths import OutputPath
@@ -24,8 +26,9 @@ def run(
 ) -> dict[str, float | int | str]:
     """Explain the prediction of every validation and test picture.
 
-    Writes ``ids`` (text), ``maps`` (float32 M x H x W in [0, 1]) and ``prediction`` (int64, the
-    class in the recognizer's order), rows in the order of the table.
+    Writes ``ids`` (text), a float32 M x H x W array in [0, 1] for every kind of map (``guided``,
+    ``relative``), and ``prediction`` (int64, the class in the recognizer's order), rows in the
+    order of the table.
     """
     use_threads(config.threads)
     pictures = read_images(images)
@@ -38,19 +41,32 @@ def run(
             f"{recognizer}"
         )
     rows = np.flatnonzero(table["split"].isin(("val", "test")).to_numpy())
-    found = np.zeros((len(rows), *pictures.shape[1:3]), dtype=np.float32)
+    shape = len(rows), *pictures.shape[1:3]
+    found = {kind: np.zeros(shape, dtype=np.float32) for kind in config.maps}
+    explain = {
+        "guided": partial(
+            saliency_maps,
+            network,
+            channel_reduction=config.channel_reduction,
+            top_classes=config.top_classes,
+        ),
+        "relative": partial(
+            relative_maps,
+            network,
+            network.slice_modules()[config.relative.slice],
+            blur=config.relative.blur,
+            floor=config.relative.floor,
+        ),
+    }
     prediction = np.zeros(len(rows), dtype=np.int64)
     starts = range(0, len(rows), config.batch_size)
     for start in track(starts, description="saliency maps, batches"):
         batch = slice(start, start + config.batch_size)
         pixels = to_pixels(torch.from_numpy(pictures[rows[batch]]))
-        batch_maps, batch_prediction = saliency_maps(
-            network,
-            pixels,
-            channel_reduction=config.channel_reduction,
-            top_classes=config.top_classes,
-        )
-        found[batch], prediction[batch] = batch_maps.numpy(), batch_prediction.numpy()
+        for kind, maps_of_kind in found.items():
+            batch_maps, batch_prediction = explain[kind](pixels=pixels)
+            maps_of_kind[batch], prediction[batch] = batch_maps.numpy(), batch_prediction.numpy()
     names = table[column].to_numpy(dtype=np.str_)[rows]
-    np.savez(maps, ids=names, maps=found, prediction=prediction)
-    return {"pictures": len(rows), "mean_saliency": float(found.mean()) if len(rows) else 0.0}
+    np.savez(maps, allow_pickle=False, ids=names, prediction=prediction, **found)
+    means = {kind: float(one.mean()) if len(rows) else 0.0 for kind, one in found.items()}
+    return {"pictures": len(rows), **{f"mean_{kind}": mean for kind, mean in means.items()}}

@@ -20,7 +20,7 @@ RECORD_KEYS = ("stage", "started", "ended", "params", "metrics")
 LONGEST_VALUE = 5000
 """Characters that are kept of a value; MLflow refuses parameters beyond 6,000."""
 
-GRID_SETTINGS = ("mu", "mu_as", "n", "phi", "fill")
+GRID_SETTINGS = ("map", "mu", "mu_as", "n", "phi", "fill")
 
 
 @dataclass(frozen=True)

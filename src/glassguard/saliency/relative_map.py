@@ -1,0 +1,64 @@
+"""Evidence for a decision, relative to how sensitive the decision is to the pixels.
+
+Guided backpropagation hardly finds an adversarial frame on photographs: edges of hair and eyes
+carry as much positive gradient. Two things set the frame apart. Filters in the middle of the
+network find evidence there for the person who is seen and against the runner-up. And it is the part
+of the picture that the decision is *least* sensitive to: colours at the end of their range leave
+few units undecided, so that the plain gradient is small. The quotient of both is large where much
+is said and little can be changed.
+"""
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from glassguard.influence.quantities import Comparative
+from glassguard.saliency.saliency_map import scale
+
+
+def relative_maps(
+    network: nn.Module, layer: nn.Module, pixels: Tensor, *, blur: float, floor: float
+) -> tuple[Tensor, Tensor]:
+    """Maps of evidence over sensitivity, and the predictions.
+
+    With q the predicted class's logit minus the runner-up's and z the layer's activations, evidence
+    is the sum over filters of z · max(∂q/∂z, 0), enlarged to the picture (LayerCAM, Jiang et al.
+    2021), and sensitivity the largest magnitude of ∂q/∂x over the three colours, blurred. One
+    forward and one backward pass give both.
+
+    Args:
+        network: maps N x 3 x H x W pixels to N x C logits, in evaluation mode, C at least 2.
+        layer: a module of the network that runs once and returns N x filters x h x w, not negative.
+        pixels: N x 3 x H x W float32 in [0, 1].
+        blur: standard deviation of the Gaussian over the sensitivity, as a share of W.
+        floor: added to the sensitivity, as a share of the picture's mean.
+
+    Returns:
+        Maps, N x H x W float32 in [0, 1]; predicted classes, N int64.
+    """
+    leaf = pixels.detach().requires_grad_(True)
+    activations: list[Tensor] = []
+    handle = layer.register_forward_hook(lambda _, __, output: activations.append(output))
+    try:
+        with torch.enable_grad():
+            logits = network(leaf)
+            quantity = Comparative()(logits, logits).sum()
+            of_layer, of_pixels = torch.autograd.grad(quantity, (activations[0], leaf))
+    finally:
+        handle.remove()
+    found = (activations[0].detach() * of_layer.clamp_min(0.0)).sum(dim=1, keepdim=True)
+    evidence = F.interpolate(found, size=pixels.shape[2:], mode="bilinear")[:, 0]
+    sensitivity = _blurred(of_pixels.abs().amax(dim=1), blur * pixels.shape[-1])
+    divisor = sensitivity + floor * sensitivity.mean(dim=(1, 2), keepdim=True)
+    relative = torch.where(divisor > 0, evidence / divisor.clamp_min(1e-30), 0.0)
+    return scale(relative), logits.detach().argmax(dim=1)
+
+
+def _blurred(maps: Tensor, deviation: float) -> Tensor:
+    if deviation == 0:
+        return maps
+    return torch.from_numpy(
+        np.stack([cv2.GaussianBlur(one, (0, 0), deviation) for one in maps.numpy()])
+    )
