@@ -113,11 +113,12 @@ def run(
         )
     columns = pd.DataFrame([asdict(point) for point in points])
     parameters = {
-        name: column.to_numpy(dtype=np.str_ if is_string_dtype(column) else None)
+        str(name): column.to_numpy(dtype=np.str_ if is_string_dtype(column) else None)
         for name, column in columns.items()
     }
     np.savez(
         results,
+        allow_pickle=False,
         shard=shard,
         shards=shards,
         **parameters,
