@@ -134,6 +134,8 @@ def saliency_rows(saliency: dict[str, Any]) -> Iterator[dict]:
     yield {"part": part, "figure": "best map, mu, n, phi, fill", "here": chosen, "source": printed}
     row = {"part": part, "source": source.BEST_GOODNESS}
     yield {**row, "figure": "goodness, best", "here": shown(best["goodness"])}
+    for kind, value in saliency["by_map"].items():
+        yield {**row, "figure": f"goodness, best {kind} map", "here": shown(value)}
     here = shown(saliency["source_setting"]["goodness"])
     yield {**row, "figure": "goodness, source's mask", "here": here}
     for defence, figures in saliency["test"].items():

@@ -55,6 +55,7 @@ def test_every_part_of_a_summary_stands_beside_its_source() -> None:
                 "fill": "telea",
                 "goodness": 0.66,
             },
+            "by_map": {"guided": 0.60, "relative": 0.66},
             "source_setting": {"goodness": 0.54},
             "test": {"before": rate("adversarial_success", 0.97), "after": rate("mask_iou", 0.2)},
         },
@@ -71,6 +72,7 @@ def test_every_part_of_a_summary_stands_beside_its_source() -> None:
     assert found["detector masking, benign half wearing", "tpr at 0.05"]["here"] == "0.900"
     assert found["detection", "flag rate, plain_frames"]["n"] == "450"
     assert found["detection", "impersonation, mean over pairs"]["source"] == "0.957"
+    assert found["saliency", "goodness, best guided map"]["here"] == "0.600"
     assert found["detection", "tpr at fpr 0.0991"]["source"] == "AmI 0.83 to 0.85"
     assert found["saliency, test, before", "adversarial_success"]["source"] == 0.85
     assert found["saliency, test, after", "mask_iou"]["source"] == ""

@@ -47,6 +47,7 @@ MAPS = SaliencyMapsSlice(
 
 def settings(**changes):
     grid = {
+        "map": ["guided"],
         "mu_as": ["value", "quantile"],
         "mu": [0.3, 0.9],
         "n": [0, 2],
@@ -290,6 +291,7 @@ def test_shards_of_another_grid_and_missing_shards_are_refused(study, tmp_path):
 
 
 def test_the_better_kind_of_map_is_chosen_and_the_sources_has_a_row(study, tmp_path):
+    config = settings(map=["guided", "relative"])
     config = settings(map=["guided", "relative"])
     csv, best = search(study, config, tmp_path / "both", shards=2)
     table, chosen = pd.read_csv(csv), json.loads(best.read_text())
