@@ -8,7 +8,7 @@ from torch import nn
 
 from glassguard.configuration.schema import Backbone, Occlusion, Recognizer
 from glassguard.errors import InputError
-from glassguard.recognizer.augmentation import mirror, occlude
+from glassguard.recognizer.augmentation import mirror, occlude, vary
 from glassguard.recognizer.confidences import probabilities_of
 from glassguard.recognizer.folding import fold_batch_normalisation
 from glassguard.recognizer.head import train_dense_layers
@@ -287,3 +287,34 @@ def test_pretraining_and_dense_training_learn_and_repeat():
     again, probabilities_again = whole()
     assert again == history
     assert np.array_equal(probabilities, probabilities_again)
+
+
+def varied(pixels: torch.Tensor, seed: int = 0, **changes: float) -> torch.Tensor:
+    amounts = {"shift": 0.0, "scale": 0.0, "rotation": 0.0, "light": 0.0, **changes}
+    return vary(pixels, **amounts, generator=torch.Generator().manual_seed(seed))
+
+
+def test_variation_moves_and_lights_as_far_as_was_asked():
+    pixels = torch.rand(60, 3, 32, 32)
+    assert torch.allclose(varied(pixels), pixels, atol=1e-5)
+    assert torch.equal(varied(pixels, shift=0.1), varied(pixels, shift=0.1))
+    assert not torch.equal(varied(pixels, shift=0.1), varied(pixels, seed=1, shift=0.1))
+    dot = torch.zeros(200, 3, 41, 41)
+    dot[:, :, 20, 30] = 1
+    at = torch.arange(41.0)
+
+    def place(pictures: torch.Tensor) -> torch.Tensor:
+        weight = pictures[:, 0] / pictures[:, 0].sum(dim=(1, 2), keepdim=True)
+        return torch.stack([weight.sum(2) @ at, weight.sum(1) @ at], dim=1) - 20
+
+    moved = place(varied(dot, shift=0.1)) - place(dot)
+    assert moved.abs().max() <= 4.1 + 0.6
+    assert (moved.amax(0) > 3).all() and (moved.amin(0) < -3).all()
+    turned = place(varied(dot, rotation=30))
+    angles = torch.rad2deg(torch.atan2(turned[:, 0], turned[:, 1]))
+    assert 25 < angles.max() <= 33 and -33 <= angles.min() < -25
+    lengths = place(varied(dot, scale=0.2)).norm(dim=1)
+    assert 10 / 1.2 - 0.6 <= lengths.min() < 9 and 11 < lengths.max() <= 10 / 0.8 + 0.6
+    grey = torch.full((200, 3, 8, 8), 0.5)
+    lit = varied(grey, light=0.2)[:, 0, 0, 0]
+    assert 0.39 < lit.min() < 0.42 and 0.58 < lit.max() < 0.61

@@ -235,6 +235,19 @@ class Occlusion(Strict):
         return self
 
 
+class Variation(Strict):
+    """Training-time changes of pose and light (augmentation, never part of an attack)."""
+
+    shift: float = Field(
+        ge=0, le=0.5, description="largest displacement along either axis, share of the side"
+    )
+    scale: float = Field(ge=0, lt=1, description="largest relative change of size")
+    rotation: float = Field(ge=0, le=180, description="largest angle, degrees")
+    light: float = Field(
+        ge=0, le=1, description="largest relative change of brightness, contrast and saturation"
+    )
+
+
 class PretrainingStep(Strict):
     """One part of pretraining at one picture size."""
 
@@ -284,6 +297,9 @@ class Pretraining(Strict):
         description="share of all updates in which the margin rises from zero to its full size"
     )
     scale: float = Field(gt=0, description="scale of the cosine logits")
+    variation: Variation | None = Field(
+        description="how far pose and light of every picture are changed; not at all when null"
+    )
     occlusion: Occlusion
     teacher: Teacher | None = Field(description="none when null")
     precision: Literal["float32", "bfloat16"] = Field(

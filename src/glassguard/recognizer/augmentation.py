@@ -1,5 +1,6 @@
-"""Training-time changes of faces: mirroring and occlusion. Never part of an attack."""
+"""Training-time changes of faces: mirroring, pose and light, occlusion. Never part of an attack."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -22,6 +23,44 @@ def mirror(pixels: Tensor, generator: torch.Generator) -> Tensor:
     """
     flipped = _uniform(generator, len(pixels)) < 0.5
     return torch.where(flipped.view(-1, 1, 1, 1), pixels.flip(-1), pixels)
+
+
+def vary(
+    pixels: Tensor,
+    *,
+    shift: float,
+    scale: float,
+    rotation: float,
+    light: float,
+    generator: torch.Generator,
+) -> Tensor:
+    """Move, resize, turn and light every picture a little, each by an amount of its own.
+
+    Args:
+        pixels: N x 3 x H x W float in [0, 1].
+        shift: largest displacement along either axis, as a share of the side.
+        scale: largest relative change of size.
+        rotation: largest angle, degrees.
+        light: largest relative change of brightness, of contrast and of saturation.
+        generator: source of every random amount, on the device of ``pixels``.
+
+    Returns:
+        A tensor of the same shape in [0, 1]; what comes into sight at the border repeats its edge.
+    """
+    count = len(pixels)
+    angle, size, *by = (2 * _uniform(generator, 4, count) - 1).unbind()
+    angle, size = math.radians(rotation) * angle, 1 + scale * size
+    across, down = (2 * shift * one for one in by)
+    along, off = size * angle.cos(), size * angle.sin()
+    place = torch.stack([along, -off, across, off, along, down], dim=1).view(count, 2, 3)
+    grid = F.affine_grid(place, list(pixels.shape), align_corners=False)
+    moved = F.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
+    changes = 1 + light * (2 * _uniform(generator, 3, count, 1, 1, 1) - 1)
+    brightness, contrast, saturation = changes.unbind()
+    grey = moved.mean(dim=1, keepdim=True)
+    moved = grey + (moved - grey) * saturation
+    mean = moved.mean(dim=(1, 2, 3), keepdim=True)
+    return ((mean + (moved - mean) * contrast) * brightness).clamp(0, 1)
 
 
 def occlude(

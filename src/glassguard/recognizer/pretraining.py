@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from glassguard.configuration.schema import Backbone
 from glassguard.errors import InputError
 from glassguard.progress import Progress
-from glassguard.recognizer.augmentation import mirror, occlude
+from glassguard.recognizer.augmentation import mirror, occlude, vary
 from glassguard.recognizer.checkpoints import EpochCheckpoint, read_checkpoint
 from glassguard.recognizer.folding import fold_batch_normalisation
 from glassguard.recognizer.layers import DOWNSAMPLING, filters
@@ -73,7 +73,7 @@ class BackbonePretraining(lightning.LightningModule):
         identities: people in the pool.
         image_size: side of the study's pictures, pixels.
         teacher_dimensions: of a teacher's embedding; 0 without a teacher.
-        seed: seed of occlusion and mirroring.
+        seed: seed of everything that is done to pictures.
         order: source of the order of the pictures, to be kept in checkpoints; None with several
             devices.
     """
@@ -167,6 +167,8 @@ class BackbonePretraining(lightning.LightningModule):
         size = self.epoch_sizes[self.current_epoch]
         if size != pixels.shape[-1]:
             pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
+        if pretraining.variation is not None:
+            pixels = vary(pixels, **pretraining.variation.model_dump(), generator=self._generator)
         pixels = occlude(
             pixels, **pretraining.occlusion.model_dump(), generator=self._generator
         ).contiguous(memory_format=torch.channels_last)
