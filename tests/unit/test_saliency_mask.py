@@ -99,7 +99,25 @@ def test_relative_maps_divide_evidence_by_sensitivity(network):
     assert torch.equal(maps.amax((1, 2)), torch.ones(3))
     blurred, _ = relative_maps(network, layer, pixels, blur=0.1, floor=0.1)
     assert not torch.allclose(blurred, maps, atol=0.05)
+    divisor = np.stack([cv2.GaussianBlur(one, (0, 0), 3.2) for one in sensitivity.numpy()])
+    divisor = torch.from_numpy(divisor)
+    divisor = divisor + 0.1 * divisor.mean((1, 2), keepdim=True)
+    torch.testing.assert_close(blurred, scale((evidence / divisor).detach()))
     assert not layer._forward_hooks
+
+
+def test_relative_maps_of_a_decision_that_no_pixel_moves_are_zeros():
+    class Constant(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Conv2d(3, 2, 1)
+
+        def forward(self, pixels):
+            return self.layer(pixels).flatten(1)[:, :2] * 0
+
+    network = Constant()
+    maps, _ = relative_maps(network, network.layer, torch.rand(2, 3, 8, 8), blur=0.0, floor=0.05)
+    assert torch.equal(maps, torch.zeros(2, 8, 8))
 
 
 def test_a_picture_without_gradient_has_a_map_of_zeros():

@@ -292,7 +292,6 @@ def test_shards_of_another_grid_and_missing_shards_are_refused(study, tmp_path):
 
 def test_the_better_kind_of_map_is_chosen_and_the_sources_has_a_row(study, tmp_path):
     config = settings(map=["guided", "relative"])
-    config = settings(map=["guided", "relative"])
     csv, best = search(study, config, tmp_path / "both", shards=2)
     table, chosen = pd.read_csv(csv), json.loads(best.read_text())
     assert table["map"].value_counts().to_dict() == {"guided": 33, "relative": 32}
@@ -313,6 +312,37 @@ def test_the_better_kind_of_map_is_chosen_and_the_sources_has_a_row(study, tmp_p
         "oracle",
         "random",
     ]
+
+
+def test_a_grid_without_the_sources_kind_of_map_has_no_row_for_it(study, tmp_path):
+    csv, best = search(study, settings(map=["relative"]), tmp_path / "relative", shards=1)
+    # The source's own setting alone is of the other kind.
+    assert pd.read_csv(csv)["map"].value_counts().to_dict() == {"relative": 32, "guided": 1}
+    chosen = json.loads(best.read_text())
+    chosen["goodness"] = chosen["by_map"]["relative"]
+    best.write_text(json.dumps(chosen))
+    _, judged = evaluate(study, judging(), best, tmp_path / "judged")
+    names = judged.loc[judged["threshold"].isna(), "defence"].tolist()
+    assert names == ["none", "saliency", "saliency_source", "oracle", "random"]
+
+
+def test_maps_of_a_kind_that_was_not_made_are_refused(study, tmp_path):
+    saliency_maps.run(
+        MAPS.model_copy(update={"maps": ("guided",)}),
+        images=study / "images.npy",
+        ids=study / "manifest.csv",
+        recognizer=study / "recognizer.safetensors",
+        maps=tmp_path / "maps.npz",
+    )
+    given = inputs(study) | {"maps": tmp_path / "maps.npz"}
+    with pytest.raises(InputError, match=r"maps\.npz: holds no relative maps; run saliency_maps"):
+        grid_shard.run(
+            settings(map=["guided", "relative"]),
+            **given,
+            shard=0,
+            shards=1,
+            results=tmp_path / "0.npz",
+        )
 
 
 def test_evaluation(study, searched, tmp_path):

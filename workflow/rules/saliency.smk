@@ -51,6 +51,7 @@ rule masked_decisions:
     threads: STUDY.saliency.threads
     resources:
         mem_mb=growing(2500),
+        runtime=growing(20),
     shell:
         "glassguard masked_decisions --config {input.config} --images {input.images} "
         "--ids {input.ids} --maps {input.maps} --recognizer {input.recognizer} "

@@ -632,7 +632,7 @@ class Search(Strict):
 class SourceSetting(Strict):
     """The combination that Study S found, reported beside the best one."""
 
-    map: MapKind
+    map: Literal["guided"]
     mu: PositiveFraction
     mu_as: ThresholdKind
     n: int = Field(ge=0, le=100)

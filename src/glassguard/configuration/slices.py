@@ -155,7 +155,7 @@ class DetectionSlice(Strict):
 
 
 class SaliencyMapsSlice(Strict):
-    """Read by ``saliency_maps``: nothing of the grid, so a changed grid computes no map again."""
+    """Read by ``saliency_maps``: of the grid only which kinds of map it and masking ask for."""
 
     maps: tuple[MapKind, ...]
     top_classes: int

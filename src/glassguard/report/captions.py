@@ -92,20 +92,22 @@ CAPTIONS: dict[str, str] = {
     ),
     "saliency_grid": (
         "Goodness on the validation split (n = {adversarial} attacked, {clean} clean "
-        "pictures) for the {map} map, fill {fill} and \u03bc as {mu_as}, one panel for each "
-        "\u03c6; the best combination is framed."
+        "pictures), one panel for each \u03c6 and kind of saliency map: {kinds}. Framed: the best "
+        "combination of each kind; blank: not tried."
     ),
     "saliency_evaluation": (
         "Test split before and after the defence (n = {adversarial} attacked, {clean} clean "
         "pictures), with 95 % Wilson intervals; oracle masks exactly the frame, random masks as "
-        "much area anywhere. Dashes: what Study S prints for the undefended recognizer and for the "
-        "saliency mask."
+        "much area anywhere. The saliency mask is cut from the {map} map, the kind that was better "
+        "on validation attacks. Dashes: what Study S prints for the undefended recognizer and for "
+        "its mask, cut from the guided map."
     ),
     "threshold_curve": (
-        "Rejecting answers below a confidence, with the saliency mask (n = {adversarial} attacked, "
-        "{clean} clean test pictures); the dotted line marks the threshold that the study sets, "
-        "{threshold:g}, the solid one the working point, {working_point:g}: the highest that costs "
-        "clean validation pictures no more than {largest_clean_loss}."
+        "Rejecting answers below a confidence, without and with the saliency mask "
+        "(n = {adversarial} attacked, {clean} clean test pictures); the dotted line marks the "
+        "threshold that the study sets, {threshold:g}, the solid one the working point, "
+        "{working_point:g}: the highest that costs clean validation pictures no more than "
+        "{largest_clean_loss}."
     ),
     "generality": (
         "Masks whose parameters were chosen on validation attacks with one accessory (rows), on "

@@ -107,6 +107,7 @@ def headline(
     test = summary["saliency"]["test"]
     before, after = test["before"], test["after"]
     detection = summary["detection"]
+    best = summary["saliency"]["best"]
     rejecting = test[f"after_threshold_{threshold:g}"]
     sentences = [
         f"The recognizer names {percent(summary['recognizer']['test_accuracy'])} of the held-out "
@@ -132,7 +133,7 @@ def headline(
         f"own pictures and reject {percent(means['benign_other'])} of other people's (means over "
         f"pairs){area}.",
         f"As controls, detectors of everybody at that slice flag {flagged}.",
-        f"The saliency mask ({summary['saliency']['best']['fill'].replace('_', ' ')} fill) takes "
+        f"The saliency mask ({best['map']} map, {best['fill'].replace('_', ' ')} fill) takes "
         f"the attacks' success from {percent(before['adversarial_success'])} to "
         f"{percent(after['adversarial_success'])} and attacked pictures recognized from "
         f"{percent(before['adversarial_correct'])} to {percent(after['adversarial_correct'])}; "

@@ -1,7 +1,7 @@
 """Figures of the saliency mask (Study S)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -49,6 +49,10 @@ DEFENCES = {
 """Rows of ``evaluation.csv`` in the order in which they are shown."""
 
 HATCHES = ("", "", "\\\\", "///", "...", "xxx")
+"""In the order of :data:`DEFENCES`."""
+
+SHOWN_TOGETHER = ("map", "fill", "mu_as")
+"""What the panels of one kind of map have in common."""
 
 
 def saliency_steps(examples: Mapping[str, np.ndarray], *, samples: int = 6) -> Figure:
@@ -97,24 +101,33 @@ def saliency_steps(examples: Mapping[str, np.ndarray], *, samples: int = 6) -> F
     return figure
 
 
-def saliency_grid(grid: pd.DataFrame, best: Mapping[str, object]) -> Figure:
-    """Goodness over μ and n, a panel for each φ, for the best map and fill; blank where not tried.
+def saliency_grid(grid: pd.DataFrame, best_of_maps: Sequence[Mapping[str, object]]) -> Figure:
+    """Goodness over μ and n, a panel for each φ and each kind of map; blank where not tried.
 
     Args:
         grid: ``saliency/grid.csv``.
-        best: the row with the best goodness: map, mu, mu_as, n, phi, fill.
+        best_of_maps: for each kind of map the row with the best goodness: map, mu, mu_as, n, phi,
+            fill. Its fill and its reading of μ are shown.
     """
-    same = [grid[name] == best[name] for name in ("map", "fill", "mu_as")]
-    rows = grid[np.logical_and.reduce(same)]
-    phis = sorted(rows["phi"].unique())
+    shown = [
+        (best, grid[np.logical_and.reduce([grid[name] == best[name] for name in SHOWN_TOGETHER])])
+        for best in best_of_maps
+    ]
+    everything = pd.concat([rows for _, rows in shown])
+    phis = sorted(everything["phi"].unique())
     across = min(4, len(phis))
     down = math.ceil(len(phis) / across)
-    figure = new_figure(height=2.3 * down + 0.5)
-    panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
-    ns, mus = sorted(rows["n"].unique()), sorted(rows["mu"].unique())
-    low, high = float(rows["goodness"].min()), float(rows["goodness"].max())
+    figure = new_figure(height=2.3 * down * len(shown) + 0.5)
+    panels = figure.subplots(down * len(shown), across, squeeze=False, sharex=True, sharey=True)
+    ns, mus = sorted(everything["n"].unique()), sorted(everything["mu"].unique())
+    low, high = float(everything["goodness"].min()), float(everything["goodness"].max())
     image = None
-    for axes, phi in zip(panels.ravel(), phis, strict=False):
+    drawn = [
+        (axes, best, rows, phi)
+        for place, (best, rows) in enumerate(shown)
+        for axes, phi in zip(panels[place * down : (place + 1) * down].ravel(), phis, strict=False)
+    ]
+    for axes, best, rows, phi in drawn:
         table = (
             rows[rows["phi"] == phi]
             .pivot_table(index="n", columns="mu", values="goodness")
@@ -126,7 +139,7 @@ def saliency_grid(grid: pd.DataFrame, best: Mapping[str, object]) -> Figure:
         )
         axes.set_xticks(range(table.shape[1]), [f"{mu:g}" for mu in table.columns], rotation=90)
         axes.set_yticks(range(table.shape[0]), [str(n) for n in table.index])
-        axes.set_title(f"φ = {phi}")
+        axes.set_title(f"{best['map']}, φ = {phi}" if len(shown) > 1 else f"φ = {phi}")
         if values.size <= 60:
             for (row, column), value in np.ndenumerate(values):
                 if np.isnan(value):
@@ -149,7 +162,7 @@ def saliency_grid(grid: pd.DataFrame, best: Mapping[str, object]) -> Figure:
             axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=COLOURS[6], linewidth=2))
         for spine in axes.spines.values():
             spine.set_visible(False)
-    for axes in panels.ravel()[len(phis) :]:
+    for axes in set(panels.ravel()) - {axes for axes, *_ in drawn}:
         axes.set_visible(False)
     for axes in panels[-1]:
         axes.set_xlabel("μ")
@@ -171,6 +184,7 @@ def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
     figure = new_figure(height=2.5 * len(thresholds) + 0.4)
     panels = figure.subplots(len(thresholds), 1, squeeze=False)[:, 0]
     defences = [name for name in DEFENCES if name in set(evaluation["defence"])]
+    styles = dict(zip(DEFENCES, zip(("#c9c9c9", *COLOURS), HATCHES, strict=False), strict=True))
     width = 0.8 / len(defences)
     for axes, threshold in zip(panels, thresholds, strict=True):
         free = math.isnan(threshold)
@@ -189,10 +203,10 @@ def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
                 centres[shown],
                 values[shown],
                 width * 0.92,
-                color="#c9c9c9" if defence == "none" else COLOURS[(index - 1) % len(COLOURS)],
+                color=styles[defence][0],
                 edgecolor="white",
                 linewidth=0.4,
-                hatch=HATCHES[index],
+                hatch=styles[defence][1],
                 label=DEFENCES[defence],
             )
             # Bright edges, or the interval is lost on a black bar.

@@ -13,6 +13,9 @@ from glassguard.report.saliency_figures import DEFENCES, RATES
 from glassguard.report.style import spelt
 
 NOTHING = "–"
+OVERLAPS = {"mask_iou": "mask overlap (IoU)", "mask_recall": "accessory masked (recall)"}
+SOURCE_LABELS = {"none": "none", "saliency": "guided mask"}
+"""What Study S's own figures stand for, by the rows that they are printed below."""
 
 
 @dataclass(frozen=True)
@@ -423,22 +426,22 @@ def evaluation_table(test: Mapping[str, Mapping[str, Any]], *, threshold: float)
             least = f"≥ {threshold:g}" if kind else NOTHING
             if defence == "saliency":
                 emphasised.add(len(rows))
-            cells = (rate(values, name, counted=False) for name in (*RATES, "mask_iou"))
+            cells = (rate(values, name, counted=False) for name in (*RATES, *OVERLAPS))
             rows.append((label + fill, least, *cells))
             figures = printed.get((defence, kind))
             if figures is not None:
                 source.add(len(rows))
                 rows.append(
                     (
-                        f"{label}, Study S",
+                        f"{SOURCE_LABELS[defence]}, Study S",
                         f"≥ {sources_figures.CONFIDENCE_THRESHOLD:g}" if kind else NOTHING,
                         *(percent(getattr(figures, name)) for name in RATES),
-                        NOTHING,
+                        *(NOTHING for _ in OVERLAPS),
                     )
                 )
     return Table(
         "Study S: what the mask does",
-        ("defence", "confidence", *RATES.values(), "mask overlap (IoU)"),
+        ("defence", "confidence", *RATES.values(), *OVERLAPS.values()),
         tuple(rows),
         emphasised=frozenset(emphasised),
         from_source=frozenset(source),
@@ -446,7 +449,9 @@ def evaluation_table(test: Mapping[str, Mapping[str, Any]], *, threshold: float)
             f"Test split, n = {test['before']['adversarial_success_n']} attacked and "
             f"{test['before']['clean_accuracy_n']} clean pictures. Oracle masks exactly the frame; "
             "random masks as much area elsewhere. An answer below the confidence is rejected. "
-            "Overlap is a mean over attacked pictures with a normal 95 % interval."
+            "Overlap and recall are means over attacked pictures with normal 95 % intervals. Study "
+            "S's mask is cut from guided backpropagation, “saliency mask” from the kind of map "
+            "that was better on validation attacks."
         ),
     )
 
@@ -485,7 +490,7 @@ def generality_table(table: pd.DataFrame) -> Table:
             f"{spelt(str(row['tuned_on']))} → {spelt(str(row['tested_on']))}",
             f"{row['map']}, {row['mu']:g}, {row['n']}, {row['phi']}, {spelt(str(row['fill']))}",
             rate(row, "undefended_success"),
-            *(rate(row, name, counted=False) for name in (*RATES, "mask_iou", "mask_recall")),
+            *(rate(row, name, counted=False) for name in (*RATES, *OVERLAPS)),
         )
         for row in free
     )
@@ -496,8 +501,7 @@ def generality_table(table: pd.DataFrame) -> Table:
             "map, μ, n, φ, fill",
             "undefended success",
             *RATES.values(),
-            "mask overlap (IoU)",
-            "accessory masked (recall)",
+            *OVERLAPS.values(),
         ),
         rows,
         emphasised=frozenset(

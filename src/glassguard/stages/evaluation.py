@@ -112,10 +112,11 @@ def run(
     """Classify the test split without and with each defence.
 
     ``saliency`` is the combination with the best goodness on the validation split,
-    ``saliency_guided`` the best of guided backpropagation where another kind of map is better, and
-    ``saliency_source`` Study S's. ``oracle`` masks the true frame (and nothing of a clean
-    picture), ``random`` the saliency mask at a wrong place; both with the best fill. The column
-    ``attack`` is the name of the folder in which ``examples.csv`` lies.
+    ``saliency_guided`` the best of guided backpropagation where another kind of map is better (left
+    out where that is Study S's setting itself), and ``saliency_source`` Study S's. ``oracle`` masks
+    the true frame (and nothing of a clean picture), ``random`` the saliency mask at a wrong place;
+    both with the best fill. The column ``attack`` is the name of the folder in which
+    ``examples.csv`` lies.
 
     The curves are of the test split (``split`` = ``test``) and, for no mask and the saliency mask,
     of the validation split (``val``), on which the working point is chosen.
@@ -132,6 +133,9 @@ def run(
     all_frames = read_frames(frames)
     check_rows(study.attacks, all_frames, examples, frames)
     network, identities, batch_size = study.network, study.identities, settings.batch_size
+    chosen, source = best_combination(best), source_combination(settings)
+    guided = best_combination(best, of_map=source.map)
+    kinds = {chosen.map, source.map}
 
     def pictures_of(split: str) -> _SplitPictures:
         people = study.people[study.people["split"] == split]
@@ -143,8 +147,8 @@ def run(
             attacks=attacks,
             clean=study.clean[people.index],
             attacked=study.attacked[attacks.index],
-            clean_maps=read_maps(maps, people["image_id"].tolist()),
-            attacked_maps=read_maps(adversarial_maps, attacks["example_id"].tolist()),
+            clean_maps=read_maps(maps, people["image_id"].tolist(), kinds=kinds),
+            attacked_maps=read_maps(adversarial_maps, attacks["example_id"].tolist(), kinds=kinds),
             clean_real=class_indices(people["identity"], identities, manifest),
             classes=attacked_classes(attacks, identities, examples),
         )
@@ -174,7 +178,6 @@ def run(
         )
         return Defence(name, fill, adversarial, clean, masks[0])
 
-    chosen, source = best_combination(best), source_combination(settings)
     kernel = settings.kernel
     validation = pictures_of("val")
     bare = undefended(validation)
@@ -192,8 +195,7 @@ def run(
     )
     frames_alone = (true_frames, np.zeros_like(by_saliency[1]))
     defences = [before, defended(test, before, "saliency", chosen.fill, by_saliency)]
-    if chosen.map != source.map:
-        guided = best_combination(best, of_map=source.map)
+    if guided not in (chosen, source):
         of_guided = test.masks_under(guided, kernel=kernel)
         defences.append(defended(test, before, "saliency_guided", guided.fill, of_guided))
     defences += [

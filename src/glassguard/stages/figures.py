@@ -20,7 +20,7 @@ from glassguard.report import (
     sources_figures,
 )
 from glassguard.report.captions import CAPTIONS, figures_of
-from glassguard.report.style import DOTS_PER_INCH, drawing
+from glassguard.report.style import DOTS_PER_INCH, drawing, spelt
 from glassguard.report.tables import percent
 from glassguard.stages.files import (
     read_arrays,
@@ -249,15 +249,23 @@ class _Study:
 
     def saliency_grid(self) -> Drawn:
         grid = self._table("saliency", "grid.csv")
-        return saliency_figures.saliency_grid(grid, self.best_mask), {
-            **self.best_mask,
+        by_map = read_json(self.results / "saliency" / "best.json")["by_map"]
+        searched = [by_map[kind] for kind in self.study.saliency.grid.map]
+        return saliency_figures.saliency_grid(grid, searched), {
+            "kinds": "; ".join(
+                f"{best['map']}, fill {spelt(best['fill'])}, μ as {best['mu_as']}"
+                for best in searched
+            ),
             "adversarial": int(grid["n_adv"].iloc[0]),
             "clean": int(grid["n_clean"].iloc[0]),
         }
 
     def saliency_evaluation(self) -> Drawn:
         evaluation = self._table("saliency", "evaluation.csv")
-        return saliency_figures.saliency_evaluation(evaluation), self._evaluated()
+        return saliency_figures.saliency_evaluation(evaluation), {
+            **self._evaluated(),
+            "map": self.best_mask["map"],
+        }
 
     def threshold_curve(self) -> Drawn:
         threshold = self.study.saliency.confidence_threshold

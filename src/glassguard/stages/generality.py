@@ -65,6 +65,7 @@ def run(
     batch_size = settings.batch_size
     names = [path.absolute().parent.name for path in examples]
     combinations = [best_combination(path) for path in best]
+    kinds = {combination.map for combination in combinations}
     # Predictions of clean pictures depend on the combination alone.
     behind: list[Predictions] = []
     rows: list[dict[str, float | int | str | None]] = []
@@ -88,7 +89,7 @@ def run(
         clean_real = class_indices(people["identity"], study.identities, manifest)
         if not behind:
             clean_images = study.clean[people.index]
-            clean_maps = read_maps(maps, people["image_id"].tolist())
+            clean_maps = read_maps(maps, people["image_id"].tolist(), kinds=kinds)
             bare = classify(study.network, clean_images, batch_size=batch_size)
             behind = [
                 classify_masked(
@@ -103,7 +104,7 @@ def run(
             ]
         classes = attacked_classes(attacked, study.identities, table)
         attacked_images = study.attacked[attacked.index]
-        attacked_maps = read_maps(maps_file, attacked["example_id"].tolist())
+        attacked_maps = read_maps(maps_file, attacked["example_id"].tolist(), kinds=kinds)
         before = classify(study.network, attacked_images, batch_size=batch_size)
         undefended = rate("undefended_success", adversarial_success(before, *classes))
         for tuned_on, combination, clean in zip(names, combinations, behind, strict=True):

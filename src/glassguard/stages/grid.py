@@ -1,6 +1,6 @@
 """Put the shards of the mask grid together and choose the best combinations."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import planned_points, source_combination
 
 SHARD = "a shard of the mask grid"
-PARAMETERS = ("map", "mu", "mu_as", "n", "phi", "fill")
+PARAMETERS = tuple(field.name for field in fields(Combination))
 CONFIDENCES = {
     "ac_clean_real": "clean_confidence_real",
     "ac_adv_real": "adversarial_confidence_real",

@@ -87,13 +87,14 @@ def run(
     nobody = np.full(len(clean), NO_TARGET, dtype=np.int64)
     classes = np.stack([np.append(clean_real, real), np.append(nobody, target)], axis=1)
 
+    kinds = {*settings.grid.map, source_combination(settings).map}
+
     def pictures() -> Iterator[tuple[np.ndarray, Maps]]:
-        yield from with_maps(clean, study.clean, read_maps(maps, clean["image_id"].tolist()))
-        yield from with_maps(
-            attacks,
-            study.attacked,
-            read_maps(adversarial_maps, attacks["example_id"].tolist()),
-        )
+        for file, rows, images_of, name in (
+            (maps, clean, study.clean, "image_id"),
+            (adversarial_maps, attacks, study.attacked, "example_id"),
+        ):
+            yield from with_maps(rows, images_of, read_maps(file, rows[name].tolist(), kinds=kinds))
 
     looked_through = partial(
         search, study.network, kernel=settings.kernel, batch_size=settings.batch_size

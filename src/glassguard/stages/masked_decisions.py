@@ -51,8 +51,8 @@ def run(
     network, _ = open_recognizer(recognizer, pictures, images)
     held_out = table[table["split"].isin(("val", "test"))]
     names = held_out[column].tolist()
-    saliency, decided = read_decided_maps(maps, names)
     masking = config.masking
+    saliency, decided = read_decided_maps(maps, names, kinds=[masking.map])
     masks = combinations(
         map=[masking.map],
         mu=masking.mu,
@@ -72,6 +72,7 @@ def run(
     )
     np.savez(
         decisions,
+        allow_pickle=False,
         ids=np.array(names, dtype=np.str_),
         decision=decided,
         log_confidence=found,

@@ -137,9 +137,10 @@ def run(
         ),
         Section(
             "Study S: repair by a saliency mask",
-            "Where guided backpropagation finds the answer to hang on few pixels, these are masked "
-            "and the picture is classified again. The mask's parameters are searched on validation "
-            "attacks; the test split is seen once.",
+            "The pixels that a saliency map finds the answer to hang on are masked and the picture "
+            "is classified again. The kind of map – Study S's guided backpropagation, or evidence "
+            "relative to sensitivity – and the mask's parameters are searched on validation "
+            "attacks.",
             (
                 tables.masks_table(best_masks),
                 tables.evaluation_table(numbers["saliency"]["test"], threshold=threshold),

@@ -1,9 +1,9 @@
 """What the stages around the saliency mask read: held-out rows, their maps and their classes."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import cv2
 import numpy as np
@@ -81,19 +81,27 @@ def open_recognizer(
     return network, identities
 
 
-def read_maps(path: Path, ids: list[str]) -> Maps:
+def read_maps(path: Path, ids: list[str], *, kinds: Collection[MapKind]) -> Maps:
     """The saliency maps of some pictures by kind, in the order of ``ids``.
 
+    Args:
+        path: a file of ``saliency_maps``.
+        ids: names of pictures.
+        kinds: those that are wanted, repetitions allowed.
+
     Returns:
-        N x H x W float32 in [0, 1] of every kind that the study asks for.
+        N x H x W float32 in [0, 1] of every kind.
 
     Raises:
-        InputError: the file is missing, is none of ``saliency_maps``' or lacks a picture.
+        InputError: the file is missing, is none of ``saliency_maps``', or lacks a picture or a
+            kind of map.
     """
-    return read_decided_maps(path, ids)[0]
+    return read_decided_maps(path, ids, kinds=kinds)[0]
 
 
-def read_decided_maps(path: Path, ids: list[str]) -> tuple[Maps, np.ndarray]:
+def read_decided_maps(
+    path: Path, ids: list[str], *, kinds: Collection[MapKind]
+) -> tuple[Maps, np.ndarray]:
     """The saliency maps of some pictures and the classes that they explain.
 
     Returns:
@@ -111,8 +119,11 @@ def read_decided_maps(path: Path, ids: list[str]) -> tuple[Maps, np.ndarray]:
                     f"{path}: has no saliency map of {lacking[0]} ({len(lacking)} missing)"
                 )
             rows = np.array([row_of[name] for name in ids], dtype=np.int64)
-            kinds = [kind for kind in get_args(MapKind) if kind in file.files]
-            return {kind: file[kind][rows] for kind in kinds}, file["prediction"][rows]
+            unknown = [kind for kind in kinds if kind not in file.files]
+            if unknown:
+                raise InputError(f"{path}: holds no {unknown[0]} maps; run saliency_maps again")
+            wanted = dict.fromkeys(kinds)
+            return {kind: file[kind][rows] for kind in wanted}, file["prediction"][rows]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (KeyError, ValueError, OSError) as error:
@@ -235,7 +246,7 @@ def best_combination(path: Path, *, of_map: MapKind | None = None) -> Combinatio
 
     Args:
         path: the file.
-        of_map: among those of one kind of map; among all when None.
+        of_map: among those of one kind of map, which was searched; among all when None.
 
     Raises:
         InputError: the file is missing or none of ``grid``'s.
