@@ -1,11 +1,11 @@
 """Evidence for a decision, relative to how sensitive the decision is to the pixels.
 
 Guided backpropagation hardly finds an adversarial frame on photographs: edges of hair and eyes
-carry as much positive gradient. Two things set the frame apart. Filters in the middle of the
-network find evidence there for the person who is seen and against the runner-up. And it is the part
-of the picture that the decision is *least* sensitive to: colours at the end of their range leave
-few units undecided, so that the plain gradient is small. The quotient of both is large where much
-is said and little can be changed.
+carry as much positive gradient. Evidence for the person who is seen and against the runner-up, from
+the middle of the network, finds it no better. But the frame is the part of the picture that the
+decision is *least* sensitive to, perhaps because colours at the end of their range leave few units
+undecided. The quotient of both is large where much is said and little can be changed
+(docs/saliency.md, which measures it).
 """
 
 import cv2

@@ -1,0 +1,167 @@
+"""Write the figures of docs/saliency.md from finished runs.
+
+``python docs/saliency.py results/embedded`` reads ``summary.json`` and ``saliency/best.json``,
+writes ``docs/tables/embedded-saliency.csv`` and puts the same figures into the page. Without an
+argument the page is written anew from the tables.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PAGE = HERE / "saliency.md"
+TABLES = HERE / "tables"
+COLUMNS = ("part", "figure", "value", "low", "high", "n")
+RATES = {
+    "adversarial_success": "attack succeeds",
+    "adversarial_correct": "attacked, right",
+    "clean_accuracy": "clean, right",
+    "defence_success": "attack undone",
+    "mask_iou": "overlap",
+    "mask_recall": "frame masked",
+}
+DEFENCES = {
+    "before": "none",
+    "after": "saliency mask",
+    "saliency_guided": "best mask of the guided map",
+    "saliency_source": "Study S's setting",
+    "oracle": "oracle mask",
+    "random": "random mask",
+}
+PARAMETERS = ("map", "mu", "n", "phi", "fill")
+MEASURES = ("ac_clean_real", "ac_adv_real", "ac_adv_target", "goodness")
+STUDIES = ("embedded", "faces")
+
+
+def main() -> None:
+    """Write the tables of the results that are given, and the page."""
+    for results in map(Path, sys.argv[1:]):
+        summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
+        best = json.loads((results / "saliency" / "best.json").read_text(encoding="utf-8"))
+        TABLES.mkdir(exist_ok=True)
+        with table_of(results.name).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows([*masks(best), *rates(summary["saliency"]["test"])])
+    page = PAGE.read_text(encoding="utf-8")
+    for study in STUDIES:
+        if table_of(study).exists():
+            page = replaced(page, study, rendered(read(table_of(study))))
+    recall = TABLES / "frame-recall.csv"
+    if recall.exists():
+        page = replaced(page, "frame-recall", rendered_recall(read(recall)))
+    PAGE.write_text(page, encoding="utf-8")
+
+
+def table_of(study: str) -> Path:
+    """The committed table of a study."""
+    return TABLES / f"{study}-saliency.csv"
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """A committed table."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def replaced(page: str, name: str, text: str) -> str:
+    """The page with the part between the markers of ``name`` replaced."""
+    start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
+    before, rest = page.split(start)
+    return before + start + "\n\n" + text + "\n\n" + end + rest.split(end)[1]
+
+
+def masks(best: dict[str, Any]) -> Iterator[dict[str, object]]:
+    """The best combinations on validation attacks: of every map, every fill, and the source's."""
+    rows = {f"best {kind} map": row for kind, row in best["by_map"].items()}
+    rows |= {f"best with fill {fill}": row for fill, row in best["by_fill"].items()}
+    for name, row in (rows | {"Study S's setting": best["source_setting"]}).items():
+        part = f"validation, {name}"
+        chosen = ", ".join(str(row[key]).replace("_", "-") for key in PARAMETERS)
+        yield {"part": part, "figure": "parameters", "value": chosen}
+        for key in MEASURES:
+            n = best["n_clean" if key == "ac_clean_real" else "n_adv"]
+            value = {"part": part, "figure": key, "value": f"{row[key]:.3f}"}
+            yield value if key == "goodness" else {**value, "n": n}
+
+
+def rates(test: dict[str, dict[str, Any]]) -> Iterator[dict[str, object]]:
+    """The test split without and with every defence, every answer counted."""
+    for name, label in DEFENCES.items():
+        for key in RATES:
+            if key in test.get(name, {}):
+                figures = test[name]
+                ends = {end: f"{figures[f'{key}_{end}']:.3f}" for end in ("low", "high")}
+                row = {"part": f"test, {label}", "figure": key, "value": f"{figures[key]:.3f}"}
+                yield {**row, **ends, "n": figures[f"{key}_n"]}
+
+
+def rendered(rows: list[dict[str, str]]) -> str:
+    """Both parts as tables in Markdown."""
+    of: dict[str, dict[str, dict[str, str]]] = {}
+    for row in rows:
+        of.setdefault(row["part"], {})[row["figure"]] = row
+    validation = {name: found for name, found in of.items() if name.startswith("validation, ")}
+    test = {name: found for name, found in of.items() if name.startswith("test, ")}
+    counted = next(iter(validation.values()))
+    attacked, clean = counted["ac_adv_real"]["n"], counted["ac_clean_real"]["n"]
+    lines = [
+        f"Validation split, mean confidences over {attacked} attacked and {clean} clean pictures:",
+        "",
+        "| | map, μ, n, φ, fill | AC(clean, real) | AC(adv, real) | AC(adv, target) | goodness |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, found in validation.items():
+        values = " | ".join(found[key]["value"] for key in MEASURES)
+        label = name.removeprefix("validation, ").replace("_", "-")
+        lines.append(f"| {label} | {found['parameters']['value']} | {values} |")
+    before = test["test, none"]
+    lines += [
+        "",
+        f"Test split, {before['adversarial_success']['n']} attacked and "
+        f"{before['clean_accuracy']['n']} clean pictures, with 95 % intervals:",
+        "",
+        f"| | {' | '.join(RATES.values())} |",
+        "|---" * (len(RATES) + 1) + "|",
+    ]
+    for name, found in test.items():
+        values = (
+            f"{found[key]['value']} [{found[key]['low']}–{found[key]['high']}]"
+            if key in found
+            else "–"
+            for key in RATES
+        )
+        lines.append(f"| {name.removeprefix('test, ')} | {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
+def rendered_recall(rows: list[dict[str, str]]) -> str:
+    """What finds the frame, and how sensitive decisions are inside it."""
+    recall = [row for row in rows if row["figure"] == "recall"]
+    shares = [name for name in recall[0] if name.startswith("at_")]
+    headings = (f"top {100 * float(name.removeprefix('at_')):g} %" for name in shares)
+    lines = [
+        f"{recall[0]['pictures']} attacked validation pictures; share of the frame among each "
+        "map's strongest pixels:",
+        "",
+        f"| map | {' | '.join(headings)} | time, of guided |",
+        "|---" * (len(shares) + 2) + "|",
+        *(
+            f"| {row['of']} | {' | '.join(row[name] for name in shares)} "
+            f"| {row['over_guided_time']} |"
+            for row in recall
+        ),
+        "",
+        "| the plain gradient inside the frame over outside | |",
+        "|---|---|",
+        *(f"| {row['of']} | {row[shares[0]]} |" for row in rows if row["figure"] != "recall"),
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

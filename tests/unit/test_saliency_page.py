@@ -1,0 +1,70 @@
+"""The figures of docs/saliency.md are those of the committed tables."""
+
+import csv
+import importlib.util
+import io
+import json
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+specification = importlib.util.spec_from_file_location("saliency_page", DOCS / "saliency.py")
+assert specification is not None
+assert specification.loader is not None
+saliency = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(saliency)
+
+
+def test_the_page_shows_the_committed_tables() -> None:
+    page = (DOCS / "saliency.md").read_text(encoding="utf-8")
+    for name in saliency.STUDIES:
+        if saliency.table_of(name).exists():
+            shown = saliency.rendered(saliency.read(saliency.table_of(name)))
+            assert shown in page, "run: python docs/saliency.py"
+    recall = saliency.TABLES / "frame-recall.csv"
+    if recall.exists():
+        assert saliency.rendered_recall(saliency.read(recall)) in page
+
+
+def test_masks_and_rates_become_tables() -> None:
+    measures = {"ac_clean_real": 0.8, "ac_adv_real": 0.7, "ac_adv_target": 0.1, "goodness": 0.8}
+    mask = {"map": "relative", "mu": 0.96, "n": 1, "phi": 4, "fill": "navier_stokes", **measures}
+    guided = mask | {"map": "guided", "goodness": 0.6}
+    best = {
+        "by_map": {"guided": guided, "relative": mask},
+        "by_fill": {"navier_stokes": mask},
+        "source_setting": guided,
+        "n_clean": 60,
+        "n_adv": 90,
+    }
+
+    def rate(name: str, value: float, n: int) -> dict:
+        ends = {f"{name}_low": value / 2, f"{name}_high": 1.0}
+        return {name: value, f"{name}_n": n, **ends}
+
+    before = rate("adversarial_success", 0.97, 300) | rate("clean_accuracy", 0.9, 450)
+    after = rate("adversarial_success", 0.05, 300) | rate("mask_recall", 0.5, 300)
+    rows = [*saliency.masks(best), *saliency.rates({"before": before, "after": after})]
+    file = io.StringIO()
+    writer = csv.DictWriter(file, saliency.COLUMNS, restval="")
+    writer.writeheader()
+    writer.writerows(json.loads(json.dumps(rows)))
+    text = saliency.rendered(list(csv.DictReader(io.StringIO(file.getvalue()))))
+    assert "90 attacked and 60 clean" in text
+    assert "| best relative map | relative, 0.96, 1, 4, navier-stokes | 0.800 | 0.700 |" in text
+    assert "300 attacked and 450 clean" in text
+    assert "| saliency mask | 0.050 [0.025–1.000] | – | – | – | – | 0.500 [0.250–1.000] |" in text
+    page = "a <!-- x: start -->\n\nold\n\n<!-- x: end --> b"
+    assert saliency.replaced(page, "x", text).count("<!-- x:") == 2
+    assert "old" not in saliency.replaced(page, "x", text)
+
+
+def test_what_finds_the_frame_becomes_a_table() -> None:
+    row = {"pictures": "9", "at_0.067": "0.20", "at_0.12": "0.30", "over_guided_time": "1.10"}
+    rows = [
+        row | {"figure": "recall", "of": "guided"},
+        row | {"figure": "sensitivity inside over outside", "of": "bare faces"},
+    ]
+    text = saliency.rendered_recall(rows)
+    assert "| map | top 6.7 % | top 12 % | time, of guided |" in text
+    assert "| guided | 0.20 | 0.30 | 1.10 |" in text
+    assert text.endswith("| bare faces | 0.20 |")
