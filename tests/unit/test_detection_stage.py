@@ -23,6 +23,7 @@ OPTIONS = (
     "activation_layers",
     "classifier_sweep",
     "best_layer",
+    "choices",
     "table1",
     "roc",
     "points",

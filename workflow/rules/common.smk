@@ -204,6 +204,7 @@ TABLES = [
             "activation_layers.csv",
             "sweep.csv",
             "best_layer.json",
+            "choices.csv",
             "table1.csv",
             "roc.csv",
             "attacks.csv",

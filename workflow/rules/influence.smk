@@ -118,6 +118,7 @@ rule detection:
         activation_layers=result("detection/activation_layers.csv"),
         classifier_sweep=result("detection/sweep.csv"),
         best_layer=result("detection/best_layer.json"),
+        choices=result("detection/choices.csv"),
         table1=result("detection/table1.csv"),
         roc=result("detection/roc.csv"),
         points=result("detection/attacks.csv"),
@@ -154,7 +155,7 @@ rule detection:
         "--random-baselines {input.random_baselines} "
         "--layers {output.layers} --activation-layers {output.activation_layers} "
         "--classifier-sweep {output.classifier_sweep} "
-        "--best-layer {output.best_layer} --table1 {output.table1} "
+        "--best-layer {output.best_layer} --choices {output.choices} --table1 {output.table1} "
         "--roc {output.roc} --points {output.points} --controls {output.controls} --distances {output.distances} "
         "--distance-matrix {output.distance_matrix} --histograms {output.histograms} "
         "--summary {output.summary} --record {output.record} > {log} 2>&1"

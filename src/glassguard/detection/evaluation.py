@@ -19,6 +19,9 @@ from glassguard.progress import track
 from glassguard.recognizer.layers import PRE_RELU
 from glassguard.statistics import area_under_curve
 
+SPLITS = ("val", "test")
+"""What detectors are measured on: slices are chosen on the first, results are of the second."""
+
 
 @dataclass(frozen=True)
 class DetectorSettings:
@@ -214,22 +217,23 @@ def sweep(
     variants: Sequence[Variant],
     settings: DetectorSettings,
     seeds: Sequence[int],
+    splits: Sequence[str] = SPLITS,
 ) -> pd.DataFrame:
     """Rates of every pair at every slice under every variant, default and tuned.
 
     Args:
-        benign: benign pictures of all splits.
-        attacks: adversarial pictures of the validation and test splits.
+        benign: benign pictures, those of ``train`` to fit on and of ``val`` to calibrate on.
+        attacks: adversarial pictures of the splits that are measured.
         variants: how profiles are prepared.
         settings: of the classifier.
         seeds: seeds of the classifier.
+        splits: what is measured; ``val`` alone where a slice is chosen and nothing reported.
 
     Returns:
-        :func:`pair_rates` of the ``val`` and the ``test`` split, told apart by ``split``.
+        :func:`pair_rates` of each of ``splits``, told apart by ``split``.
     """
-    held_out = {
-        split: (benign.in_split(split), attacks.in_split(split)) for split in ("val", "test")
-    }
+    held_out = {split: (benign.in_split(split), attacks.in_split(split)) for split in splits}
+    validation = benign.in_split("val")
     training = benign.in_split("train")
     pairs = pairs_of(attacks)
     targets = np.array(sorted({target for target, _ in pairs}))
@@ -245,7 +249,7 @@ def sweep(
                 continue
             detectors = fit_slice(
                 only(training, slice_name),
-                of_slice["val"][0],
+                only(validation, slice_name),
                 slice_name=slice_name,
                 variant=variant,
                 people=targets,

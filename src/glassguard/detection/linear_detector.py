@@ -38,6 +38,16 @@ def variant_named(name: str) -> Variant:
     raise ValueError(f"variant {name!r}: must be one of {', '.join(get_args(Variant))}")
 
 
+def _preparation(variant: Variant) -> Pipeline:
+    """What is done to profiles first, not fitted."""
+    return make_pipeline(*(step() for step in PREPARATION[variant]), "passthrough")
+
+
+def _classifier(alpha: float, max_iter: int, seed: int) -> SGDClassifier:
+    """Study I's: hinge loss, its regularisation, scikit-learn's defaults."""
+    return SGDClassifier(alpha=alpha, max_iter=max_iter, random_state=seed)
+
+
 class ProfileDetector(ClassifierMixin, BaseEstimator):
     """Says whether an influence profile is one of a certain person.
 
@@ -77,13 +87,11 @@ class ProfileDetector(ClassifierMixin, BaseEstimator):
         Raises:
             ValueError: the variant is unknown, or the profiles are all of one kind.
         """
-        variant = variant_named(self.variant)
-        classifier = SGDClassifier(
-            alpha=self.alpha, max_iter=self.max_iter, random_state=self.random_state
-        )
-        steps = [step() for step in PREPARATION[variant]]
         truth = np.asarray(is_target, dtype=bool)
-        self.pipeline_ = make_pipeline(*steps, classifier)
+        self.pipeline_ = make_pipeline(
+            _preparation(variant_named(self.variant)),
+            _classifier(self.alpha, self.max_iter, self.random_state),
+        )
         self.pipeline_.fit(np.asarray(profiles, dtype=np.float64), truth)
         self.classes_ = np.array([False, True])
         return self
@@ -151,17 +159,16 @@ def fit_detectors(
     """
     values, persons = np.asarray(profiles, dtype=np.float64), np.asarray(identity)
     wanted = np.asarray(people)
-    preparation = make_pipeline(*(step() for step in PREPARATION[variant]), "passthrough")
+    preparation = _preparation(variant)
     prepared = np.ascontiguousarray(preparation.fit_transform(values))
-
-    def fitted(person: int, seed: int) -> SGDClassifier:
-        classifier = SGDClassifier(alpha=alpha, max_iter=max_iter, random_state=seed)
-        return classifier.fit(prepared, persons == person)
 
     with warnings.catch_warnings():
         # Few passes are a setting that is compared with many, not an accident.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        fits = [[fitted(person, seed) for person in wanted] for seed in seeds]
+        fits = [
+            [_classifier(alpha, max_iter, seed).fit(prepared, persons == one) for one in wanted]
+            for seed in seeds
+        ]
     return DetectorBank(
         wanted,
         preparation,
