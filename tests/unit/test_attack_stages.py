@@ -160,6 +160,23 @@ def test_honest_wearers_wear_the_same_frame(folder: Path, kind: str) -> None:
     assert abs(table["frame_area"].mean() - 0.067) < 0.01
 
 
+def test_the_same_faces_wear_either_frame(folder: Path) -> None:
+    faces = {}
+    for kind in controls.KINDS:
+        controls.run(
+            ControlsSlice(seed=0, controls=CONTROLS),
+            kind=kind,
+            images=folder / "images.npy",
+            manifest=folder / "manifest.csv",
+            recognizer=folder / "recognizer.safetensors",
+            examples=folder / "c.csv",
+            control_images=folder / "c.npy",
+            frames=folder / "f.npy",
+        )
+        faces[kind] = read_examples(folder / "c.csv")["image_id"].tolist()
+    assert faces["plain"] == faces["random"]
+
+
 def test_an_unknown_control_is_refused(folder: Path) -> None:
     with pytest.raises(InputError, match="--kind striped: must be one of plain, random"):
         controls.run(

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import SGDClassifier
 
 from glassguard.detection.calibration import (
@@ -25,7 +26,7 @@ from glassguard.detection.evaluation import (
 )
 from glassguard.detection.intrinsic_dimensionality import LocalIntrinsicDimensionality
 from glassguard.detection.linear_detector import ProfileDetector, Variant, fit_detectors
-from glassguard.detection.pictures import JOINED, NOBODY, Pictures, half_wearing, joined
+from glassguard.detection.pictures import JOINED, NOBODY, Pictures, half_wearing, joined, together
 from glassguard.detection.projection import Projection
 from glassguard.detection.scores import (
     dimensionality_over_layers,
@@ -82,6 +83,7 @@ def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictu
         identity=identity,
         target=np.full(len(identity), NOBODY),
         split=split,
+        face=np.array([f"i{row}" for row in range(len(identity))]),
         agreement=np.where(split == "train", np.nan, generator.uniform(-0.5, 0, len(split))),
         misnamed_bare=np.zeros(len(identity), dtype=bool),
         squeezed=np.where(split == "train", np.nan, generator.uniform(0, 0.1, len(split))),
@@ -98,6 +100,7 @@ def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictu
         identity=attacker,
         target=target,
         split=np.tile(np.repeat(["val", "test"], 6), len(pairs)),
+        face=np.full(len(target), "i0"),
         agreement=generator.uniform(-9, -3, len(target)),
         misnamed_bare=np.zeros(len(target), dtype=bool),
         squeezed=generator.uniform(0.5, 2, len(target)),
@@ -449,9 +452,9 @@ def test_distances_of_known_geometry() -> None:
     expected = {"euclidean": np.hypot(3, 40), "standardised": 5.0, "mahalanobis": 5.0}
     for metric, distance in expected.items():
         fitted = CharacteristicProfiles(metric).fit(values, identity)
-        assert np.allclose(fitted.centres, [values[:4000].mean(0), values[4000:].mean(0)])
+        assert np.allclose(fitted.centres_, [values[:4000].mean(0), values[4000:].mean(0)])
         assert fitted.between()[0, 1] == pytest.approx(distance, rel=0.05)
-        assert fitted.distances(fitted.centres[:1])[0, 0] == pytest.approx(0, abs=1e-9)
+        assert fitted.distances(fitted.centres_[:1])[0, 0] == pytest.approx(0, abs=1e-9)
         assert fitted.distances(np.zeros((0, 2))).shape == (0, 2)
 
 
@@ -488,6 +491,49 @@ def test_half_of_the_benign_pictures_wear_frames() -> None:
     rows = np.concatenate([np.arange(k, len(test), 4) for k in range(4)])
     assert np.array_equal(mixed.identity, test.identity[rows])
     assert np.array_equal(mixed.profiles["fc7"], test.profiles["fc7"][rows])
+
+
+def test_faces_are_joined_by_name_where_few_wear_frames() -> None:
+    benign, _ = made_up()
+    test = benign.in_split("test")
+    plain, random = (
+        replace(test, confidence=np.full(len(test), value)).take(rows)
+        for value, rows in ((0.2, np.arange(0, 40)[::-1]), (0.3, np.arange(8, 60)))
+    )
+    mixed = half_wearing(test, plain, random)
+    # Thirty-two faces are in all three: each once, half of them bare.
+    assert sorted(mixed.face) == sorted(test.face[8:40])
+    assert np.isin(mixed.confidence, (0.2, 0.3)).sum() == 16
+    of_face = dict(zip(test.face, test.identity, strict=True))
+    assert mixed.identity.tolist() == [of_face[face] for face in mixed.face]
+    with pytest.raises(ValueError, match="no face is in all three"):
+        half_wearing(test.take(np.arange(4)), plain, test.take(np.arange(4, 8)))
+    with pytest.raises(ValueError, match="more than once"):
+        half_wearing(test, plain, together([random, random]))
+
+
+def test_a_sweep_of_validation_touches_no_test_picture() -> None:
+    benign, attacks = made_up()
+    rates = sweep(
+        benign.where(benign.split != "test"),
+        attacks.where(attacks.split != "test"),
+        variants=["standardised"],
+        settings=SETTINGS,
+        seeds=[0],
+        splits=("val",),
+    )
+    both = sweep(benign, attacks, variants=["standardised"], settings=SETTINGS, seeds=[0])
+    assert set(rates["split"]) == {"val"}
+    assert rates.equals(both[both["split"] == "val"].reset_index(drop=True))
+
+
+def test_characteristic_profiles_are_an_estimator() -> None:
+    copy = clone(CharacteristicProfiles("standardised"))
+    assert copy.get_params() == {"metric": "standardised"}
+    with pytest.raises(NotFittedError):
+        copy.distances([[0.0]])
+    with pytest.raises(ValueError, match="must be one of euclidean"):
+        CharacteristicProfiles("cosine").fit([[0.0]], [0])  # type: ignore[arg-type]
 
 
 def test_joint_score_counts_every_score_the_same() -> None:

@@ -208,6 +208,14 @@ def test_detection_writes_the_contract_and_repeats(study: list[str], tmp_path: P
     assert {"activations", "influence_quadratic", "influence_layers"} <= set(curves)
     assert {"influence_with_frames", "activations_with_frames"} <= set(curves)
     assert {"feature_squeezing", "mahalanobis_layers", "intrinsic_dimensionality"} <= set(curves)
+    read = pd.read_csv(out / "choices").set_index("detector")
+    influence = read.loc[["influence"]]
+    assert influence["pairs"].sum() == len(PAIRS)
+    assert influence.loc[influence["used"], "slice"].tolist() == ["conv4_2"]
+    assert read.loc[["influence_layers"], "used"].all()
+    assert len(read.loc[["influence_layers"]]) == 2
+    assert read.at["distance_euclidean", "slice"] == "conv4_2"
+    assert {"activations", "influence_with_frames", "activations_with_frames"} <= set(read.index)
     settings = pd.read_csv(out / "classifier_sweep")
     assert len(settings) == 6
     assert settings["chosen"].sum() == len(PAIRS)
@@ -237,6 +245,17 @@ def test_profiles_of_other_pictures_are_refused(
     examples.iloc[::-1].to_csv(tmp_path / "examples.csv", index=False)
     assert main(study) == 2
     assert "attack.npz: its rows are not those of" in capsys.readouterr().err
+
+
+def test_kinds_of_frames_on_different_faces_are_refused(
+    study: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    control = pd.read_csv(tmp_path / "plain.csv")
+    held = control["split"] == "val"
+    control.loc[held, "image_id"] = control.loc[held, "image_id"].iloc[0]
+    control.to_csv(tmp_path / "plain.csv", index=False)
+    assert main(study) == 2
+    assert "random.csv: a face is in one set of pictures more than once" in capsys.readouterr().err
 
 
 def test_decisions_of_another_recognizer_are_refused(

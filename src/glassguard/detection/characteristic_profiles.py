@@ -1,17 +1,19 @@
 """Characteristic profiles and distances to them (Study I, section 2.2)."""
 
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
+from sklearn.base import BaseEstimator
 from sklearn.covariance import ledoit_wolf
+from sklearn.utils.validation import check_is_fitted
 
 Metric = Literal["euclidean", "standardised", "mahalanobis"]
 METRICS: tuple[Metric, ...] = ("euclidean", "standardised", "mahalanobis")
 
 
-class CharacteristicProfiles:
+class CharacteristicProfiles(BaseEstimator):
     """Mean training profile of every class, and distances to it.
 
     Args:
@@ -20,26 +22,26 @@ class CharacteristicProfiles:
             after Ledoit and Wolf (2004).
 
     Attributes:
-        centres: C x filters, row = class.
+        centres_: C x filters, row = class.
     """
 
     def __init__(self, metric: Metric = "euclidean") -> None:
-        if metric not in METRICS:
-            raise ValueError(f"metric {metric!r}: must be one of {', '.join(METRICS)}")
         self.metric = metric
 
-    def fit(self, profiles: ArrayLike, identity: ArrayLike) -> "CharacteristicProfiles":
+    def fit(self, profiles: ArrayLike, identity: ArrayLike) -> Self:
         """Learn from N x filters benign training profiles and N class indices 0 to C - 1.
 
         Raises:
-            ValueError: a class has no profile.
+            ValueError: the metric is unknown, or a class has no profile.
         """
+        if self.metric not in METRICS:
+            raise ValueError(f"metric {self.metric!r}: must be one of {', '.join(METRICS)}")
         values, classes = np.asarray(profiles, dtype=np.float64), np.asarray(identity)
         counts = np.bincount(classes)
         if not counts.all():
             raise ValueError(f"class {int(np.argmin(counts))} has no training profile")
-        self.centres = np.array([values[classes == k].mean(axis=0) for k in range(len(counts))])
-        self._whitening = self._fit_whitening(values - self.centres[classes])
+        self.centres_ = np.array([values[classes == k].mean(axis=0) for k in range(len(counts))])
+        self.whitening_ = self._fit_whitening(values - self.centres_[classes])
         return self
 
     def _fit_whitening(self, residuals: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -58,9 +60,11 @@ class CharacteristicProfiles:
 
     def distances(self, profiles: ArrayLike) -> NDArray[np.float64]:
         """Distance of N profiles to every characteristic profile, N x C."""
-        values = np.asarray(profiles, dtype=np.float64).reshape(-1, self.centres.shape[1])
-        return cdist(values @ self._whitening, self.centres @ self._whitening)
+        check_is_fitted(self)
+        values = np.asarray(profiles, dtype=np.float64).reshape(-1, self.centres_.shape[1])
+        return cdist(values @ self.whitening_, self.centres_ @ self.whitening_)
 
     def between(self) -> NDArray[np.float64]:
         """Distance between characteristic profiles, C x C, zero diagonal."""
-        return self.distances(self.centres)
+        check_is_fitted(self)
+        return self.distances(self.centres_)

@@ -25,6 +25,7 @@ class Pictures:
         identity: N int, who is in the picture; the attacker in an adversarial one.
         target: N int, who is impersonated; :data:`NOBODY` in a benign picture.
         split: N str, ``train``, ``val`` or ``test``.
+        face: N str, id of the bare picture that is shown or was worn upon.
         agreement: N float, at most 0: mean logarithm of the confidence in ``prediction`` that is
             left when the picture is masked; NaN in training pictures, which are not masked.
         misnamed_bare: N bool, whether the network misnames the same face without any glasses.
@@ -40,6 +41,7 @@ class Pictures:
     identity: NDArray[np.integer]
     target: NDArray[np.integer]
     split: NDArray[np.str_]
+    face: NDArray[np.str_]
     agreement: NDArray[np.floating]
     misnamed_bare: NDArray[np.bool_]
     activations: Mapping[str, NDArray]
@@ -51,6 +53,10 @@ class Pictures:
 
     def where(self, rows: NDArray[np.bool_]) -> "Pictures":
         """The pictures of a row mask."""
+        return self.take(np.flatnonzero(rows))
+
+    def take(self, rows: NDArray[np.integer]) -> "Pictures":
+        """The pictures of some rows, in that order."""
         return Pictures(**_by_field(lambda name: _rows(getattr(self, name), rows)))
 
     def in_split(self, split: str) -> "Pictures":
@@ -64,15 +70,31 @@ class Pictures:
 
 
 def half_wearing(bare: Pictures, plain: Pictures, random: Pictures) -> Pictures:
-    """Benign pictures of which half wear honest frames.
+    """Benign pictures of which half wear honest frames, every face once.
 
-    Every second picture is bare; of the others every second wears a plain frame, the rest a
-    frame of random texture. The three sets hold the same pictures in the same order.
+    Every second face is bare; of the others every second wears a plain frame, the rest a frame of
+    random texture. Faces that are not in all three sets, because fewer wear frames, are left out:
+    otherwise more than half would be bare.
+
+    Args:
+        bare: benign pictures; their order decides who wears what.
+        plain: some of the same faces with plain frames.
+        random: some of the same faces with frames of random texture.
+
+    Raises:
+        ValueError: a face is twice in a set, or none is in all three.
     """
-    parts = [
-        part.where(np.arange(len(part)) % 4 == position)
-        for position, part in ((0, bare), (1, plain), (2, bare), (3, random))
-    ]
+    kinds = bare, plain, random
+    row_of = [{str(face): row for row, face in enumerate(kind.face)} for kind in kinds]
+    if any(len(rows) != len(kind) for rows, kind in zip(row_of, kinds, strict=True)):
+        raise ValueError("a face is in one set of pictures more than once")
+    shared = [face for face in row_of[0] if all(face in rows for rows in row_of)]
+    if not shared:
+        raise ValueError("no face is in all three: bare, with plain and with random frames")
+    parts = []
+    for position, kind in enumerate((0, 1, 0, 2)):
+        wanted = [row_of[kind][face] for face in shared[position::4]]
+        parts.append(kinds[kind].take(np.array(wanted, dtype=np.int64)))
     return together(parts)
 
 
@@ -110,7 +132,7 @@ def _by_field(values: Callable[[str], Any]) -> dict[str, Any]:
     return {field.name: values(field.name) for field in fields(Pictures)}
 
 
-def _rows(values: Any, rows: NDArray[np.bool_]) -> Any:
+def _rows(values: Any, rows: NDArray[np.integer]) -> Any:
     if isinstance(values, Mapping):
         return {name: profile[rows] for name, profile in values.items()}
     return values[rows]

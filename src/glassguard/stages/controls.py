@@ -15,6 +15,8 @@ from glassguard.stages.files import check_rows, read_images, read_manifest, writ
 from glassguard.stages.paths import OutputPath
 
 KINDS = ("plain", "random")
+DRAW = (0xC0, 1)
+"""Sets the draw of wearers and of colours apart from other draws of a study."""
 
 
 def run(
@@ -37,7 +39,9 @@ def run(
     rows = read_manifest(manifest)
     pictures = read_images(images)
     check_rows(rows, pictures, manifest, images)
-    generator = np.random.default_rng([config.seed, 0xC0, KINDS.index(kind)])
+    # One draw for both kinds: the same faces wear either frame, so that kinds can be compared and
+    # a mixture can show every face once.
+    generator = np.random.default_rng([config.seed, *DRAW])
     chosen = np.concatenate(
         [
             np.sort(generator.permutation(np.flatnonzero(rows["split"] == split))[:limit])

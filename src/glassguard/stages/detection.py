@@ -158,13 +158,14 @@ def run(
             split: [honest[name].in_split(split) for name in ("plain_frames", "random_frames")]
             for split in ("train", "val", "test")
         }
-        mixture = half_wearing(validation, *wearers["val"])
+        try:
+            mixture = half_wearing(validation, *wearers["val"])
+            tested_mixture = half_wearing(test, *wearers["test"])
+        except ValueError as error:
+            raise InputError(f"{plain_examples}, {random_examples}: {error}") from None
         populations = {
             BARE: ([validation], test),
-            HALF_WEARING: (
-                [mixture, validation, *wearers["val"]],
-                half_wearing(test, *wearers["test"]),
-            ),
+            HALF_WEARING: ([mixture, validation, *wearers["val"]], tested_mixture),
         }
         of_activations = study.beside(with_activations(faces), with_activations(attacks))
         activation_rates = of_activations.sweep([variant_named(chosen.variant.removesuffix(TUNED))])

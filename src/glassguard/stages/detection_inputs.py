@@ -181,6 +181,7 @@ def _pictures(
         identity=identity,
         target=np.full(len(table), NOBODY) if target is None else target,
         split=table["split"].to_numpy(dtype=np.str_),
+        face=table["image_id"].to_numpy(dtype=np.str_),
         agreement=_read_agreement(files.decisions, arrays),
         misnamed_bare=misnamed_bare,
         activations=beginning(LARGEST),
