@@ -1,0 +1,137 @@
+"""The figures of docs/detection.md are those of the committed table."""
+
+import importlib.util
+import json
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+specification = importlib.util.spec_from_file_location("detection_page", DOCS / "detection.py")
+assert specification is not None
+assert specification.loader is not None
+page = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(page)
+
+POPULATIONS = ("bare", "half_wearing")
+
+
+def test_the_page_shows_the_committed_table() -> None:
+    text = page.PAGE.read_text(encoding="utf-8")
+    assert page.filled(text, page.read_table()) == text, "run: python docs/detection.py"
+
+
+def test_every_table_of_the_page_has_its_place() -> None:
+    text = page.PAGE.read_text(encoding="utf-8")
+    assert sorted(found[2] for found in page.MARKERS.finditer(text)) == sorted(page.SECTIONS)
+
+
+def rate(name: str, value: float, n: int = 8) -> dict:
+    return {name: value, f"{name}_n": n, f"{name}_low": value / 2, f"{name}_high": 1.0}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """What ``docs/detection.py`` reads of a study with two attacks."""
+
+    def write(name: str, rows: list[dict]) -> None:
+        pd.DataFrame(rows).to_csv(tmp_path / "detection" / f"{name}.csv", index=False)
+
+    (tmp_path / "detection").mkdir()
+    areas = {"influence": (0.6, 0.5, 0.7), "activations": (0.9, 0.8, 1.0), "masking": (0.7, 0, 1)}
+    write(
+        "attacks",
+        [
+            {"attack": attack, "detector": detector, "population": population}
+            | {"wanted_fpr": wanted, "auc": area, "auc_low": low, "auc_high": high}
+            | rate("tpr", 0.5, 7 if attack == "glasses" else 3)
+            | rate("fpr", wanted, 8 if population == "bare" else 4)
+            for attack, population, (detector, (area, low, high)), wanted in product(
+                ("glasses", "whole"), POPULATIONS, areas.items(), (0.01, 0.05, 0.0991)
+            )
+        ],
+    )
+    write(
+        "controls",
+        [
+            {"detector": f"masking@{wanted}{ending}", "control": kind, "flag_rate": value, "n": n}
+            | {"flag_rate_low": 0.0, "flag_rate_high": 1.0}
+            | rate("misnamed_bare", 0.0)
+            | rate("misnamed", value)
+            for wanted, ending in product((0.01, 0.05, 0.0991), ("", "@half_wearing"))
+            for kind, value, n in (
+                ("benign", 0.02, 8),
+                ("plain_frames", 0.1, 6),
+                ("random_frames", 0.2, 5),
+                ("failed_attacks", 0.3, 2),
+            )
+        ],
+    )
+    write(
+        "table1",
+        [
+            {"target": "Tess", "attacker": "Abe", "slice": slice_name, "variant": "standardised"}
+            | rate("benign_target", accepted)
+            | rate("benign_other", 1.0)
+            | rate("impersonation", 0.5)
+            for slice_name, accepted in (("fc6", 1.0), ("fc6", 0.8), ("fc7", 0.6))
+        ],
+    )
+    choice = {"detector": "influence", "variant": "standardised", "chosen_by": "most pairs"}
+    write(
+        "choices",
+        [
+            choice | {"slice": "fc6", "pairs": 2, "used": True},
+            choice | {"slice": "fc7", "pairs": 1, "used": False},
+            choice
+            | {"detector": "distance_euclidean", "slice": "fc6", "pairs": None, "used": True}
+            | {"chosen_by": "as influence", "variant": "euclidean"},
+        ],
+    )
+    measured = {"balanced_accuracy": 0.8, "auc": 0.75, "variant": "standardised"}
+    measured |= {"benign_target": 0.9, "benign_other": 1.0, "impersonation": float("nan")}
+    for name in ("layers", "activation_layers"):
+        write(name, [measured | {"slice": "fc6"}])
+    write("sweep", [measured | {"alpha": 0.005, "max_iter": 500, "chosen": 3}])
+    summary = {
+        "experiment": "made_up",
+        "seed": 4,
+        "started": "2026-01-01T00:00:00+00:00",
+        "detection": {"slice": "fc6", "variant": "standardised", "pairs": [{}, {}, {}]},
+    }
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    return tmp_path
+
+
+def test_figures_of_a_run_end_in_the_tables(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    folder = tmp_path / "docs"
+    (folder / "tables").mkdir(parents=True)
+    monkeypatch.setattr(page, "HERE", folder)
+    monkeypatch.setattr(page.sys, "argv", ["detection.py", str(results)])
+    page.main()
+    shown = capsys.readouterr().out
+    table = page.read_table(results.name)
+    assert table["table 1", "all", "benign_target"]["here"] == "0.800"
+    assert table["table 1", "fc6 standardised", "benign_target"]["here"] == "0.900"
+    assert table["detector, bare", "masking", "detected at 0.05"]["n"] == "7"
+    flagged = table["detector, half_wearing", "masking", "random_frames at 0.0991"]
+    assert (flagged["here"], flagged["n"]) == ("0.200", "5")
+    for line in (
+        "seed 4, run 2026-01-01; 7 successful test impersonations over 3 pairs, 8 benign",
+        "| `masking` | 0.700 [0.000–1.000] | 0.500 [0.250–1.000] | 0.020 | 0.100 | 0.200 | 0.300 |",
+        "| `influence` | 0.600 [0.500–0.700] | 0.500; 0.010 | 0.500; 0.050 | 0.500; 0.099 |",
+        "| 9.91 % | 0.500 [0.250–1.000] | 0.099 [0.050–1.000] | 0.020 | 0.100 | 0.200 |",
+        "| `fc6 standardised` | 2 | 0.900 | 1.000 | 0.500 |",
+        "| `influence` | `fc6 standardised` | most pairs, 2 | `fc7 standardised`, 1 |",
+        "| `distance_euclidean` | `fc6 euclidean` | as influence | – |",
+        "| `influence` − `activations` | half wearing | 0.600 − 0.900 = -0.300 | apart |",
+        "| 0.005 | 500 | 0.900 | 1.000 | – | 0.750 | 3 |",
+        "| detector | glasses (n = 7): detected; AUC | whole (n = 3): detected; AUC |",
+    ):
+        assert line in shown
+    # A published table need not name people.
+    assert "Tess" not in page.table_of(results.name).read_text()
