@@ -26,7 +26,15 @@ from glassguard.detection.evaluation import (
 )
 from glassguard.detection.intrinsic_dimensionality import LocalIntrinsicDimensionality
 from glassguard.detection.linear_detector import ProfileDetector, Variant, fit_detectors
-from glassguard.detection.pictures import JOINED, NOBODY, Pictures, half_wearing, joined, together
+from glassguard.detection.pictures import (
+    JOINED,
+    NOBODY,
+    Pictures,
+    half_wearing,
+    joined,
+    only,
+    together,
+)
 from glassguard.detection.projection import Projection
 from glassguard.detection.scores import (
     dimensionality_over_layers,
@@ -525,6 +533,35 @@ def test_a_sweep_of_validation_touches_no_test_picture() -> None:
     both = sweep(benign, attacks, variants=["standardised"], settings=SETTINGS, seeds=[0])
     assert set(rates["split"]) == {"val"}
     assert rates.equals(both[both["split"] == "val"].reset_index(drop=True))
+
+
+def test_the_area_of_every_seed_is_its_own() -> None:
+    benign, attacks = made_up()
+    seeds = [0, 1, 2]
+    variants: list[Variant] = ["standardised"]
+    rates = sweep(
+        only(benign, "conv1_1"),
+        only(attacks, "conv1_1"),
+        variants=variants,
+        settings=SETTINGS,
+        seeds=seeds,
+    )
+    each = [
+        sweep(
+            only(benign, "conv1_1"),
+            only(attacks, "conv1_1"),
+            variants=variants,
+            settings=SETTINGS,
+            seeds=[seed],
+        )
+        for seed in seeds
+    ]
+    for split in ("val", "test"):
+        areas = [one.loc[one["split"] == split, "auc"].mean() for one in each]
+        found = rates[rates["split"] == split]
+        assert found["auc_lowest_seed"].unique() == pytest.approx([min(areas)])
+        assert found["auc_highest_seed"].unique() == pytest.approx([max(areas)])
+        assert min(areas) < max(areas)
 
 
 def test_characteristic_profiles_are_an_estimator() -> None:

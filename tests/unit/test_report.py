@@ -4,9 +4,11 @@ import itertools
 import json
 import re
 import shutil
+import types
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import jinja2
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +18,12 @@ from glassguard.configuration.schema import Study
 from glassguard.configuration.slices import ReportSlice
 from glassguard.errors import InputError
 from glassguard.recognizer.layers import LAYERS, SLICES, paper_index
-from glassguard.report import attack_figures, influence_figures, sources_figures
+from glassguard.report import (
+    attack_figures,
+    detection_figures,
+    influence_figures,
+    sources_figures,
+)
 from glassguard.report.captions import CAPTIONS, FIGURES, figures_of
 from glassguard.report.page import headline
 from glassguard.report.summary import (
@@ -33,6 +40,7 @@ from glassguard.statistics import wilson_interval
 
 PEOPLE = ["ann", "bob", "007", "NA"]
 SIDE = 32
+REPORT_CAPTIONS = Path(__file__).resolve().parents[2] / "workflow" / "report"
 JOBS = ("data", "attack_0", "detection")
 RATES = ("adversarial_success", "adversarial_correct", "clean_accuracy", "defence_success")
 
@@ -221,6 +229,8 @@ def write_results(root: Path) -> None:
                 "balanced_accuracy_lowest_seed": 0.5,
                 "balanced_accuracy_highest_seed": 1.0,
                 "auc": 0.9,
+                "auc_lowest_seed": 0.8,
+                "auc_highest_seed": 0.95,
                 "seeds": 10,
             }
         )
@@ -235,11 +245,12 @@ def write_results(root: Path) -> None:
         pairs.append(with_interval(row, "impersonation", 1, 2))
     table("detection/table1.csv", pairs)
     curve = [
-        {"detector": detector, "fpr": x, "tpr": x**power}
-        for detector, power in (
-            ("influence", 0.2),
-            ("confidence", 0.8),
-            ("influence@half_wearing", 0.3),
+        {"detector": detector, "fpr": x, "fpr_n": n, "tpr": x**power}
+        for detector, power, n in (
+            ("influence", 0.2, 12),
+            ("influence_with_frames", 0.4, 12),
+            ("confidence", 0.8, 12),
+            ("influence@half_wearing", 0.3, 10),
         )
         for x in np.linspace(0, 1, 20)
     ]
@@ -485,6 +496,7 @@ def test_every_caption_counts_something(results):
         assert "{" not in caption
     assert "n = 12, of which 8 succeeded" in captions["attack_confidence"]
     assert "n = 8 impersonations" in captions["roc"]
+    assert "honest frames (n = 10)" in captions["roc"]
     assert "n = 2 of 8 successful attacks" in captions["heat_maps"]
     assert "n = 8 impersonations, 12 honest wearers" in captions["share_inside"]
 
@@ -499,6 +511,24 @@ def test_figures_of_experts_say_that_no_attack_succeeded(tmp_path):
     figure = influence_figures.share_inside(pd.read_csv(tmp_path / "share_inside.csv"))
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "impersonations, inside their glasses: none" in labels
+
+
+@pytest.mark.parametrize("name", CAPTIONS)
+def test_snakemakes_own_report_has_the_same_captions(name):
+    template = (REPORT_CAPTIONS / f"{name}.rst").read_text()
+    params = types.SimpleNamespace(captions={name: "with its n = 12"})
+    shown = jinja2.Template(template).render(snakemake=types.SimpleNamespace(params=params))
+    assert shown.endswith("\n\nwith its n = 12")
+
+
+def test_curves_of_detectors_that_have_seen_frames_are_drawn(results):
+    captions = json.loads((results / "figures" / "captions.json").read_text())
+    assert "for 3 of 3 detectors" in captions["roc"]
+    assert "influence with frames" in (results / "figures" / "roc.svg").read_text()
+    first = [*detection_figures.ROC_FIRST]
+    drawn = detection_figures.drawn_in_roc(["other", "masking", "influence_with_frames", *first])
+    assert drawn[:3] == ["influence", "influence_with_frames", "activations"]
+    assert "other" not in drawn
 
 
 def test_captions_do_not_need_heavy_packages():

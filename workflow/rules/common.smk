@@ -100,6 +100,19 @@ def figures(extension):
     return [result(f"figures/{name}.{extension}") for name in FIGURES]
 
 
+class Captions:
+    """Captions of the figures with their n, by name; read when Snakemake's report asks for one."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __getitem__(self, name):
+        return json.loads(Path(self.path).read_text(encoding="utf-8"))[name]
+
+    def __repr__(self):
+        return f"Captions({str(self.path)!r})"
+
+
 def shard(wildcards):
     return int(wildcards.scatteritem.split("-of-")[0]) - 1
 

@@ -28,6 +28,7 @@ rule figures:
     params:
         results=lambda wildcards, output: Path(output.captions).parents[1],
         figures=lambda wildcards, output: Path(output.captions).parent,
+        captions=lambda wildcards, output: Captions(output.captions),
     shell:
         "glassguard figures --config {input.config} --results {params.results} "
         "--figures {params.figures} --record {output.record} > {log} 2>&1"

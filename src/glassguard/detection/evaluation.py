@@ -146,7 +146,8 @@ def pair_rates(
     ``impersonation`` the share of the attacker's successful impersonations that it rejects;
     ``..._n`` counts pictures. ``auc`` sets the impersonations against the target's pictures.
     ``lowest_seed`` and ``highest_seed`` are the extremes over the classifier's seeds of the
-    balanced accuracy over all of ``pairs``. A share of nothing is NaN.
+    balanced accuracy over all of ``pairs``, ``auc_lowest_seed`` and ``auc_highest_seed`` of the
+    mean area under the curve. A share of nothing is NaN.
 
     Args:
         detectors: with a detector of every target.
@@ -158,6 +159,17 @@ def pair_rates(
     successes = attacks.where(attacks.impersonating)
     benign_margins, attack_margins = detectors.margins(benign), detectors.margins(successes)
     position = {int(person): row for row, person in enumerate(detectors.bank.people)}
+    pairs = list(pairs)
+    areas = []
+    for target, attacker in pairs:
+        own = benign.identity == target
+        theirs = (successes.target == target) & (successes.identity == attacker)
+        negatives, positives = (
+            -margins[:, position[target], rows]
+            for margins, rows in ((benign_margins, own), (attack_margins, theirs))
+        )
+        areas.append([area_under_curve(*one) for one in zip(negatives, positives, strict=True)])
+    area_of_seed = _mean_of_known(np.array(areas))
     parts = []
     for is_tuned in tuned:
         rows, of_seeds = [], []
@@ -196,13 +208,26 @@ def pair_rates(
         # Groups without a picture have no say, as in the mean over seeds.
         balanced = np.nanmean(np.nanmean(np.array(of_seeds), axis=0), axis=0)
         parts.append(
-            pd.DataFrame(rows).assign(lowest_seed=balanced.min(), highest_seed=balanced.max())
+            pd.DataFrame(rows).assign(
+                lowest_seed=balanced.min(),
+                highest_seed=balanced.max(),
+                auc_lowest_seed=area_of_seed.min(),
+                auc_highest_seed=area_of_seed.max(),
+            )
         )
     return pd.concat(parts, ignore_index=True)
 
 
 def _mean(values: NDArray) -> float:
     return float(values.mean()) if values.size else float("nan")
+
+
+def _mean_of_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over rows without NaN; NaN where a column has nothing else."""
+    known = ~np.isnan(values)
+    counts = known.sum(axis=0)
+    sums = np.where(known, values, 0.0).sum(axis=0)
+    return np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
 
 def _by_seed(values: NDArray) -> NDArray[np.float64]:

@@ -51,7 +51,9 @@ def layers_table(
 
     Validation pictures, which the choice is made on; the same on test pictures stands beside in
     columns ``test_...``. ``..._n`` counts pictures, each once, however many pairs judge by it.
-    ``balanced_accuracy_lowest_seed`` and ``..._highest_seed`` are the extremes over seeds.
+    ``balanced_accuracy_lowest_seed`` and ``..._highest_seed`` are the extremes over seeds, and so
+    are ``auc_lowest_seed`` and ``..._highest_seed``; ``auc`` itself is that of the mean margin over
+    seeds, and may lie above both.
 
     Args:
         rates: :func:`glassguard.detection.evaluation.sweep`.
@@ -79,6 +81,8 @@ def layers_table(
             for end in ("lowest_seed", "highest_seed"):
                 row[f"{prefix}balanced_accuracy_{end}"] = float(part[end].iloc[0])
             row[f"{prefix}auc"] = part["auc"].mean()
+            for end in ("lowest_seed", "highest_seed"):
+                row[f"{prefix}auc_{end}"] = float(part[f"auc_{end}"].iloc[0])
         row["seeds"] = seeds
         rows.append(row)
     return with_intervals(pd.DataFrame(rows), [*GROUPS, *(f"test_{name}" for name in GROUPS)])

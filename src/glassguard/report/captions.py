@@ -24,9 +24,10 @@ CAPTIONS: dict[str, str] = {
     "layers": (
         "Linear detectors on influence profiles of every slice, on the validation pictures that "
         "the slice is chosen on: means over n = {pairs} pairs ({impersonations} impersonations, "
-        "{benign} benign pictures). Lines: mean over seeds of the classifier (n = {seeds}); bands: "
-        "lowest to highest seed. The vertical line marks the slice that was chosen, {slice} (index "
-        "{paper_index} in Study I's count; Study I chose {source_index})."
+        "{benign} benign pictures). Lines: mean over seeds of the classifier (n = {seeds}), areas "
+        "under the curve of the mean margin; bands: lowest to highest seed. The vertical line "
+        "marks the slice that was chosen, {slice} (index {paper_index} in Study I's count; Study I "
+        "chose {source_index})."
     ),
     "table1": (
         "Study I's Table 1. Dots: accuracy with 95 % Wilson interval for each of {pairs} pairs "
@@ -48,7 +49,7 @@ CAPTIONS: dict[str, str] = {
         "the test split, for {detectors} of {all_detectors} detectors (n = {impersonations} "
         "impersonations, {benign} benign pictures). Right: the same with a logarithmic axis, "
         "where a usable threshold lies; dotted at 1, 5 and 9.91 % false alarms. Below: half of the "
-        "benign pictures wear honest frames."
+        "benign pictures wear honest frames (n = {half_wearing})."
     ),
     "profiles": (
         "Influence profiles at {slice}, filters ordered by the target's mean (after Study I, "
@@ -71,9 +72,9 @@ CAPTIONS: dict[str, str] = {
     ),
     "heat_maps": (
         "The experts' influence propagated back to the pixels (after Study I, Fig. 4): its "
-        "magnitude in multiples of each map's own mean, one scale for every column; the glasses "
-        "are outlined. Pictures as in the figure of receptive fields: n = {shown} of {successes} "
-        "successful attacks of the test split."
+        "magnitude in multiples of each map's own mean, so that colours compare places and not "
+        "pictures; one colour scale a column. The glasses are outlined. Pictures as in the figure "
+        "of receptive fields: n = {shown} of {successes} successful attacks of the test split."
     ),
     "share_inside": (
         "How much of the experts' influence, propagated to the pixels, lies inside the glasses, "

@@ -42,12 +42,14 @@ MEASURES = {"balanced_accuracy": "balanced accuracy", "auc": "area under the cur
 def layers(table: pd.DataFrame, *, chosen: str, variant: str) -> Figure:
     """Balanced accuracy and area under the curve at every slice, a line for each variant.
 
-    The band around a line of balanced accuracy reaches from the lowest to the highest seed.
-    Shifting a threshold moves no area under the curve, so tuned variants share a line there.
+    The band around a line reaches from the lowest to the highest seed. An area under the curve is
+    that of the mean margin over seeds, so its line may lie above its band. Shifting a threshold
+    moves no area under the curve, so tuned variants share a line there.
 
     Args:
         table: ``detection/layers.csv``: slice, paper_index, variant, balanced_accuracy,
-            balanced_accuracy_lowest_seed, balanced_accuracy_highest_seed, auc.
+            balanced_accuracy_lowest_seed, balanced_accuracy_highest_seed, auc, auc_lowest_seed,
+            auc_highest_seed.
         chosen: the slice that was chosen.
         variant: the variant that was chosen.
     """
@@ -79,15 +81,14 @@ def layers(table: pd.DataFrame, *, chosen: str, variant: str) -> Figure:
                     label=spelt(str(name)),
                     **look | {"linewidth": 1.9 if name == variant else 1.0, "markersize": 3.5},
                 )
-                if measure != "auc":
-                    axes.fill_between(
-                        range(len(slices)),
-                        rows[f"{measure}_lowest_seed"].to_numpy(),
-                        rows[f"{measure}_highest_seed"].to_numpy(),
-                        color=look["color"],
-                        alpha=0.2,
-                        linewidth=0,
-                    )
+                axes.fill_between(
+                    range(len(slices)),
+                    rows[f"{measure}_lowest_seed"].to_numpy(),
+                    rows[f"{measure}_highest_seed"].to_numpy(),
+                    color=look["color"],
+                    alpha=0.2,
+                    linewidth=0,
+                )
             if chosen in slices:
                 _mark_chosen(axes, slices.index(chosen))
             names = [name.removesuffix(PRE_RELU) for name in slices]
@@ -260,7 +261,25 @@ ROC_FIRST = (
 )
 """Detectors whose curves are drawn before others', one of each kind."""
 
+WITH_FRAMES = "_with_frames"
+"""Ends the name of a detector that has seen honest frames; drawn beside the one that has not."""
+
 ROC_TITLES = {"": "benign pictures as they are", "half_wearing": "half of them with honest frames"}
+
+
+def drawn_in_roc(detectors: Sequence[str]) -> list[str]:
+    """Whose curves are drawn, in the order of the legend.
+
+    As many as :data:`ROC_FIRST` has, which come before others, each with the one beside it that has
+    seen honest frames.
+
+    Args:
+        detectors: names of all, without a population.
+    """
+    bare = [name for name in detectors if not name.endswith(WITH_FRAMES)]
+    bare.sort(key=lambda name: ROC_FIRST.index(name) if name in ROC_FIRST else len(ROC_FIRST))
+    beside = [(name, f"{name}{WITH_FRAMES}") for name in bare[: len(ROC_FIRST)]]
+    return [name for pair in beside for name in pair if name in detectors]
 
 
 def roc(table: pd.DataFrame) -> Figure:
@@ -270,21 +289,25 @@ def roc(table: pd.DataFrame) -> Figure:
     the same where half of the benign pictures wear honest frames.
 
     Args:
-        table: ``detection/roc.csv``: detector, fpr, tpr. As many detectors are drawn as
-            :data:`ROC_FIRST` has, which are drawn before others.
+        table: ``detection/roc.csv``: detector, fpr, tpr. :func:`drawn_in_roc` says whose.
     """
     parts = table["detector"].str.partition("@")
     populations = parts[2].drop_duplicates().tolist()
     figure = new_figure(height=1.0 + 2.7 * len(populations))
     panels = figure.subplots(len(populations), 2, sharey=True, squeeze=False)
-    names = parts[0].drop_duplicates().tolist()
-    names.sort(key=lambda name: ROC_FIRST.index(name) if name in ROC_FIRST else len(ROC_FIRST))
+    names = drawn_in_roc(parts[0].drop_duplicates().tolist())
+    own_look = [name for name in names if not name.endswith(WITH_FRAMES)]
     seen = table.loc[table["fpr"] > 0, "fpr"]
     least = min(float(seen.min()) / 1.5, 5e-3) if len(seen) else 1e-3
     for population, (linear, logarithmic) in zip(populations, panels, strict=True):
-        for index, name in enumerate(names[: len(ROC_FIRST)]):
+        for name in names:
             rows = table[(parts[0] == name) & (parts[2] == population)]
-            look = series(index) | {"marker": "", "linewidth": 1.8 if index == 0 else 1.1}
+            index = own_look.index(name.removesuffix(WITH_FRAMES))
+            look = series(index) | {"linewidth": 1.8 if name == own_look[0] else 1.1}
+            if name.endswith(WITH_FRAMES):
+                look |= {"markevery": 0.15, "markersize": 4}
+            else:
+                look |= {"marker": ""}
             linear.plot(rows["fpr"], rows["tpr"], label=spelt(name), **look)
             # On a logarithmic axis nothing is at zero: it starts at the left edge.
             logarithmic.plot(rows["fpr"].clip(lower=least), rows["tpr"], **look)

@@ -157,13 +157,14 @@ class _Study:
 
     def roc(self) -> Drawn:
         table = self._table("detection", "roc.csv")
-        manifest = read_manifest(self.results / "data" / "manifest.csv")
-        detectors = int((~table["detector"].drop_duplicates().str.contains("@")).sum())
+        mixed = table["detector"].str.contains("@")
+        detectors = table.loc[~mixed, "detector"].unique().tolist()
         return detection_figures.roc(table), {
-            "detectors": min(detectors, len(detection_figures.ROC_FIRST)),
-            "all_detectors": detectors,
+            "detectors": len(detection_figures.drawn_in_roc(detectors)),
+            "all_detectors": len(detectors),
             "impersonations": int(self.test["success"].sum()),
-            "benign": int((manifest["split"] == "test").sum()),
+            "benign": _most(table.loc[~mixed, "fpr_n"]),
+            "half_wearing": _most(table.loc[mixed, "fpr_n"]),
         }
 
     def profiles(self) -> Drawn:
@@ -297,6 +298,11 @@ class _Study:
     def _saliency_row(self) -> pd.Series:
         rows = self._table("saliency", "evaluation.csv")
         return rows[(rows["defence"] == "saliency") & rows["threshold"].isna()].iloc[0]
+
+
+def _most(counts: pd.Series) -> int:
+    """The largest count; 0 where there is none, as where no attack succeeded."""
+    return 0 if counts.empty else int(counts.max())
 
 
 def _counts(groups: list[TargetProfiles]) -> dict[str, int]:
