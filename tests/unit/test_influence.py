@@ -1,6 +1,8 @@
 """Internal influence and guided backpropagation against Captum."""
 
+import doctest
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,8 @@ from glassguard.influence.quantities import (
 )
 from glassguard.recognizer.layers import LAYERS, PRE_RELU, SLICES
 from glassguard.recognizer.network import FaceRecognizer, to_pixels
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 @pytest.fixture(scope="module")
@@ -431,6 +435,25 @@ def test_guided_backpropagation_equals_captum(
     ours = guided_backpropagation(network, pixels, classes if given else None)
     assert expected.abs().sum() > 0
     assert torch.equal(ours, expected)
+
+
+def test_guided_backpropagation_without_activations_is_refused_by_name(pixels: Tensor) -> None:
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = nn.Linear(pixels[0].numel(), 5)
+
+        def forward(self, seen: Tensor) -> Tensor:
+            return torch.relu(self.dense(seen.flatten(1)))
+
+    with pytest.raises(ValueError, match=r"Functional has no nn\.ReLU module"):
+        guided_backpropagation(Functional(), pixels)
+
+
+def test_the_worked_example_of_the_documentation_runs() -> None:
+    failed, tried = doctest.testfile(str(DOCS / "influence.md"), module_relative=False)
+    assert failed == 0
+    assert tried > 20
 
 
 def test_guided_backpropagation_wants_one_class_a_picture(

@@ -133,7 +133,8 @@ def pulled_back(
         By slice, N x 3 x H x W.
 
     Raises:
-        ValueError: a slice does not depend on the pixels, or its module runs more than once.
+        ValueError: a slice does not depend on the pixels, or its module runs more than once; or
+            the rule is guided and the network has no ``nn.ReLU`` module.
     """
     edges: dict[str, GradientEdge] = {}
 

@@ -20,17 +20,22 @@ def guided_activations(network: nn.Module) -> Iterator[None]:
 
     Args:
         network: the network whose ``nn.ReLU`` modules are guided. A functional ReLU is not seen.
+
+    Raises:
+        ValueError: the network has no such module.
     """
+    activations = [module for module in network.modules() if isinstance(module, nn.ReLU)]
+    if not activations:
+        raise ValueError(
+            f"{type(network).__name__} has no nn.ReLU module: guided backpropagation would be the "
+            "plain gradient"
+        )
 
     def guide(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if output.requires_grad:
             output.register_hook(lambda gradient: gradient.clamp_min(0.0))
 
-    handles = [
-        module.register_forward_hook(guide)
-        for module in network.modules()
-        if isinstance(module, nn.ReLU)
-    ]
+    handles = [module.register_forward_hook(guide) for module in activations]
     try:
         yield
     finally:
@@ -53,7 +58,8 @@ def guided_backpropagation(
         N x 3 x H x W float32, logits per unit of pixel value; signs kept.
 
     Raises:
-        ValueError: ``classes`` has another length than ``pixels``.
+        ValueError: ``classes`` has another length than ``pixels``, or the network has no
+            ``nn.ReLU`` module.
     """
     leaf = pixels.detach().requires_grad_(True)
     with torch.enable_grad(), guided_activations(network):
