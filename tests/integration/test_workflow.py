@@ -117,6 +117,7 @@ PROMISED_COLUMNS = {
     | {"balanced_accuracy"},
     "detection/table1.csv": {"target", "attacker", "slice", "variant"}
     | with_intervals("benign_target", "benign_other", "impersonation"),
+    "detection/choices.csv": {"detector", "slice", "variant", "chosen_by", "pairs", "used"},
     "detection/roc.csv": {"detector", "fpr", "tpr"},
     "detection/controls.csv": {"detector", "control", "flag_rate", "n"},
     "saliency/grid.csv": {

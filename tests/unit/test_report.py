@@ -33,7 +33,13 @@ from glassguard.report.summary import (
     started,
     timings,
 )
-from glassguard.report.tables import attacks_table, evaluation_table, pairs_table, rate
+from glassguard.report.tables import (
+    attacks_table,
+    choices_table,
+    evaluation_table,
+    pairs_table,
+    rate,
+)
 from glassguard.stages import figures as figures_stage
 from glassguard.stages import report as report_stage
 from glassguard.statistics import wilson_interval
@@ -255,6 +261,17 @@ def write_results(root: Path) -> None:
         for x in np.linspace(0, 1, 20)
     ]
     table("detection/roc.csv", curve)
+    choice = {"slice": "conv4_3", "variant": "raw", "chosen_by": "most pairs"}
+    table(
+        "detection/choices.csv",
+        [
+            choice | {"detector": "influence", "pairs": 3, "used": True},
+            choice | {"detector": "influence", "slice": "fc6", "pairs": 1, "used": False},
+            choice
+            | {"detector": "distance_euclidean", "chosen_by": "as influence", "used": True}
+            | {"variant": "euclidean"},
+        ],
+    )
     table(
         "detection/controls.csv",
         [
@@ -631,6 +648,14 @@ def test_table_1_has_the_sources_rows_last(results):
     last = [table.rows[index] for index in sorted(table.from_source)]
     assert [row[-1] for row in last] == ["92.3 %", "100.0 %", "94.9 %"]
     assert table.rows[0][-1] == "50.0 %"
+
+
+def test_the_page_says_where_detectors_read(results):
+    found = choices_table(pd.read_csv(results / "detection/choices.csv"))
+    assert found.rows == (
+        ("influence", "conv4_3, raw (pairs: 3)", "most pairs", "fc6, raw (pairs: 1)"),
+        ("distance euclidean", "conv4_3, euclidean", "as influence", "–"),
+    )
 
 
 def test_evaluation_stands_beside_the_source(results):

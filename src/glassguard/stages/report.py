@@ -75,6 +75,7 @@ def run(
     pairs = read_table(results / "detection" / "table1.csv")
     controls = read_table(results / "detection" / "controls.csv")
     points = read_table(results / "detection" / "attacks.csv")
+    choices = read_table(results / "detection" / "choices.csv")
     best_masks = read_json(results / "saliency" / "best.json")
     recognizer = read_json(results / "recognizer" / "metrics.json")
     numbers = summarise(
@@ -117,6 +118,7 @@ def run(
             (
                 tables.pairs_table(pairs),
                 tables.variants_table(layers, chosen=best_layer["slice"]),
+                tables.choices_table(choices),
                 *(tables.operating_table(detection, name) for name in tables.POPULATIONS),
                 tables.controls_table(controls),
                 *([tables.attacks_table(points)] if len(study.attacks) > 1 else []),
