@@ -1,10 +1,13 @@
 """Downloads of one file: resumed, retried, limited in size, checked, and only then put in place."""
 
+import fcntl
 import hashlib
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import IO
 
 import requests
 import urllib3
@@ -27,12 +30,15 @@ class DownloadError(InputError):
     Attributes:
         url: the address.
         reason: what is wrong, without the address.
+        passing: whether it failed for reasons that a later call may mend: the server is to blame,
+            and not the file.
     """
 
-    def __init__(self, url: str, reason: str) -> None:
+    def __init__(self, url: str, reason: str, *, passing: bool = False) -> None:
         super().__init__(f"{url}: {reason}")
         self.url = url
         self.reason = reason
+        self.passing = passing
 
 
 class _InterruptedError(Exception):
@@ -41,6 +47,47 @@ class _InterruptedError(Exception):
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
         self.wait = wait
+
+
+LOCK = ".lock"
+"""Name of the file that :func:`alone_in` locks; it stays, since a removed one locks nothing."""
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Let one process at a time download into a folder that several studies share.
+
+    Whoever comes second waits, and says so once. A lock of a process that was killed counts for
+    nothing.
+
+    Args:
+        folder: is made where it is missing.
+
+    Raises:
+        InputError: the folder cannot be written to, or lies on a file system without locks.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("w")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written to: {error.strerror}") from None
+    with lock:
+        try:
+            _wait_for(lock, folder)
+        except OSError as error:
+            raise InputError(
+                f"{folder}: cannot be locked for a download: {error.strerror}; a folder on a file "
+                "system with locks is needed"
+            ) from None
+        yield
+
+
+def _wait_for(lock: IO[str], folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"{folder}: waiting for another download into it", file=sys.stderr, flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def download(
@@ -59,7 +106,8 @@ def download(
 
     What has arrived lies in ``<destination>.part`` until it is complete and checked, so that an
     interrupted download goes on where it stopped, in this call or a later one, and nobody ever
-    sees half a file. Two calls must not work on one destination at the same time.
+    sees half a file. Two calls must not work on one destination at the same time
+    (:func:`alone_in`).
 
     Args:
         url: http or https address; redirections are followed.
@@ -106,7 +154,7 @@ def download(
             failure = error
         failures = 1 if part.length() - before >= 1 << 20 else failures + 1
         if failures >= attempts:
-            raise DownloadError(url, f"{failure} (tried {attempts} times)")
+            raise DownloadError(url, f"{failure} (tried {attempts} times)", passing=True)
         time.sleep(min(LONGEST_PAUSE, max(failure.wait, pause * 2 ** (failures - 1))))
 
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import hashlib
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -14,9 +16,11 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from shipped import section
 
 from glassguard.configuration.slices import DataSlice, FetchPubfigSlice
+from glassguard.downloads import alone_in
 from glassguard.errors import InputError
 from glassguard.faces.pubfig import parse_list
 from glassguard.stages import data, fetch_pubfig
@@ -263,6 +267,41 @@ def test_what_is_there_with_the_right_digest_is_not_fetched_again(site, tmp_path
         "/good/0.jpg": 1, "/good/1.jpg": 1, "/good/2.jpg": 2, "/good/3.jpg": 1,
     }  # fmt: skip
     assert Path(listing.path[2]).read_bytes() == photograph(2)
+
+
+def test_two_fetches_into_one_folder_take_turns(site, tmp_path):
+    rows = []
+    for number in range(6):
+        site.pages[f"/good/{number}.jpg"] = photograph(number)
+        rows.append(("Ada", number, site.address(f"/good/{number}.jpg"), photograph(number)))
+    keys = {
+        "list_file": None, "list_sha256": None, "downloads": str(tmp_path / "shared"),
+        "list_address": site.address("/good/dev_urls.txt"), "pause": 0.0,
+    }  # fmt: skip
+    site.pages["/good/dev_urls.txt"] = listed(rows, tmp_path / "list.txt").read_bytes()
+    keys["list_sha256"] = hashlib.sha256(site.pages["/good/dev_urls.txt"]).hexdigest()
+    config = tmp_path / "fetch.yaml"
+    config.write_text(yaml.safe_dump({"fetch": section("data/pubfig")["fetch"] | keys}))
+    command = [sys.executable, "-m", "glassguard.cli", "fetch_pubfig", "--config", str(config)]
+    processes = []
+    # Both have come before either of them may begin.
+    with alone_in(tmp_path / "shared"):
+        for name in ("one", "two"):
+            files = {"listing": "pubfig.csv", "gone": "gone.csv", "record": "record.json"}
+            options = [f"--{key}={tmp_path / name / file}" for key, file in files.items()]
+            process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
+            assert process.stderr is not None
+            assert "shared: waiting for another download into it" in process.stderr.readline()
+            processes.append(process)
+        assert not site.asked
+    said = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert set(site.asked.values()) == {1}
+    assert len(site.asked) == 7
+    for name in ("one", "two"):
+        listing = pd.read_csv(tmp_path / name / "pubfig.csv")
+        found = [Path(path).read_bytes() for path in listing.path]
+        assert found == [content for *_, content in rows]
 
 
 def test_an_interrupted_fetch_goes_on_where_it_stopped(site, tmp_path, monkeypatch):

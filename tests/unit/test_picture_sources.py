@@ -2,7 +2,10 @@
 
 import io
 import tarfile
+import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -10,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from shipped import section
+from sklearn import datasets
 
 from glassguard.configuration.slices import DataSlice, FetchLfwSlice
 from glassguard.errors import InputError
@@ -359,11 +363,50 @@ def test_a_fetch_without_network_says_what_to_do(tmp_path, monkeypatch):
         fetch_lfw.run(fetch_config(tmp_path / "home"), listing=tmp_path / "lfw.csv")
 
 
-def test_a_half_unpacked_lfw_is_refused(sklearn_home, tmp_path):
-    fetch_lfw.run(fetch_config(sklearn_home), listing=tmp_path / "lfw.csv")
-    (sklearn_home / "lfw_home" / "lfw-funneled.tgz").write_bytes(b"")
-    with pytest.raises(InputError, match="not unpacked to the end; delete it"):
+def test_two_fetches_of_lfw_take_turns(sklearn_home, tmp_path, monkeypatch, capsys):
+    fetch = datasets.fetch_lfw_people
+    begun, asked = threading.Event(), []
+
+    def slow(**keywords):
+        asked.append(keywords)
+        begun.set()
+        time.sleep(0.5)
+        fetch(**keywords)
+
+    monkeypatch.setattr("sklearn.datasets.fetch_lfw_people", slow)
+    config = fetch_config(sklearn_home)
+    with ThreadPoolExecutor(2) as workers:
+        first = workers.submit(fetch_lfw.run, config, listing=tmp_path / "one.csv")
+        assert begun.wait(10)
+        second = workers.submit(fetch_lfw.run, config, listing=tmp_path / "two.csv")
+        assert first.result() == second.result() == {"people": 4, "pictures": 32}
+    assert len(asked) == 1
+    assert "lfw_home: waiting for another download into it" in capsys.readouterr().err
+
+
+def half_unpacked(home: Path) -> Path:
+    """scikit-learn's archive, and the folder beside it as a killed process leaves it."""
+    files = lfw_files("lfw_funneled")
+    folder = write_folder(dict(list(files.items())[:3]), home / "lfw_home")
+    return write_archive(files, folder / "lfw-funneled.tgz")
+
+
+def test_a_half_unpacked_lfw_is_unpacked_again(sklearn_home, tmp_path, monkeypatch):
+    monkeypatch.setattr("sklearn.datasets.fetch_lfw_people", lambda **_: pytest.fail("again"))
+    archive = half_unpacked(sklearn_home)
+    # Nor is what a second interruption left behind taken for a picture.
+    write_folder({"lfw_funneled/stale.jpg": b""}, archive.parent / "lfw_funneled.unpacking")
+    counts = fetch_lfw.run(fetch_config(sklearn_home), listing=tmp_path / "lfw.csv")
+    assert counts == {"people": 4, "pictures": 32}
+    assert sorted(path.name for path in archive.parent.iterdir()) == [".lock", "lfw_funneled"]
+
+
+def test_a_half_unpacked_lfw_with_a_damaged_archive_is_named(sklearn_home, tmp_path):
+    archive = half_unpacked(sklearn_home)
+    archive.write_bytes(archive.read_bytes()[:-2000])
+    with pytest.raises(InputError, match=r"lfw-funneled\.tgz: cannot be unpacked.*delete it and"):
         fetch_lfw.run(fetch_config(sklearn_home), listing=tmp_path / "lfw.csv")
+    assert not (tmp_path / "lfw.csv").exists()
 
 
 def test_a_source_that_was_not_fetched_is_refused(tmp_path):

@@ -1,10 +1,15 @@
 """Downloads Labeled Faces in the Wild through scikit-learn."""
 
+import shutil
+import sys
+import tarfile
+import zlib
 from pathlib import Path
 
 from sklearn import datasets
 
 from glassguard.configuration.slices import FetchLfwSlice
+from glassguard.downloads import alone_in
 from glassguard.errors import InputError
 from glassguard.faces.folder import find_files
 from glassguard.faces.published import LFW_FACE, lfw_person
@@ -19,6 +24,8 @@ and they are of no use here."""
 def run(config: FetchLfwSlice, *, listing: OutputPath) -> dict[str, float | int | str]:
     """Let scikit-learn download LFW, once for all experiments, and list the pictures.
 
+    Calls with one ``data_home`` take turns. Unpacking that was interrupted is done again.
+
     Args:
         config: the slice.
         listing: table to write
@@ -28,17 +35,19 @@ def run(config: FetchLfwSlice, *, listing: OutputPath) -> dict[str, float | int 
         How many people and pictures there are.
 
     Raises:
-        InputError: LFW cannot be downloaded, or is there in part only.
+        InputError: LFW cannot be downloaded, or its archive is damaged.
     """
     fetch = config.fetch
     home = Path(datasets.get_data_home(fetch.data_home)) / "lfw_home"
     folder = home / ("lfw_funneled" if fetch.funneled else "lfw")
     archive = home / ("lfw-funneled.tgz" if fetch.funneled else "lfw.tgz")
-    if not folder.is_dir():
-        _download(fetch.data_home, fetch.funneled)
-    # The archive is removed when all of it is unpacked; nothing else tells a part from the whole.
-    if archive.exists():
-        raise InputError(f"{folder}: was not unpacked to the end; delete it and start again")
+    with alone_in(home):
+        # The archive is removed when all of it is unpacked; nothing else tells a part from the
+        # whole.
+        if archive.exists() and folder.exists():
+            _unpack_again(archive, folder)
+        elif not folder.is_dir():
+            _download(fetch.data_home, fetch.funneled)
     files, _ = find_files(folder, key="data.fetch.data_home")
     pictures = [
         (person, name, folder / name, LFW_FACE)
@@ -61,3 +70,23 @@ def _download(data_home: Path | None, funneled: bool) -> None:
             "data.source=lfw: scikit-learn cannot fetch LFW: "
             f"{' '.join(str(error).split())[:200]}; allowed is data.root=FOLDER with a copy of it"
         ) from None
+
+
+def _unpack_again(archive: Path, folder: Path) -> None:
+    """Replace a folder that holds a part of an archive by all of it, then remove the archive."""
+    print(f"{folder}: was not unpacked to the end; unpacking it again", file=sys.stderr)
+    # Beside it, so that a second interruption finds the same state again.
+    fresh = folder.with_name(f"{folder.name}.unpacking")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        with tarfile.open(archive, "r:gz") as packed:
+            packed.extractall(fresh, filter="data")
+        shutil.rmtree(folder)
+        (fresh / folder.name).replace(folder)
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise InputError(
+            f"{archive}: cannot be unpacked: {' '.join(str(error).split())[:200]}; delete it and "
+            f"{folder} to download it again"
+        ) from None
+    shutil.rmtree(fresh)
+    archive.unlink()

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from glassguard.configuration.schema import PubfigFetch
 from glassguard.configuration.slices import FetchPubfigSlice
-from glassguard.downloads import DownloadError, download
+from glassguard.downloads import DownloadError, alone_in, download
 from glassguard.errors import InputError
 from glassguard.faces.pubfig import ListedPicture, parse_list
 from glassguard.progress import Progress
@@ -34,7 +34,7 @@ def run(
     Servers are asked side by side, each for one file at a time with a pause in between, and no
     more after several failures in a row. A photograph is kept under its MD5; one that is there
     already is not asked for again. An interrupted call remembers in ``<listing>.journal`` what it
-    was refused; a call that ended asks again.
+    was refused; a call that ended asks again. Calls into one folder take turns.
 
     Args:
         config: the slice.
@@ -50,12 +50,12 @@ def run(
     """
     fetch = config.fetch
     folder = fetch.downloads or listing.parent / "originals"
-    folder.mkdir(parents=True, exist_ok=True)
-    rows, refused = _read_list(fetch, listing.parent)
-    journal = _Journal(listing.with_name(f"{listing.name}.journal"))
-    fetched = _Fetch(fetch, folder, journal)
-    with Progress(description="photographs of PubFig", total=len(rows)) as progress:
-        reasons = fetched.all(rows, progress)
+    with alone_in(folder):
+        rows, refused = _read_list(fetch, folder)
+        journal = _Journal(listing.with_name(f"{listing.name}.journal"))
+        fetched = _Fetch(fetch, folder, journal)
+        with Progress(description="photographs of PubFig", total=len(rows)) as progress:
+            reasons = fetched.all(rows, progress)
     kept = [row for row in rows if row.md5 not in reasons]
     if not kept:
         reason, count = Counter(reasons.values()).most_common(1)[0]
@@ -193,7 +193,7 @@ class _Fetch:
                 show_progress=False,
             )
         except DownloadError as error:
-            return error.reason, "tried" in error.reason
+            return error.reason, error.passing
         if _digest(arrived, "md5") != row.md5:
             arrived.unlink()
             return _OTHER_CONTENT, False
