@@ -70,9 +70,18 @@ class Checkout:
         """Rules that a run would execute."""
         return set(self.plan(overrides=overrides))
 
-    def plan(self, *options: str, overrides: Sequence[str] = ()) -> dict[str, int]:
+    def plan(
+        self, *options: str, experiment: str = "smoke", overrides: Sequence[str] = ()
+    ) -> dict[str, int]:
         """Jobs that a run would execute, by rule."""
-        done = self.snakemake("--dry-run", "--cores", "2", *options, overrides=list(overrides))
+        done = self.snakemake(
+            "--dry-run",
+            "--cores",
+            "2",
+            *options,
+            experiment=experiment,
+            overrides=list(overrides),
+        )
         assert done.returncode == 0, done.stderr
         text = done.stdout + done.stderr
         if "Nothing to be done" in text:

@@ -1,11 +1,14 @@
 """The whole DAG, driven through Snakemake in copies of the checkout."""
 
+import hashlib
 import json
 import os
+import re
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -263,12 +266,9 @@ def test_a_new_key_of_the_schema_repeats_nothing_by_itself(edited: Checkout) -> 
     assert edited.planned() == set()
 
 
-@pytest.fixture
-def published(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Address of a weights file on a local server, and what was asked of that."""
-    torch.manual_seed(0)
-    tensors = nn.Sequential(convolutional_layers(1 / 16)).state_dict()
-    torch.save(tensors, tmp_path / "vgg_face_dag.pth")
+@contextmanager
+def local_server(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Address of a server of a folder's files, and what is asked of it."""
     asked: list[str] = []
 
     class Handler(SimpleHTTPRequestHandler):
@@ -276,13 +276,23 @@ def published(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
             asked.append(self.path)
             super().do_GET()
 
-    handler = partial(Handler, directory=str(tmp_path))
+    handler = partial(Handler, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/vgg_face_dag.pth", asked
+        yield f"http://127.0.0.1:{server.server_port}", asked
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Address of a weights file on a local server, and what was asked of that."""
+    torch.manual_seed(0)
+    tensors = nn.Sequential(convolutional_layers(1 / 16)).state_dict()
+    torch.save(tensors, tmp_path / "vgg_face_dag.pth")
+    with local_server(tmp_path) as (address, asked):
+        yield f"{address}/vgg_face_dag.pth", asked
 
 
 def test_published_weights_are_fetched_once_for_all_experiments(
@@ -318,6 +328,77 @@ def test_a_download_that_fails_is_one_line_in_the_log(fresh: Checkout) -> None:
     line = log.read_text().splitlines()[-1]
     assert line.startswith("glassguard fetch: http://127.0.0.1:9/file.h5: no connection")
     assert "downloads/rcmalli_vggface_tf_notop_vgg16.h5" in line
+
+
+def test_folds_of_a_published_collection_share_one_download(fresh: Checkout) -> None:
+    options = ("--config", 'variants=["fold_1","fold_2"]')
+    jobs = fresh.plan(*options, experiment="dong2019")
+    assert (jobs["fetch_lfw"], jobs["data"]) == (1, 3)
+    # VGG-Face and YuNet.
+    assert jobs["fetch"] == 2
+    pubfig = ["data=pubfig", "attacks.glasses.named_pairs=[]"]
+    jobs = fresh.plan(*options, experiment="dong2019", overrides=pubfig)
+    assert (jobs["fetch_pubfig"], jobs["data"]) == (1, 3)
+    assert "fetch_lfw" not in jobs
+
+
+def test_a_copy_of_a_published_collection_is_not_downloaded(fresh: Checkout) -> None:
+    (fresh.folder / "lfw.tgz").write_bytes(b"as far as a plan can tell")
+    jobs = fresh.plan(experiment="lfw", overrides=["data.root=lfw.tgz", "data.detector=null"])
+    assert jobs["data"] == 1
+    assert not {"fetch", "fetch_lfw"} & set(jobs)
+
+
+def test_photographs_of_pubfig_are_fetched_and_listed(
+    photographs: Path, tmp_path: Path, fresh: Checkout
+) -> None:
+    (tmp_path / "site").mkdir()
+    lines = ["# PubFig Dataset v1.2 - dev_urls.txt - made by a test"]
+    lines.append("#\t" + "\t".join(["person", "imagenum", "url", "rect", "md5sum"]))
+    with local_server(tmp_path / "site") as (address, asked):
+        for number, picture in enumerate(sorted((photographs / "study").glob("*/*.jpg"))):
+            content = picture.read_bytes()
+            # Of everybody's first picture nothing is left.
+            if picture.stem != "0":
+                (tmp_path / "site" / f"{number}.jpg").write_bytes(content)
+            digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+            columns = [picture.parent.name, picture.stem, f"{address}/{number}.jpg"]
+            lines.append("\t".join([*columns, "0,0,96,96", digest]))
+        (tmp_path / "dev_urls.txt").write_text("\n".join(lines) + "\n")
+        overrides = [
+            "data=pubfig",
+            f"data.fetch.list_file={tmp_path / 'dev_urls.txt'}",
+            "data.fetch.list_sha256=null",
+            "data.fetch.pause=0",
+            "data.detector=null",
+            "data.identities=null",
+        ]
+        options = ("--cores", "1", "--until", "data")
+        done = fresh.snakemake(*options, experiment="lfw", overrides=overrides)
+    assert done.returncode == 0, done.stderr
+    results = fresh.folder / "results" / "lfw"
+    gone = pd.read_csv(results / "data" / "gone.csv")
+    assert sorted(gone["source"]) == [f"person_{number}/0" for number in range(5)]
+    assert len(pd.read_csv(results / "data" / "pubfig.csv")) == len(asked) - len(gone) == 55
+    assert pd.read_csv(results / "data" / "manifest.csv")["identity"].nunique() == 5
+
+
+@pytest.mark.parametrize(
+    ("override", "gpus"),
+    [
+        ("backbone.pretraining.accelerator=cpu", "0"),
+        ("backbone.pretraining.accelerator=auto", "1"),
+        ("backbone=faces_gpu", "1"),
+    ],
+)
+def test_pretraining_asks_for_a_gpu_where_it_takes_one(
+    override: str, gpus: str, fresh: Checkout
+) -> None:
+    done = fresh.snakemake("--dry-run", "--cores", "2", overrides=[override])
+    assert done.returncode == 0, done.stderr
+    text = done.stdout + done.stderr
+    resources = text.split("rule pretrain:")[1].split("resources:")[1].splitlines()[0]
+    assert re.search(r"gpu=(\d+)", resources).group(1) == gpus  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

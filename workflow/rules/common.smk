@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+from glassguard.configuration.remarks import remarks
 from glassguard.configuration.replicates import replicates_slice, studies_from_workflow
 from glassguard.configuration.slices import slices
 from glassguard.configuration.sources import inventory, sources
@@ -17,6 +18,9 @@ try:
 except InputError as error:
     # A WorkflowError would bury the one line that matters in Snakemake's own.
     sys.exit(f"glassguard: {error}")
+
+for remark in remarks(next(iter(STUDIES.values()))):
+    print(f"glassguard: {remark}", file=sys.stderr)
 
 # Jobs find the command line even where the environment is not activated.
 os.environ.update(
@@ -156,17 +160,30 @@ TEACHER = STUDY.backbone.pretraining.teacher
 if TEACHER is not None and STUDY.backbone.weights is None:
     BACKBONE_JOBS.insert(-1, "teacher")
 
-# What has to be downloaded first, by the stage that does it.
-LISTING = {
-    "lfw": [result("data/lfw.csv")],
-    "pubfig": [result("data/pubfig.csv")],
-}.get(STUDY.data.source, [])
-if getattr(STUDY.data, "root", None) is not None:
-    LISTING = []
-FETCHING_JOBS = [f"fetch_{STUDY.data.source}"] if LISTING else []
+# What has to be downloaded first, by the stage that does it: one job for all studies that would
+# ask for the same, so that no server is asked by each of them for what is gone.
+FETCHES = (
+    STUDY.data.source in ("lfw", "pubfig") and getattr(STUDY.data, "root", None) is None
+)
+FETCHED_ALIKE = (
+    len({json.dumps(SLICES[study].get("fetch_pictures")) for study in STUDIES}) == 1
+)
+
+
+def fetched(name):
+    """A file of a fetching job, of the first study where it fetches for all of them."""
+    return expand(
+        result(name), study=next(iter(STUDIES)) if FETCHED_ALIKE else "{study}"
+    )
+
+
+LISTING = fetched(f"data/{STUDY.data.source}.csv") if FETCHES else []
+FETCHING_RECORDS = (
+    fetched(f"tracking/outbox/fetch_{STUDY.data.source}.json") if FETCHES else []
+)
 
 SCIENCE_RECORDS = [
-    *map(record, FETCHING_JOBS),
+    *FETCHING_RECORDS,
     record("data"),
     *map(record, BACKBONE_JOBS),
     record("recognizer"),

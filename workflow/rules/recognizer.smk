@@ -54,6 +54,15 @@ else:
                 "--images {input.images} --embeddings {output.embeddings} "
                 "--record {output.record} > {log} 2>&1"
 
+    # With devices=auto it is not known beforehand how many there are.
+    GPUS = (
+        0
+        if STUDY.backbone.pretraining.accelerator == "cpu"
+        else {"auto": 1}.get(
+            STUDY.backbone.pretraining.devices, STUDY.backbone.pretraining.devices
+        )
+    )
+
     # What it keeps of every epoch, beside the backbone, is no output: Snakemake would remove it
     # before a killed training goes on.
     rule pretrain:
@@ -77,6 +86,7 @@ else:
         resources:
             mem_mb=growing(4000),
             runtime=growing(120),
+            gpu=GPUS,
         params:
             teacher=lambda wildcards, input: (
                 f"--teacher {input.teacher}" if input.teacher else ""
