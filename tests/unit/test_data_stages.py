@@ -319,6 +319,79 @@ def test_each_kind_of_picture_has_its_outcome(people, tmp_path):
     assert metrics["aligned_by_crop"] == 47
 
 
+def found(*, centre: tuple[float, float], side: float, profile: bool = False) -> np.ndarray:
+    """A row of what YuNet finds: a face of the common pose, or one whose eyes coincide."""
+    points = (common_pose(96) - 48) * side / 96 + centre
+    if profile:
+        points[1] = points[0] + [1, 0]
+    corner = np.array(centre) - side / 2
+    return np.concatenate([corner, [side, side], points.ravel(), [0.9]]).astype(np.float32)
+
+
+SIZE = (320, 320)
+"""What the detector sees of the square pictures below."""
+FACES = {
+    "one": [found(centre=(160, 160), side=200)],
+    "several": [
+        found(centre=(60, 60), side=100),
+        found(centre=(170, 150), side=200),
+        found(centre=(290, 290), side=40),
+    ],
+    "none": None,
+    "profile": [found(centre=(160, 160), side=200, profile=True)],
+    "not_a_number": [found(centre=(160, 160), side=200) * np.float32("nan")],
+}
+OUTCOMES = {"one": "detector", "several": "detector"}
+
+
+class StubbedYuNet:
+    """Tells the kind of a picture by the brightness of its middle."""
+
+    def setInputSize(self, size):  # noqa: N802 - OpenCV's name
+        assert size == SIZE
+
+    def detect(self, picture):
+        number = round(picture[150:170, 150:170].mean() / 40)
+        faces = None if number == 0 else list(FACES.values())[number - 1]
+        return 1, None if faces is None else np.stack(faces)
+
+
+def test_each_number_of_faces_has_its_outcome(tmp_path, monkeypatch):
+    """What the table in docs/own-data.md says, with what YuNet would find in place of YuNet."""
+    for person, name in enumerate(NAMES):
+        for number, kind in enumerate(FACES, start=1):
+            picture = cv2.resize(scene(person, number), SIZE)
+            picture[140:180, 140:180] = 40 * number
+            (tmp_path / "people" / name).mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(tmp_path / "people" / name / f"{kind}.png"), picture)
+    (tmp_path / "yunet.onnx").write_bytes(b"stubbed")
+    monkeypatch.setattr(
+        "cv2.FaceDetectorYN", type("Yes", (), {"create": lambda *_: StubbedYuNet()})
+    )
+    metrics, images, manifest, reasons = run_data(
+        tmp_path / "people",
+        tmp_path / "out",
+        detector=tmp_path / "yunet.onnx",
+        minimum_images=len(FACES),
+    )
+    assert reasons.empty
+    kinds = manifest.source.str.extract(r"/(\w+)\.png")[0]
+    assert len(kinds) == len(NAMES) * len(FACES)
+    for kind, aligned_by in zip(kinds, manifest.aligned_by, strict=True):
+        assert aligned_by == OUTCOMES.get(kind, "crop"), kind
+    assert metrics["aligned_by_crop"] == 3 * len(NAMES)
+    # The largest and most central of several faces lies in the common pose, as the only one does.
+    eyes = manifest[["left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y"]].to_numpy()
+    np.testing.assert_allclose(eyes, np.tile(common_pose(64)[:2].ravel(), (len(eyes), 1)), atol=0.1)
+    by_source = dict(zip(manifest.source, images, strict=True))
+    for name in NAMES:
+        for kind, (x, y) in {"one": (160, 160), "several": (170, 150)}.items():
+            whole = cv2.imread(str(tmp_path / "people" / name / f"{kind}.png"))[..., ::-1]
+            cut = whole[y - 100 : y + 100, x - 100 : x + 100]
+            aligned = cv2.resize(cut, (64, 64), interpolation=cv2.INTER_AREA).astype(float)
+            assert np.abs(by_source[f"{name}/{kind}.png"] - aligned).mean() < 4
+
+
 def outputs(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 

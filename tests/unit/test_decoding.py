@@ -4,6 +4,7 @@ import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -121,6 +122,40 @@ def test_sixteen_bits_keep_their_range():
     ramp = np.tile(np.linspace(0, 65535, 60).astype(np.uint16), (40, 1))
     picture = decode(encoded(Image.fromarray(ramp), "PNG"), maximum_pixels=LIMIT)
     np.testing.assert_array_equal(picture[..., 1], ramp >> 8)
+
+
+def test_sixteen_bits_of_colour_keep_their_upper_eight():
+    samples = np.zeros((40, 60, 3), np.uint16)
+    samples[..., 0] = np.linspace(0, 65535, 60).astype(np.uint16)
+    samples[..., 2] = 0x12FF
+    encoded_png = cv2.imencode(".png", samples[..., ::-1])[1].tobytes()
+    picture = decode(encoded_png, maximum_pixels=LIMIT)
+    np.testing.assert_array_equal(picture, samples >> 8)
+
+
+def test_a_palette_is_looked_up():
+    content = encoded(halves().convert("P", palette=Image.Palette.ADAPTIVE, colors=2), "PNG")
+    assert Image.open(io.BytesIO(content)).mode == "P"
+    picture = decode(content, maximum_pixels=LIMIT)
+    np.testing.assert_array_equal(picture, np.asarray(halves()))
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+def test_the_first_frame_of_an_animation_is_taken(format):
+    frames = [halves().transpose(Image.Transpose.FLIP_LEFT_RIGHT), Image.new("RGB", (60, 40))]
+    options = {"save_all": True, "append_images": frames, "duration": 50, "lossless": True}
+    if format == "PNG":
+        del options["lossless"]
+    content = encoded(halves(), format, **options)
+    assert Image.open(io.BytesIO(content)).n_frames == 3
+    picture = decode(content, maximum_pixels=LIMIT)
+    np.testing.assert_array_equal(picture, np.asarray(halves()))
+
+
+def test_an_animated_gif_is_another_format():
+    content = encoded(halves(), "GIF", save_all=True, append_images=[Image.new("RGB", (60, 40))])
+    with pytest.raises(PictureError, match="not a JPEG, PNG, WebP or BMP"):
+        decode(content, maximum_pixels=LIMIT)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
