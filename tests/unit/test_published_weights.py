@@ -461,6 +461,21 @@ def test_a_keras_model_of_another_layout_is_refused(key, value, tmp_path):
     assert f"conv3_3 has {key} [2, 2], VGG-16 has 1" in refusal(path)
 
 
+def test_an_early_keras_model_that_is_a_list_of_layers_is_read(tmp_path):
+    path = tmp_path / "model.h5"
+    write_keras_top(path, random_kernels())
+    expected = read_published_weights(path).tensors
+    with h5py.File(path, "a") as file:
+        layers = json.loads(file.attrs["model_config"])["config"]["layers"]
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": layers})
+    read = read_published_weights(path).tensors
+    assert all(torch.equal(read[key], tensor) for key, tensor in expected.items())
+    layers[6]["config"]["strides"] = [2, 2]
+    with h5py.File(path, "a") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": layers})
+    assert "conv3_3 has strides [2, 2], VGG-16 has 1" in refusal(path)
+
+
 @pytest.mark.parametrize("key", ["pad", "stride", "dilate"])
 def test_a_matconvnet_model_of_another_layout_is_refused(key, tmp_path):
     layers = matconvnet_layers(random_kernels(), weights=True, **{key: [2.0, 2.0]})

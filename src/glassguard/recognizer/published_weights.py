@@ -280,7 +280,9 @@ def _check_keras_layout(path: Path, file: h5py.File) -> None:
     """Refuse a whole model whose convolutions step or spread otherwise than VGG-16's."""
     if "model_config" not in file.attrs:
         return
-    for layer in json.loads(_texts([file.attrs["model_config"]])[0])["config"]["layers"]:
+    described = json.loads(_texts([file.attrs["model_config"]])[0])["config"]
+    # Keras before 2.2.3 wrote a Sequential model as the list of its layers alone.
+    for layer in described if isinstance(described, list) else described["layers"]:
         settings = layer["config"]
         if layer["class_name"] in ("Conv2D", "Convolution2D"):
             for key in ("strides", "dilation_rate"):
