@@ -1,15 +1,17 @@
 """Write the figures of docs/real-faces.md from a finished run of experiment ``faces``.
 
-``python docs/real_faces.py results/faces`` reads ``summary.json`` and ``timings.csv`` there, on the
-machine that made them, writes ``docs/tables/real-faces.csv`` and puts the same figures into the
-page. Without an argument the page is written anew from the table.
+``python docs/real_faces.py results/faces`` reads ``summary.json``, ``timings.csv``,
+``backbone/metrics.json`` and, for the machine that it ran on, ``report.html`` there, writes
+``docs/tables/real-faces.csv`` and puts the same figures into the page. Without an argument the page
+is written anew from the table.
 """
 
 import csv
+import html
 import json
-import os
-import platform
+import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,10 @@ DEFENCES = {
     "after": source.DEFENDED,
     "after_threshold_0.8": source.DEFENDED_WITH_THRESHOLD,
 }
-TIMED = ("data", "pool", "pretrain", "recognizer")
+BACKBONE = ("pool_identities", "pool_images", "pool_val_accuracy", "precision", "accelerator")
+MACHINE = ("system", "processor", "cores", "memory")
+"""As the report names them, the only file of a run that says what it ran on."""
+TIMES = {"wall_s": "wall_s", "cpu_s": "processor_s"}
 
 
 def main() -> None:
@@ -47,13 +52,15 @@ def main() -> None:
     if len(sys.argv) > 1:
         results = Path(sys.argv[1])
         summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
+        backbone = json.loads((results / "backbone/metrics.json").read_text(encoding="utf-8"))
         with (results / "timings.csv").open(encoding="utf-8", newline="") as file:
-            timings = {row["stage"]: row for row in csv.DictReader(file)}
+            timings = list(csv.DictReader(file))
+        machine = machine_of((results / "report.html").read_text(encoding="utf-8"))
         TABLE.parent.mkdir(exist_ok=True)
         with TABLE.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
             writer.writeheader()
-            writer.writerows(rows_of(summary, timings))
+            writer.writerows(rows_of(summary, backbone, timings, machine))
     page = PAGE.read_text(encoding="utf-8")
     before, after = page.split(START)[0], page.split(END)[1]
     PAGE.write_text(before + START + rendered(read_table()) + END + after, encoding="utf-8")
@@ -65,8 +72,18 @@ def read_table() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def rows_of(summary: dict[str, Any], timings: dict[str, dict[str, str]]) -> Iterator[dict]:
-    """Every figure of a summary, with the source's where it prints one."""
+def rows_of(
+    summary: dict[str, Any],
+    backbone: dict[str, Any],
+    timings: list[dict[str, str]],
+    machine: dict[str, str],
+) -> Iterator[dict]:
+    """Every figure of a run, with the source's where it prints one."""
+    for name in BACKBONE:
+        if name in backbone:
+            value = backbone[name]
+            here = shown(value) if isinstance(value, float) else value
+            yield {"part": "backbone", "figure": name, "here": here}
     for name, printed in RECOGNIZER.items():
         yield measured("recognizer", name, summary["recognizer"], name, printed)
     for attack, figures in summary["attacks"].items():
@@ -77,11 +94,30 @@ def rows_of(summary: dict[str, Any], timings: dict[str, dict[str, str]]) -> Iter
     yield from saliency_rows(summary["saliency"])
     yield {"part": "run", "figure": "started", "here": summary["started"]}
     yield {"part": "run", "figure": "wall_s", "here": round(summary["wall_s"])}
-    for stage in TIMED:
-        if stage in timings:
-            seconds = round(float(timings[stage]["wall_s"]))
-            yield {"part": "run", "figure": f"{stage}, wall_s", "here": seconds}
-    yield {"part": "run", "figure": "machine", "here": machine()}
+    seconds = seconds_of(timings)
+    total = sum(times["processor_s"] for times in seconds.values())
+    yield {"part": "run", "figure": "processor_s", "here": round(total)}
+    for stage, times in seconds.items():
+        for name, value in times.items():
+            yield {"part": "run", "figure": f"{stage}, {name}", "here": round(value)}
+    for name, value in machine.items():
+        yield {"part": "run", "figure": name, "here": value}
+
+
+def seconds_of(timings: list[dict[str, str]]) -> dict[str, dict[str, float]]:
+    """Wall and processor seconds of every stage, the shards of one added up."""
+    found: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(TIMES.values(), 0.0))
+    for row in timings:
+        stage = re.sub(r"_\d+-of-\d+$", "", row["stage"])
+        for column, name in TIMES.items():
+            found[stage][name] += float(row[column] or 0)
+    return dict(found)
+
+
+def machine_of(page: str) -> dict[str, str]:
+    """What a report says of the machine that its study ran on."""
+    listed = dict(re.findall(r"<dt>(\w+)</dt><dd>(.*?)</dd>", page))
+    return {name: html.unescape(listed[name]) for name in MACHINE if name in listed}
 
 
 def detection_rows(detection: dict[str, Any]) -> Iterator[dict]:
@@ -134,6 +170,8 @@ def saliency_rows(saliency: dict[str, Any]) -> Iterator[dict]:
     yield {"part": part, "figure": "best map, mu, n, phi, fill", "here": chosen, "source": printed}
     row = {"part": part, "source": source.BEST_GOODNESS}
     yield {**row, "figure": "goodness, best", "here": shown(best["goodness"])}
+    for fill, value in saliency["by_fill"].items():
+        yield {**row, "figure": f"goodness, best with fill {fill}", "here": shown(value)}
     for kind, value in saliency["by_map"].items():
         yield {**row, "figure": f"goodness, best {kind} map", "here": shown(value)}
     here = shown(saliency["source_setting"]["goodness"])
@@ -160,16 +198,6 @@ def shown(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.0f}" if value == round(value) and value > 1 else f"{value:.3f}"
-
-
-def machine() -> str:
-    """Processor and cores of this machine."""
-    names = [platform.processor() or platform.machine()]
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
-        names = [line.split(":", 1)[1] for line in lines if line.startswith("model name")] or names
-    return f"{names[0].strip()}; {os.cpu_count()} cores"
 
 
 def rendered(rows: list[dict[str, str]]) -> str:

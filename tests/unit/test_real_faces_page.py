@@ -55,13 +55,21 @@ def test_every_part_of_a_summary_stands_beside_its_source() -> None:
                 "fill": "telea",
                 "goodness": 0.66,
             },
+            "by_fill": {"zero": 0.55, "telea": 0.66},
             "by_map": {"guided": 0.60, "relative": 0.66},
             "source_setting": {"goodness": 0.54},
             "test": {"before": rate("adversarial_success", 0.97), "after": rate("mask_iou", 0.2)},
         },
     }
-    timings = {"pretrain": {"stage": "pretrain", "wall_s": "2100.4"}}
-    rows = list(real_faces.rows_of(json.loads(json.dumps(summary)), timings))
+    backbone = {"pool_identities": 945, "pool_val_accuracy": 0.5812, "sha256": "0" * 64}
+    timings = [
+        {"stage": "pretrain", "wall_s": "2100.4", "cpu_s": "4000.6"},
+        {"stage": "grid_1-of-2", "wall_s": "10", "cpu_s": "9"},
+        {"stage": "grid_2-of-2", "wall_s": "12", "cpu_s": ""},
+    ]
+    page = "<dt>cores</dt><dd>2</dd>\n<dt>processor</dt><dd>A &amp; B</dd><dt>other</dt><dd>x</dd>"
+    machine = real_faces.machine_of(page)
+    rows = list(real_faces.rows_of(json.loads(json.dumps(summary)), backbone, timings, machine))
     found = {(row["part"], row["figure"]): row for row in rows}
     success = found["attack glasses", "success"]
     assert (success["here"], success["low"], success["n"]) == ("0.970", "0.485", "10")
@@ -76,7 +84,16 @@ def test_every_part_of_a_summary_stands_beside_its_source() -> None:
     assert found["detection", "tpr at fpr 0.0991"]["source"] == "AmI 0.83 to 0.85"
     assert found["saliency, test, before", "adversarial_success"]["source"] == 0.85
     assert found["saliency, test, after", "mask_iou"]["source"] == ""
+    assert found["saliency", "goodness, best with fill zero"]["here"] == "0.550"
+    assert found["backbone", "pool_identities"]["here"] == 945
+    assert found["backbone", "pool_val_accuracy"]["here"] == "0.581"
+    assert ("backbone", "sha256") not in found
     assert found["run", "pretrain, wall_s"]["here"] == 2100
+    assert found["run", "pretrain, processor_s"]["here"] == 4001
+    assert found["run", "grid, wall_s"]["here"] == 22
+    assert found["run", "processor_s"]["here"] == 4010
+    assert found["run", "processor"]["here"] == "A & B"
+    assert ("run", "other") not in found
     texts = [{column: str(row.get(column, "")) for column in real_faces.COLUMNS} for row in rows]
     assert "| attack glasses: success | 0.970 | 0.485–1.000 | 10 | 0.85 |" in (
         real_faces.rendered(texts)
