@@ -9,6 +9,7 @@ import pytest
 from glassguard.cli import main
 from glassguard.configuration import compose, sources
 from glassguard.configuration.compose import compose_study
+from glassguard.configuration.remarks import remarks
 from glassguard.configuration.replicates import replicates_slice, studies_from_workflow
 from glassguard.configuration.schema import FolderData
 from glassguard.configuration.slices import AttackSlice, read_slice, slices
@@ -31,6 +32,42 @@ FOLDER = ["data.root=a", "backbone.pool=b"]
 @pytest.mark.parametrize("experiment", ["embedded", "smoke", "lfw", "accessories"])
 def test_an_experiment_composes(experiment: str) -> None:
     assert compose_study(CONF, experiment).experiment == experiment
+
+
+def test_a_folder_without_a_detector_is_remarked_on(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.jpg").write_bytes(b"as far as the configuration can tell")
+    (tmp_path / "yunet.onnx").write_bytes(b"likewise")
+    given = [f"data.root={tmp_path}"]
+    (line,) = remarks(compose_study(CONF, "folder", given))
+    assert "data.detector=yunet finds the faces" in line
+    given.append(f"data.detector={tmp_path / 'yunet.onnx'}")
+    assert remarks(compose_study(CONF, "folder", given)) == []
+    assert remarks(compose_study(CONF, "smoke")) == []
+
+
+def test_a_backbone_for_a_gpu_is_of_full_width(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.jpg").write_bytes(b"as far as the configuration can tell")
+    given = [f"data.root={tmp_path}"]
+    study = compose_study(CONF, "folder", [*given, "backbone=faces_gpu", "data.image_size=128"])
+    assert study.backbone.width == 1
+    assert study.backbone.pretraining.accelerator == "gpu"
+    assert study.backbone.pretraining.precision == "bfloat16"
+    # The rest is that of the backbone which was tried.
+    tried = compose_study(CONF, "folder", [*given, "backbone=faces"]).backbone.pretraining
+    assert study.backbone.pretraining.variation == tried.variation
+    assert study.backbone.pretraining.steps[-1].image_size == study.data.image_size
+
+
+def test_masks_grow_with_the_picture() -> None:
+    """n is a length and phi an area: dong2019's grid is the default one at its picture size."""
+    small, large = compose_study(CONF, "embedded"), compose_study(CONF, "dong2019")
+    share = large.data.image_size / small.data.image_size
+    for name, power, unit in (("n", 1, 1), ("phi", 2, 10)):
+        values = getattr(small.saliency.grid, name), getattr(large.saliency.grid, name)
+        for one, other in zip(*values, strict=True):
+            assert abs(other - one * share**power) < unit
 
 
 def test_smoke_overrides_what_the_root_file_sets() -> None:
