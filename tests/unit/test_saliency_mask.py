@@ -122,7 +122,12 @@ def test_relative_maps_of_a_decision_that_no_pixel_moves_are_zeros():
 
 def test_a_picture_without_gradient_has_a_map_of_zeros():
     class Constant(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.relu = nn.ReLU()
+
         def forward(self, pixels):
+            pixels = self.relu(pixels)
             return torch.stack([pixels.sum(dim=(1, 2, 3)) * 0, pixels.flatten(1).mean(1)], dim=1)
 
     # Every pixel has the same influence: there is no contrast to threshold.
