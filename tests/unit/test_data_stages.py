@@ -1,5 +1,6 @@
 """The stages ``data`` and ``pool`` from end to end, on pictures that the tests make."""
 
+import time
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from shipped import section
 from glassguard.configuration.slices import DataSlice, PoolSlice
 from glassguard.errors import InputError
 from glassguard.faces.alignment import common_pose
+from glassguard.faces.detection import align
 from glassguard.faces.folder import check_folder, find_pictures, same_person_key
 from glassguard.faces.manifest import COLUMNS
 from glassguard.stages import aligned_faces, data, pool
@@ -153,6 +155,27 @@ def test_the_files_are_the_same_again_and_with_more_workers(people, tmp_path, mo
     run_data(people, tmp_path / "two")
     for name in ("images.npy", "manifest.csv", "rejected.csv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+@pytest.mark.parametrize(("large", "at_a_time"), [(1000, 1), (10**9, 3)])
+def test_large_pictures_are_worked_on_one_at_a_time(
+    people, tmp_path, monkeypatch, large, at_a_time
+):
+    monkeypatch.setattr(aligned_faces, "WORKERS", 3)
+    monkeypatch.setattr(aligned_faces, "LARGE", large)
+    under_way, most = 0, 0
+
+    def slow_align(*arguments, **keywords):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        time.sleep(0.02)
+        under_way -= 1
+        return align(*arguments, **keywords)
+
+    monkeypatch.setattr(aligned_faces, "align", slow_align)
+    run_data(people, tmp_path / "out")
+    assert most == at_a_time
 
 
 def test_links_are_followed_inside_the_root_only(people, tmp_path):

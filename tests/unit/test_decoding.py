@@ -1,14 +1,11 @@
 import io
 import struct
-import time
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from PIL.BmpImagePlugin import BmpImageFile
 
 from glassguard.faces.decoding import PictureError, decode
 
@@ -174,23 +171,3 @@ def test_rotation_is_left_where_coordinates_count_stored_pixels():
     assert decode(content, maximum_pixels=LIMIT).shape == (60, 40, 3)
     stored = decode(content, maximum_pixels=LIMIT, rotate=False)
     np.testing.assert_array_equal(stored, np.asarray(halves()))
-
-
-def test_large_pictures_are_decoded_one_at_a_time(monkeypatch):
-    monkeypatch.setattr("glassguard.faces.decoding.LARGE", 1000)
-    under_way, most = 0, 0
-    load = BmpImageFile.load
-
-    def slow_load(picture):
-        nonlocal under_way, most
-        under_way += 1
-        most = max(most, under_way)
-        time.sleep(0.05)
-        under_way -= 1
-        return load(picture)
-
-    monkeypatch.setattr("PIL.BmpImagePlugin.BmpImageFile.load", slow_load)
-    content = encoded(halves(), "BMP")
-    with ThreadPoolExecutor(3) as workers:
-        list(workers.map(lambda _: decode(content, maximum_pixels=LIMIT), range(3)))
-    assert most == 1

@@ -6,8 +6,6 @@ is wrong ends in :class:`PictureError` with a reason of one line.
 """
 
 import io
-import threading
-from contextlib import nullcontext
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -24,12 +22,6 @@ BYTES_PER_PIXEL = 8
 
 NEUTRAL = (128, 128, 128)
 """Grey behind transparent pixels: the least contrast to faces of any brightness."""
-
-LARGE = 8_000_000
-"""Pixels from which pictures are decoded one at a time, whatever the number of threads: decoding
-takes up to sixteen bytes a pixel, and memory must not grow with the threads."""
-
-_one_large_picture = threading.Lock()
 
 Image.init()  # registers the decoders once, since pictures are opened on several threads
 
@@ -73,6 +65,25 @@ def decode(content: bytes, *, maximum_pixels: int, rotate: bool = True) -> np.nd
         PictureError: the file is empty, no picture, of another format, cut off or damaged, or
             the picture too large or too small.
     """
+    picture = _opened(content, maximum_pixels)
+    try:
+        picture.load()
+        turned = _upright(picture) if rotate else picture
+        return np.ascontiguousarray(np.asarray(_to_rgb(turned), dtype=np.uint8))
+    except Exception as error:  # damaged data raises a dozen kinds of errors, by format
+        raise PictureError(f"damaged picture: {_one_line(error)}") from None
+
+
+def stored_size(content: bytes, *, maximum_pixels: int) -> tuple[int, int]:
+    """Width and height as :func:`decode` finds them in the header, before any rotation.
+
+    Raises:
+        PictureError: as :func:`decode` does for what a header tells.
+    """
+    return _opened(content, maximum_pixels).size
+
+
+def _opened(content: bytes, maximum_pixels: int) -> Image.Image:
     if not content:
         raise PictureError("empty file")
     try:
@@ -88,13 +99,7 @@ def decode(content: bytes, *, maximum_pixels: int, rotate: bool = True) -> np.nd
         raise PictureError(f"{width}×{height}: more than {maximum_pixels} pixels")
     if min(width, height) < MINIMUM_SIDE:
         raise PictureError(f"{width}×{height}: a side is shorter than {MINIMUM_SIDE} pixels")
-    try:
-        with _one_large_picture if width * height > LARGE else nullcontext():
-            picture.load()
-            turned = _upright(picture) if rotate else picture
-            return np.ascontiguousarray(np.asarray(_to_rgb(turned), dtype=np.uint8))
-    except Exception as error:  # damaged data raises a dozen kinds of errors, by format
-        raise PictureError(f"damaged picture: {_one_line(error)}") from None
+    return picture
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -117,7 +122,8 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
         layer = picture.convert("RGBA")
         background = Image.new("RGBA", layer.size, (*NEUTRAL, 255))
         return Image.alpha_composite(background, layer).convert("RGB")
-    return picture.convert("RGB")
+    # A conversion to what it is would copy a picture of any size.
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _one_line(error: Exception) -> str:

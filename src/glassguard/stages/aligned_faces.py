@@ -1,10 +1,12 @@
 """Aligned faces and their tables: what the stages ``data`` and ``pool`` have in common."""
 
+import math
 import multiprocessing
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,7 +21,13 @@ from glassguard.configuration.sources import sources
 from glassguard.errors import InputError
 from glassguard.faces import duplicates
 from glassguard.faces.alignment import Rectangle, clipped
-from glassguard.faces.decoding import MINIMUM_SIDE, PictureError, decode, maximum_bytes
+from glassguard.faces.decoding import (
+    MINIMUM_SIDE,
+    PictureError,
+    decode,
+    maximum_bytes,
+    stored_size,
+)
 from glassguard.faces.detection import LandmarkDetector, align
 from glassguard.faces.embedded import render_person
 from glassguard.faces.folder import same_person_key
@@ -32,6 +40,10 @@ from glassguard.stages.scratch import AlignedPicture, Scratch, key_of
 
 WORKERS = 2
 """Pictures worked on at a time. The results do not depend on it."""
+
+LARGE = 8_000_000
+"""Pixels from which pictures are worked on one at a time: decoding takes up to sixteen bytes a
+pixel, and memory must not grow with :data:`WORKERS`."""
 
 _DRAWN_IN_ONE_PROCESS = 500
 """Pictures up to which starting more processes takes longer than it saves."""
@@ -507,6 +519,7 @@ class _Reader:
         self._size = size
         self._maximum_pixels = maximum_pixels
         self._of_thread = threading.local()
+        self._one_large_picture = threading.Lock()
 
     def read(self, given: GivenPicture) -> _Read | _Refused | AlignedPicture:
         """The aligned picture, or the reason why there is none, or what was made of it before."""
@@ -525,6 +538,11 @@ class _Reader:
             return _Refused(key, str(rejected))
 
     def _align(self, key: str, content: bytes, given: GivenPicture) -> _Read:
+        pixels = math.prod(stored_size(content, maximum_pixels=self._maximum_pixels))
+        with self._one_large_picture if pixels > LARGE else nullcontext():
+            return self._aligned(key, content, given)
+
+    def _aligned(self, key: str, content: bytes, given: GivenPicture) -> _Read:
         stored = given.rectangle is not None or given.landmarks is not None
         picture = decode(content, maximum_pixels=self._maximum_pixels, rotate=not stored)
         height, width = picture.shape[:2]
