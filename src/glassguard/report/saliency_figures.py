@@ -245,7 +245,7 @@ def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
         rate_axis(axes)
         axes.set_ylim(0, 1.02)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(defences))
+    figure.legend(handles, labels, loc="outside upper center", ncols=3)
     return figure
 
 
