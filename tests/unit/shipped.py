@@ -1,16 +1,30 @@
-"""Sections of the configuration as ``conf/`` ships them, with changes."""
+"""What the project ships beside its package: sections of ``conf/``, scripts of ``docs/``."""
 
+import importlib.util
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import yaml
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+ROOT = Path(__file__).resolve().parents[2]
+CONF = ROOT / "conf"
+DOCS = ROOT / "docs"
 
 
 def section(file: str, **changes: Any) -> dict[str, Any]:
     """What ``conf/<file>.yaml`` says; a mapping among the changes is merged, all else replaced."""
     return _merged(yaml.safe_load((CONF / f"{file}.yaml").read_text()), changes)
+
+
+def script_of(name: str) -> ModuleType:
+    """The script ``docs/<name>.py`` as a module."""
+    specification = importlib.util.spec_from_file_location(f"{name}_page", DOCS / f"{name}.py")
+    assert specification is not None
+    assert specification.loader is not None
+    script = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(script)
+    return script
 
 
 def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -1,19 +1,14 @@
 """The figures of docs/detection.md are those of the committed table."""
 
-import importlib.util
 import json
 from itertools import product
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from shipped import script_of
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-specification = importlib.util.spec_from_file_location("detection_page", DOCS / "detection.py")
-assert specification is not None
-assert specification.loader is not None
-page = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(page)
+page = script_of("detection")
 
 POPULATIONS = ("bare", "half_wearing")
 

@@ -1,15 +1,10 @@
 """The figures of docs/real-faces.md are those of the committed table."""
 
-import importlib.util
 import json
-from pathlib import Path
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-specification = importlib.util.spec_from_file_location("real_faces", DOCS / "real_faces.py")
-assert specification is not None
-assert specification.loader is not None
-real_faces = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(real_faces)
+from shipped import DOCS, script_of
+
+real_faces = script_of("real_faces")
 
 
 def test_the_page_shows_the_committed_table() -> None:

@@ -1,17 +1,12 @@
 """The figures of docs/saliency.md are those of the committed tables."""
 
 import csv
-import importlib.util
 import io
 import json
-from pathlib import Path
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-specification = importlib.util.spec_from_file_location("saliency_page", DOCS / "saliency.py")
-assert specification is not None
-assert specification.loader is not None
-saliency = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(saliency)
+from shipped import DOCS, script_of
+
+saliency = script_of("saliency")
 
 
 def test_the_page_shows_the_committed_tables() -> None:
