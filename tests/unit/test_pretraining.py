@@ -104,10 +104,14 @@ def test_an_arc_margin_has_a_gradient_at_the_centre_itself() -> None:
     assert torch.isfinite(embedding.grad).all()
 
 
-def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "changes", [{}, {"optimizer": "adamw", "learning_rate": 1e-2}], ids=["sgd", "adamw"]
+)
+def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path: Path, changes: dict) -> None:
     pool(tmp_path)
-    assert main(arguments(tmp_path, "whole")) == 0
-    command = [sys.executable, "-m", "glassguard.cli", *arguments(tmp_path, "killed")]
+    assert main(arguments(tmp_path, "whole", **changes)) == 0
+    killed = arguments(tmp_path, "killed", **changes)
+    command = [sys.executable, "-m", "glassguard.cli", *killed]
     checkpoint = tmp_path / "killed" / "backbone.safetensors.checkpoint"
     log = tmp_path / "killed.log"
     with log.open("w") as stderr:
@@ -189,7 +193,12 @@ def test_a_training_that_was_finished_is_not_done_again(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"margin_kind": "arc", "margin_rise": 0.3}, {"precision": "bfloat16"}]
+    "changes",
+    [
+        {"margin_kind": "arc", "margin_rise": 0.3},
+        {"precision": "bfloat16"},
+        {"optimizer": "adamw", "learning_rate": 1e-2, "weight_decay": 0.05},
+    ],
 )
 def test_other_ways_to_train_learn_as_well(tmp_path: Path, changes: dict) -> None:
     images, labels = pool(tmp_path)

@@ -1,12 +1,14 @@
 """The network, its folding, its weights and its training."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 from shipped import section
 from torch import nn
 
-from glassguard.configuration.schema import Backbone, Occlusion, Recognizer
+from glassguard.configuration.schema import Backbone, Explanation, Occlusion, Recognizer
 from glassguard.errors import InputError
 from glassguard.recognizer.augmentation import mirror, occlude, vary
 from glassguard.recognizer.confidences import probabilities_of
@@ -31,6 +33,8 @@ from glassguard.recognizer.weights import (
     write_backbone,
     write_recognizer,
 )
+from glassguard.saliency.explanation import explainer
+from glassguard.saliency.masked_copies import masked_copies
 
 
 def small_network(
@@ -287,6 +291,58 @@ def test_pretraining_and_dense_training_learn_and_repeat():
     again, probabilities_again = whole()
     assert again == history
     assert np.array_equal(probabilities, probabilities_again)
+
+
+def test_dense_layers_learn_from_copies_masked_by_their_own_saliency():
+    images, labels = striped_people(3, 8)
+    settings = Recognizer.model_validate(
+        section(
+            "recognizer/dense",
+            hidden=16,
+            epochs=3,
+            occluded_copies=0,
+            masked_copies=1,
+            copy_masks={"mu": [0.8, 0.8], "n": [0], "phi": 0, "fill": ["zero"]},
+        )
+    )
+    explanation = Explanation.model_validate(
+        {name: section("saliency/guided")[name] for name in Explanation.model_fields}
+    )
+    seen: list[torch.Tensor] = []
+
+    def masked(network: FaceRecognizer) -> Iterator[torch.Tensor]:
+        pixels = to_pixels(torch.from_numpy(images))
+        explain = explainer(network, settings.copy_masks.map, explanation)
+        generator = np.random.default_rng(0)
+        for batch in masked_copies(
+            [pixels], explain, settings.copy_masks, kernel=3, generator=generator
+        ):
+            black = (batch == 0).all(dim=1) & (pixels > 0).any(dim=1)
+            seen.append(black.float().mean(dim=(1, 2)))
+            assert torch.allclose(
+                batch[~black[:, None].expand_as(batch)], pixels[~black[:, None].expand_as(pixels)]
+            )
+            yield batch
+
+    def trained(further) -> np.ndarray:
+        torch.manual_seed(0)
+        network = small_network(width=1 / 8, hidden=16)
+        train_dense_layers(
+            network,
+            train_images=images,
+            train_labels=labels,
+            validation_images=images,
+            validation_labels=labels,
+            settings=settings,
+            seed=3,
+            further_copies=further,
+        )
+        return network.classifier.fc8.weight.detach().numpy()
+
+    without, with_them = trained(None), trained(masked)
+    assert torch.allclose(seen[0], torch.full((len(images),), 0.2), atol=0.02)
+    assert not np.array_equal(without, with_them)
+    assert np.array_equal(with_them, trained(masked))
 
 
 def varied(pixels: torch.Tensor, seed: int = 0, **changes: float) -> torch.Tensor:

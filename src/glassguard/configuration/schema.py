@@ -285,7 +285,11 @@ class Pretraining(Strict):
     )
     steps: tuple[PretrainingStep, ...] = Field(min_length=1)
     batch_size: int = Field(ge=2)
-    learning_rate: float = Field(gt=0)
+    optimizer: Literal["sgd", "adamw"] = Field(
+        description="gradient descent with Nesterov momentum, or AdamW, which spares normalisation "
+        "and biases its decay"
+    )
+    learning_rate: float = Field(gt=0, description="the largest of the schedule")
     weight_decay: float = Field(ge=0)
     label_smoothing: Fraction
     margin_kind: Literal["cosine", "arc"] = Field(
@@ -366,6 +370,18 @@ class Backbone(Strict):
         return self.mean, self.scale
 
 
+class CopyMasks(Strict):
+    """How training pictures are masked; what has several values is drawn for each picture."""
+
+    map: MapKind
+    mu: tuple[PositiveFraction, PositiveFraction] = Field(
+        description="smallest and largest quantile of the map"
+    )
+    n: tuple[Annotated[int, Field(ge=0, le=100)], ...] = Field(min_length=1)
+    phi: int = Field(ge=0)
+    fill: tuple[Fill, ...] = Field(min_length=1)
+
+
 class Recognizer(Strict):
     """The fully connected layers on frozen features."""
 
@@ -380,6 +396,13 @@ class Recognizer(Strict):
         ge=0, le=20, description="occluded copies of every training picture"
     )
     occlusion: Occlusion
+    masked_copies: int = Field(
+        ge=0,
+        le=20,
+        description="copies of every training picture, masked by the saliency that it has for a "
+        "recognizer which is trained without them first",
+    )
+    copy_masks: CopyMasks
     threads: Threads
 
 
@@ -691,14 +714,18 @@ class MaskJudgement(MaskBasics):
     )
 
 
-class Saliency(MaskSearch, MaskJudgement):
-    """Saliency mask (Hayes 2018; blog 2019)."""
+class Explanation(Strict):
+    """What saliency maps of either kind are made with."""
 
     top_classes: int = Field(
         ge=1, description="classes whose guided gradients are added up, the likeliest first"
     )
     channel_reduction: ChannelReduction
     relative: RelativeMap
+
+
+class Saliency(MaskSearch, MaskJudgement, Explanation):
+    """Saliency mask (Hayes 2018; blog 2019)."""
 
 
 class Download(Strict):

@@ -16,12 +16,12 @@ from glassguard.configuration.schema import (
     Backbone,
     Baselines,
     CelebaData,
-    ChannelReduction,
     Controls,
     Detector,
     Download,
     EmbeddedData,
     Experts,
+    Explanation,
     FolderData,
     InfluenceMeasure,
     InfluenceProfile,
@@ -35,7 +35,6 @@ from glassguard.configuration.schema import (
     PubfigFetch,
     PubfigPictures,
     Recognizer,
-    RelativeMap,
     Seed,
     Strict,
     Study,
@@ -111,11 +110,18 @@ class BackboneSlice(Strict):
     backbone: Backbone
 
 
+class CopyExplanation(Explanation):
+    """The saliency that training pictures are masked by."""
+
+    kernel: int
+
+
 class RecognizerSlice(Strict):
-    """Read by ``recognizer``."""
+    """Read by ``recognizer``: of the saliency nothing where no copies are masked."""
 
     seed: Seed
     recognizer: Recognizer
+    explanation: CopyExplanation | None
 
 
 class AttackSlice(Strict):
@@ -154,13 +160,10 @@ class DetectionSlice(Strict):
     detector: Detector
 
 
-class SaliencyMapsSlice(Strict):
+class SaliencyMapsSlice(Explanation):
     """Read by ``saliency_maps``: of the grid only which kinds of map it and masking ask for."""
 
     maps: tuple[MapKind, ...]
-    top_classes: int
-    channel_reduction: ChannelReduction
-    relative: RelativeMap
     batch_size: int
     threads: int
 
@@ -280,7 +283,13 @@ def slices(study: Study, *, name: str | None = None) -> dict[str, dict]:
         },
         **_teacher_slice(study.backbone.pretraining.teacher),
         "backbone": {"seed": seed, "backbone": backbone},
-        "recognizer": {"seed": seed, "recognizer": plain["recognizer"]},
+        "recognizer": {
+            "seed": seed,
+            "recognizer": plain["recognizer"],
+            "explanation": {key: saliency[key] for key in CopyExplanation.model_fields}
+            if study.recognizer.masked_copies
+            else None,
+        },
         **{
             f"attack_{name}": {"seed": seed, "name": name, "attack": attack}
             for name, attack in plain["attacks"].items()

@@ -4,7 +4,8 @@ Both studies freeze the convolutions. A frozen convolution gives the same featur
 45 epochs, so they are computed once for every picture and every augmented copy of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 
 import numpy as np
 import pytorch_lightning as lightning
@@ -24,7 +25,6 @@ from glassguard.recognizer.trainer import deterministic_trainer
 BATCH = 64
 
 
-@torch.inference_mode()
 def features_of(network: FaceRecognizer, batches: Iterator[Tensor]) -> Tensor:
     """Flattened output of the convolutions.
 
@@ -36,9 +36,12 @@ def features_of(network: FaceRecognizer, batches: Iterator[Tensor]) -> Tensor:
         N x features float32.
     """
     network.eval()
-    return torch.cat(
-        [network.flatten(network.features(network.normalisation(pixels))) for pixels in batches]
-    )
+    found = []
+    # The batches themselves may take gradients to make.
+    for pixels in batches:
+        with torch.inference_mode():
+            found.append(network.flatten(network.features(network.normalisation(pixels))))
+    return torch.cat(found)
 
 
 def training_copies(
@@ -69,7 +72,7 @@ def training_copies(
 
 
 def copies_of_each(settings: Recognizer) -> int:
-    """How many versions of every training picture the dense layers see."""
+    """How many versions of every training picture :func:`training_copies` makes."""
     return 1 + settings.flipped_copies + settings.occluded_copies
 
 
@@ -133,8 +136,12 @@ def train_dense_layers(
     validation_labels: NDArray[np.int64],
     settings: Recognizer,
     seed: int,
+    further_copies: Callable[[FaceRecognizer], Iterator[Tensor]] | None = None,
 ) -> list[dict[str, float]]:
     """Train fc6 to fc8 of a recognizer in place (Study S: 45 epochs on frozen convolutions).
+
+    Further copies are made with the help of a recognizer that was trained without them; then the
+    dense layers are trained from the same start again, on all copies.
 
     Args:
         network: recognizer with its convolutions loaded.
@@ -144,28 +151,54 @@ def train_dense_layers(
         validation_labels: M class indices.
         settings: the ``recognizer`` section of the configuration.
         seed: seed of everything random.
+        further_copies: makes ``settings.masked_copies`` more copies of ``train_images`` as
+            :func:`training_copies` does; needed where there are to be some.
 
     Returns:
-        One row per epoch: epoch, train_loss, train_accuracy (with dropout, on all copies),
-        val_loss, val_accuracy.
+        One row per epoch of the last training: epoch, train_loss, train_accuracy (with dropout, on
+        all copies), val_loss, val_accuracy.
     """
-    lightning.seed_everything(seed, verbose=False)
     network.freeze_convolutions()
-    batches = -(-len(train_images) // BATCH) * copies_of_each(settings)
+    start = deepcopy(network.classifier.state_dict())
+    batches = -(-len(train_images) // BATCH)
     features = features_of(
         network,
         track(
             training_copies(train_images, settings, seed=seed),
             description="features of training copies, batches",
-            total=batches,
+            total=batches * copies_of_each(settings),
         ),
     )
-    labels = torch.from_numpy(train_labels).repeat(copies_of_each(settings))
     plain = settings.model_copy(update={"flipped_copies": False, "occluded_copies": 0})
     validation = TensorDataset(
         features_of(network, training_copies(validation_images, plain, seed=seed)),
         torch.from_numpy(validation_labels),
     )
+    labels = torch.from_numpy(train_labels)
+    history = _fit(network, features, labels, validation, settings, seed)
+    if further_copies is not None:
+        further = track(
+            further_copies(network),
+            description="features of masked copies, batches",
+            total=batches * settings.masked_copies,
+        )
+        features = torch.cat([features, features_of(network, further)])
+        network.classifier.load_state_dict(start)
+        history = _fit(network, features, labels, validation, settings, seed)
+    return history
+
+
+def _fit(
+    network: FaceRecognizer,
+    features: Tensor,
+    labels: Tensor,
+    validation: TensorDataset,
+    settings: Recognizer,
+    seed: int,
+) -> list[dict[str, float]]:
+    """Train on features of copies, copy after copy, of pictures with these labels."""
+    lightning.seed_everything(seed, verbose=False)
+    network.classifier.requires_grad_(True)
     # Lightning keeps the mode that it finds, and computing features left dropout switched off.
     network.classifier.train()
     model = DenseTraining(network.classifier, settings)
@@ -173,7 +206,7 @@ def train_dense_layers(
     trainer.fit(
         model,
         DataLoader(
-            TensorDataset(features, labels),
+            TensorDataset(features, labels.repeat(len(features) // len(labels))),
             batch_size=settings.batch_size,
             shuffle=True,
             generator=torch.Generator().manual_seed(seed),

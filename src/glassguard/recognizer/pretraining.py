@@ -215,15 +215,26 @@ class BackbonePretraining(lightning.LightningModule):
         self._states = checkpoint[STATES]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Stochastic gradient descent with Nesterov momentum on a one-cycle schedule."""
+        """The optimizer of the settings on a one-cycle schedule."""
         pretraining = self.settings.pretraining
-        optimizer = torch.optim.SGD(
-            self.parameters(),
-            lr=pretraining.learning_rate,
-            momentum=0.9,
-            nesterov=True,
-            weight_decay=pretraining.weight_decay,
-        )
+        rate, decay = pretraining.learning_rate, pretraining.weight_decay
+        optimizer: torch.optim.Optimizer
+        if pretraining.optimizer == "adamw":
+            decayed = [parameter for parameter in self.parameters() if parameter.ndim > 1]
+            spared = [parameter for parameter in self.parameters() if parameter.ndim == 1]
+            groups: list[dict[str, Any]] = [
+                {"params": decayed},
+                {"params": spared, "weight_decay": 0.0},
+            ]
+            optimizer = torch.optim.AdamW(
+                groups,
+                lr=rate,
+                weight_decay=decay,
+            )
+        else:
+            optimizer = torch.optim.SGD(
+                self.parameters(), lr=rate, momentum=0.9, nesterov=True, weight_decay=decay
+            )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=pretraining.learning_rate,

@@ -1,16 +1,22 @@
 """Train the dense layers of the recognizer on frozen convolutions."""
 
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from glassguard.configuration.slices import RecognizerSlice
 from glassguard.recognizer.confidences import probabilities_of
-from glassguard.recognizer.head import train_dense_layers
+from glassguard.recognizer.head import BATCH, train_dense_layers, training_copies
 from glassguard.recognizer.network import FaceRecognizer, channels_last
 from glassguard.recognizer.weights import read_backbone, write_recognizer
+from glassguard.saliency.explanation import explainer
+from glassguard.saliency.masked_copies import masked_copies
 from glassguard.stages.files import (
     check_rows,
     read_images,
@@ -56,14 +62,16 @@ def run(
     )
     network.features.load_state_dict(pretrained.tensors)
     split = {name: np.flatnonzero(rows["split"] == name) for name in ("train", "val", "test")}
+    train_images = np.ascontiguousarray(pictures[split["train"]])
     epochs = train_dense_layers(
         network,
-        train_images=np.ascontiguousarray(pictures[split["train"]]),
+        train_images=train_images,
         train_labels=labels[split["train"]].astype(np.int64),
         validation_images=np.ascontiguousarray(pictures[split["val"]]),
         validation_labels=labels[split["val"]].astype(np.int64),
         settings=settings,
         seed=config.seed,
+        further_copies=_masked(train_images, config),
     )
     write_recognizer(recognizer, network, identities.tolist())
     write_csv(pd.DataFrame(epochs), history)
@@ -96,3 +104,28 @@ def run(
     }
     write_json(described, metrics)
     return described
+
+
+def _masked(
+    images: NDArray[np.uint8], config: RecognizerSlice
+) -> Callable[[FaceRecognizer], Iterator[Tensor]] | None:
+    """What makes masked copies of training pictures, where there are to be any."""
+    explanation, settings = config.explanation, config.recognizer
+    if explanation is None:
+        return None
+    # The first are bare and mirrored, all others wear something, as attackers do.
+    worn = settings.occlusion.model_copy(update={"covers": ("texture",)})
+    occluded = max(0, settings.masked_copies - 1 - settings.flipped_copies)
+    unmasked = settings.model_copy(update={"occluded_copies": occluded, "occlusion": worn})
+    batches = settings.masked_copies * -(-len(images) // BATCH)
+
+    def copies(network: FaceRecognizer) -> Iterator[Tensor]:
+        return masked_copies(
+            islice(training_copies(images, unmasked, seed=config.seed), batches),
+            explainer(network, settings.copy_masks.map, explanation),
+            settings.copy_masks,
+            kernel=explanation.kernel,
+            generator=np.random.default_rng(config.seed),
+        )
+
+    return copies

@@ -1,6 +1,5 @@
 """Saliency maps of held-out pictures."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,7 @@ from glassguard.configuration.slices import SaliencyMapsSlice
 from glassguard.errors import InputError
 from glassguard.progress import track
 from glassguard.recognizer.network import to_pixels
-from glassguard.saliency.relative_map import relative_maps
-from glassguard.saliency.saliency_map import saliency_maps
+from glassguard.saliency.explanation import explainer
 from glassguard.stages.files import check_rows, read_images
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
@@ -43,28 +41,14 @@ def run(
     rows = np.flatnonzero(table["split"].isin(("val", "test")).to_numpy())
     shape = len(rows), *pictures.shape[1:3]
     found = {kind: np.zeros(shape, dtype=np.float32) for kind in config.maps}
-    explain = {
-        "guided": partial(
-            saliency_maps,
-            network,
-            channel_reduction=config.channel_reduction,
-            top_classes=config.top_classes,
-        ),
-        "relative": partial(
-            relative_maps,
-            network,
-            network.slice_modules()[config.relative.slice],
-            blur=config.relative.blur,
-            floor=config.relative.floor,
-        ),
-    }
+    explain = {kind: explainer(network, kind, config) for kind in config.maps}
     prediction = np.zeros(len(rows), dtype=np.int64)
     starts = range(0, len(rows), config.batch_size)
     for start in track(starts, description="saliency maps, batches"):
         batch = slice(start, start + config.batch_size)
         pixels = to_pixels(torch.from_numpy(pictures[rows[batch]]))
         for kind, maps_of_kind in found.items():
-            batch_maps, batch_prediction = explain[kind](pixels=pixels)
+            batch_maps, batch_prediction = explain[kind](pixels)
             maps_of_kind[batch], prediction[batch] = batch_maps.numpy(), batch_prediction.numpy()
     names = table[column].to_numpy(dtype=np.str_)[rows]
     np.savez(maps, allow_pickle=False, ids=names, prediction=prediction, **found)

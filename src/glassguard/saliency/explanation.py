@@ -1,0 +1,40 @@
+"""The kinds of saliency map behind one signature."""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor
+
+from glassguard.configuration.schema import Explanation, MapKind
+from glassguard.recognizer.network import FaceRecognizer
+from glassguard.saliency.relative_map import relative_maps
+from glassguard.saliency.saliency_map import saliency_maps
+
+Explain = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""From N x 3 x H x W float32 pixels in [0, 1] to maps, N x H x W float32 in [0, 1], and to the
+predicted classes that they explain, N int64."""
+
+
+def explainer(network: FaceRecognizer, kind: MapKind, settings: Explanation) -> Explain:
+    """A kind of saliency map of a network.
+
+    Args:
+        network: the recognizer, in evaluation mode.
+        kind: ``guided`` (:func:`~glassguard.saliency.saliency_map.saliency_maps`) or ``relative``
+            (:func:`~glassguard.saliency.relative_map.relative_maps`).
+        settings: parameters of both kinds.
+    """
+    if kind == "guided":
+        return partial(
+            saliency_maps,
+            network,
+            channel_reduction=settings.channel_reduction,
+            top_classes=settings.top_classes,
+        )
+    return partial(
+        relative_maps,
+        network,
+        network.slice_modules()[settings.relative.slice],
+        blur=settings.relative.blur,
+        floor=settings.relative.floor,
+    )

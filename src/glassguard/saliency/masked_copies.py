@@ -1,0 +1,54 @@
+"""Pictures masked by their own saliency, for dense layers to learn from.
+
+What a defence masks, the network then has to do without. Pictures that were masked in the same way
+while it was trained teach it to.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from glassguard.configuration.schema import CopyMasks
+from glassguard.recognizer.network import to_images, to_pixels
+from glassguard.saliency.explanation import Explain
+from glassguard.saliency.fill import filled
+from glassguard.saliency.mask import saliency_mask
+
+
+def masked_copies(
+    batches: Iterable[Tensor],
+    explain: Explain,
+    masks: CopyMasks,
+    *,
+    kernel: int,
+    generator: np.random.Generator,
+) -> Iterator[Tensor]:
+    """Mask every picture of a stream by the saliency of what the network sees in it.
+
+    Args:
+        batches: N x 3 x H x W float32 pixels in [0, 1] each.
+        explain: the saliency maps of a batch.
+        masks: how a map becomes a mask; threshold, closing and fill are drawn for each picture.
+        kernel: side of the square structuring element, odd.
+        generator: source of these draws.
+
+    Yields:
+        Batches of the same shape, rounded to 256 levels.
+    """
+    for pixels in batches:
+        images = to_images(pixels).numpy()
+        maps, _ = explain(pixels)
+        masked = np.empty_like(images)
+        for row, (image, saliency) in enumerate(zip(images, maps.numpy(), strict=True)):
+            mask = saliency_mask(
+                saliency,
+                mu=generator.uniform(*masks.mu),
+                mu_as="quantile",
+                n=int(generator.choice(masks.n)),
+                phi=masks.phi,
+                kernel=kernel,
+            )
+            masked[row] = filled(image, mask, masks.fill[generator.integers(len(masks.fill))])
+        yield to_pixels(torch.from_numpy(masked))
