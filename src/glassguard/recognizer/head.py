@@ -198,6 +198,7 @@ def _fit(
 ) -> list[dict[str, float]]:
     """Train on features of copies, copy after copy, of pictures with these labels."""
     lightning.seed_everything(seed, verbose=False)
+    # A training before this one froze them.
     network.classifier.requires_grad_(True)
     # Lightning keeps the mode that it finds, and computing features left dropout switched off.
     network.classifier.train()
