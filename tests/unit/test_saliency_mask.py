@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from glassguard.configuration.schema import Explanation
 from glassguard.influence.guided_backpropagation import guided_backpropagation
 from glassguard.recognizer.network import FaceRecognizer
+from glassguard.saliency.explanation import explainer
 from glassguard.saliency.fill import INPAINTING_METHODS, filled
 from glassguard.saliency.mask import (
     closed,
@@ -104,6 +106,21 @@ def test_relative_maps_divide_evidence_by_sensitivity(network):
     divisor = divisor + 0.1 * divisor.mean((1, 2), keepdim=True)
     torch.testing.assert_close(blurred, scale((evidence / divisor).detach()))
     assert not layer._forward_hooks
+
+
+def test_the_explainer_passes_on_what_each_kind_of_map_asks_for(network):
+    pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    settings = Explanation(
+        top_classes=2,
+        channel_reduction="mean_abs",
+        relative={"slice": "conv3_1", "blur": 0.07, "floor": 0.2},
+    )
+    guided = saliency_maps(network, pixels, channel_reduction="mean_abs", top_classes=2)
+    layer = network.slice_modules()["conv3_1"]
+    relative = relative_maps(network, layer, pixels, blur=0.07, floor=0.2)
+    for kind, expected in (("guided", guided), ("relative", relative)):
+        for found, one in zip(explainer(network, kind, settings)(pixels), expected, strict=True):
+            assert torch.equal(found, one)
 
 
 def test_relative_maps_of_a_decision_that_no_pixel_moves_are_zeros():

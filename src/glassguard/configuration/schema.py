@@ -381,6 +381,12 @@ class CopyMasks(Strict):
     phi: int = Field(ge=0)
     fill: tuple[Fill, ...] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _quantiles_rise(self) -> "CopyMasks":
+        if self.mu[0] > self.mu[1]:
+            raise ValueError(f"mu: {self.mu[0]:g} must not exceed {self.mu[1]:g}")
+        return self
+
 
 class Recognizer(Strict):
     """The fully connected layers on frozen features."""

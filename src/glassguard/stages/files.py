@@ -1,6 +1,7 @@
 """Readers and writers of the few file formats that stages pass on to each other."""
 
 import json
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,23 @@ def check_rows(table: pd.DataFrame, rows: np.ndarray, table_path: Path, rows_pat
     """
     if len(table) != len(rows):
         raise InputError(f"{rows_path}: has {len(rows)} rows, {table_path} has {len(table)}")
+
+
+def check_top_classes(top_classes: int, identities: Sized, path: Path) -> None:
+    """Refuse to explain more classes than there are.
+
+    Args:
+        top_classes: ``saliency.top_classes``.
+        identities: the people.
+        path: the file that they were read from.
+
+    Raises:
+        InputError: there are fewer people.
+    """
+    if top_classes > len(identities):
+        raise InputError(
+            f"saliency.top_classes: {top_classes} exceeds the {len(identities)} people of {path}"
+        )
 
 
 def read_images(path: Path) -> np.ndarray:

@@ -19,6 +19,7 @@ from glassguard.saliency.explanation import explainer
 from glassguard.saliency.masked_copies import masked_copies
 from glassguard.stages.files import (
     check_rows,
+    check_top_classes,
     read_images,
     read_json,
     read_manifest,
@@ -47,6 +48,8 @@ def run(
     pictures = read_images(images)
     check_rows(rows, pictures, manifest, images)
     identities, labels = np.unique(rows["identity"].to_numpy(dtype=str), return_inverse=True)
+    if config.explanation is not None:
+        check_top_classes(config.explanation.top_classes, identities, manifest)
     pretrained = read_backbone(backbone)
     torch.manual_seed(config.seed)
     network = channels_last(
@@ -121,7 +124,8 @@ def _masked(
 
     def copies(network: FaceRecognizer) -> Iterator[Tensor]:
         return masked_copies(
-            islice(training_copies(images, unmasked, seed=config.seed), batches),
+            # Covered at other places than the occluded copies, which share their seed.
+            islice(training_copies(images, unmasked, seed=config.seed + 1), batches),
             explainer(network, settings.copy_masks.map, explanation),
             settings.copy_masks,
             kernel=explanation.kernel,

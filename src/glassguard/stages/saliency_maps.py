@@ -6,11 +6,10 @@ import numpy as np
 import torch
 
 from glassguard.configuration.slices import SaliencyMapsSlice
-from glassguard.errors import InputError
 from glassguard.progress import track
 from glassguard.recognizer.network import to_pixels
 from glassguard.saliency.explanation import explainer
-from glassguard.stages.files import check_rows, read_images
+from glassguard.stages.files import check_rows, check_top_classes, read_images
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
     open_recognizer,
@@ -33,11 +32,7 @@ def run(
     table, column = read_held_out_table(ids)
     check_rows(table, pictures, ids, images)
     network, identities = open_recognizer(recognizer, pictures, images)
-    if config.top_classes > len(identities):
-        raise InputError(
-            f"saliency.top_classes: {config.top_classes} exceeds the {len(identities)} people of "
-            f"{recognizer}"
-        )
+    check_top_classes(config.top_classes, identities, recognizer)
     rows = np.flatnonzero(table["split"].isin(("val", "test")).to_numpy())
     shape = len(rows), *pictures.shape[1:3]
     found = {kind: np.zeros(shape, dtype=np.float32) for kind in config.maps}
