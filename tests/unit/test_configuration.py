@@ -110,6 +110,13 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
         ({"overrides": ["data.image_size=33"]}, ["data.image_size", "multiple of 32"]),
         ({"overrides": ["backbone=vgg"]}, ["backbone/vgg", "pretrain"]),
         ({"overrides": ["seed"]}, ["'seed'"]),
+        ({"overrides": ["saliency=null"]}, ["conf", "must be a string"]),
+        ({"overrides": ["saliency.grid.mu=[]"]}, ["saliency.grid.mu", "List should have"]),
+        (
+            {"overrides": ["recognizer.copy_masks.mu=[0.9,0.8]"]},
+            ["override recognizer.copy_masks.mu=[0.9,0.8]", "0.9 must not exceed 0.8"],
+        ),
+        ({"overrides": ["saliency.top_classes=31"]}, ["saliency.top_classes: 31", "identities=30"]),
         ({"overrides": ["seed=${nothing}"]}, ["nothing", "not found"]),
         ({"overrides": ["experiment=smoke"]}, ["--config experiment=NAME"]),
         ({"overrides": ["+attack@attacks.benign=glasses"]}, ["attacks.benign", "taken"]),
@@ -424,3 +431,23 @@ def test_real_faces_that_are_not_here_are_one_line(tmp_path: Path, monkeypatch) 
     with pytest.raises(InputError, match=r"shared/faces/\w+: no such folder") as caught:
         compose_study(CONF, "faces")
     assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_element_is_not_called_a_missing_one() -> None:
+    with pytest.raises(InputError) as refused:
+        compose_study(CONF, "smoke", ["saliency.grid.mu=[1.2]"])
+    assert "at least 1 item" not in str(refused.value)
+    assert str(refused.value).count("saliency.grid.mu.0") == 1
+
+
+def test_never_occluded_means_not_masked_either() -> None:
+    study = compose_study(CONF, "embedded", variant="no_occluded_copies")
+    assert (study.recognizer.occluded_copies, study.recognizer.masked_copies) == (0, 0)
+
+
+def test_other_masks_are_tried_on_the_same_network() -> None:
+    usual = slices(compose_study(CONF, "smoke"), name="smoke")
+    other = slices(compose_study(CONF, "smoke", variant="absolute_saliency"), name="smoke")
+    changed = {name for name in usual if usual[name] != other[name]}
+    assert "saliency_maps" in changed
+    assert changed.isdisjoint({"recognizer", "attack_glasses", "influence", "detection"})

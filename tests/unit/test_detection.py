@@ -311,7 +311,8 @@ def test_thresholds_and_choice_never_read_the_test_split() -> None:
 
 def table(rows: list[tuple]) -> pd.DataFrame:
     columns = ["slice", "variant", "target", "attacker", "benign_target", "benign_other"]
-    return pd.DataFrame(rows, columns=[*columns, "impersonation"])
+    found = pd.DataFrame(rows, columns=[*columns, "impersonation"])
+    return found.assign(benign_target_named=found["benign_target"])
 
 
 def test_the_reported_pair_has_no_say_in_its_choice() -> None:
@@ -355,6 +356,45 @@ def test_detectors_that_turn_honest_people_away_come_last() -> None:
     assert choose(rates.iloc[:1], **FAIR).slice == "conv1_1"
     with pytest.raises(ValueError, match="nothing to choose"):
         choose(rates.iloc[:0], **FAIR)
+
+
+def test_misnamed_pictures_do_not_make_a_slice_unfair() -> None:
+    rates = table(
+        [
+            ("conv1_1", "raw", "a", "b", 0.6, 1.0, 1.0),
+            ("conv2_1", "standardised", "a", "b", 0.8, 0.95, 0.7),
+        ]
+    )
+    # Of those whom the network names right, the first accepts enough as well.
+    assert choose(rates.assign(benign_target_named=[0.75, 0.8]), **FAIR).slice == "conv1_1"
+
+
+def test_a_misnamed_picture_has_no_say_in_calibration() -> None:
+    benign, _ = made_up()
+    first = int(np.flatnonzero(benign.split == "val")[0])
+
+    def thresholds(pictures: Pictures) -> np.ndarray:
+        return fit_slice(
+            pictures.in_split("train"),
+            pictures.in_split("val"),
+            slice_name="conv4_1",
+            variant="standardised",
+            people=np.arange(PEOPLE),
+            settings=SETTINGS,
+            seeds=[0],
+        ).calibration.thresholds
+
+    elsewhere = {name: profile.copy() for name, profile in benign.profiles.items()}
+    for profile in elsewhere.values():
+        profile[first] = 100.0
+    outlier = replace(benign, profiles=elsewhere)
+    misnamed = benign.prediction.copy()
+    misnamed[first] = (benign.identity[first] + 1) % PEOPLE
+    without = np.delete(np.arange(len(benign)), first)
+    assert not np.allclose(thresholds(outlier), thresholds(benign))
+    assert np.array_equal(
+        thresholds(replace(outlier, prediction=misnamed)), thresholds(benign.take(without))
+    )
 
 
 def test_rates_by_hand() -> None:

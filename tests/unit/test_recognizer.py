@@ -8,7 +8,7 @@ import torch
 from shipped import section
 from torch import nn
 
-from glassguard.configuration.schema import Backbone, Explanation, Occlusion, Recognizer
+from glassguard.configuration.schema import Backbone, Occlusion, Recognizer
 from glassguard.errors import InputError
 from glassguard.recognizer.augmentation import mirror, occlude, vary
 from glassguard.recognizer.confidences import probabilities_of
@@ -305,18 +305,13 @@ def test_dense_layers_learn_from_copies_masked_by_their_own_saliency():
             copy_masks={"mu": [0.8, 0.8], "n": [0], "phi": 0, "fill": ["zero"]},
         )
     )
-    explanation = Explanation.model_validate(
-        {name: section("saliency/guided")[name] for name in Explanation.model_fields}
-    )
     seen: list[torch.Tensor] = []
 
     def masked(network: FaceRecognizer) -> Iterator[torch.Tensor]:
         pixels = to_pixels(torch.from_numpy(images))
-        explain = explainer(network, settings.copy_masks.map, explanation)
+        explain = explainer(network, "guided", settings.copy_masks)
         generator = np.random.default_rng(0)
-        for batch in masked_copies(
-            [pixels], explain, settings.copy_masks, kernel=3, generator=generator
-        ):
+        for batch in masked_copies([pixels], explain, settings.copy_masks, generator=generator):
             black = (batch == 0).all(dim=1) & (pixels > 0).any(dim=1)
             seen.append(black.float().mean(dim=(1, 2)))
             assert torch.allclose(

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from shipped import section
 from torch import nn
 
-from glassguard.configuration.slices import CopyExplanation, RecognizerSlice
+from glassguard.configuration.slices import RecognizerSlice
 from glassguard.errors import InputError
 from glassguard.faces import manifest as manifest_columns
 from glassguard.recognizer.network import convolutional_layers
@@ -29,8 +29,7 @@ OUTPUTS = {
 }
 
 
-def settings(copies: int, *, top_classes: int = 1, **copy_masks: Any) -> RecognizerSlice:
-    saliency = {**section("saliency/guided"), "top_classes": top_classes}
+def settings(copies: int, **copy_masks: Any) -> RecognizerSlice:
     return RecognizerSlice.model_validate(
         {
             "seed": 5,
@@ -43,9 +42,6 @@ def settings(copies: int, *, top_classes: int = 1, **copy_masks: Any) -> Recogni
                 copy_masks=copy_masks,
                 threads=1,
             ),
-            "explanation": {key: saliency[key] for key in CopyExplanation.model_fields}
-            if copies
-            else None,
         }
     )
 
@@ -116,7 +112,7 @@ def test_masked_copies_change_the_training_and_repeat_themselves(
 
 
 def test_more_classes_than_people_cannot_be_explained(study: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"saliency\.top_classes: 4 exceeds the 3 people of"):
+    with pytest.raises(InputError, match=r"copy_masks\.top_classes: 4 exceeds the 3 people of"):
         run(settings(1, top_classes=4), study, tmp_path / "four")
 
 

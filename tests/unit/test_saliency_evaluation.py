@@ -122,8 +122,34 @@ def test_masked_pictures_are_classified_and_others_taken_over():
     assert not np.array_equal(after.confidences, before.confidences)
 
 
-def test_the_working_point_is_the_highest_threshold_that_clean_pictures_hardly_feel():
+def test_the_working_point_costs_attacks_most_and_clean_pictures_hardly_anything():
     thresholds = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
     accuracy = np.array([0.9, 0.9, 0.88, 0.8, 0.0])
-    for loss, expected in ((0.0, 0.25), (0.05, 0.5), (0.2, 0.75), (1.0, 1.0)):
-        assert working_point(thresholds, accuracy, largest_clean_loss=loss) == expected
+    success = np.array([0.2, 0.1, 0.1, 0.02, 0.0])
+    # 0.5 undoes no attack that 0.25 leaves, and would cost clean pictures.
+    for loss, expected in ((0.0, 0.25), (0.05, 0.25), (0.1, 0.75), (0.2, 0.75), (1.0, 1.0)):
+        found = working_point(
+            thresholds, accuracy, success, clean_pictures=100, largest_clean_loss=loss
+        )
+        assert found == expected
+    nothing_left = np.zeros(5)
+    assert (
+        working_point(
+            thresholds, accuracy, nothing_left, clean_pictures=100, largest_clean_loss=1.0
+        )
+        == 0
+    )
+
+
+def test_a_loss_of_exactly_the_allowed_pictures_is_allowed():
+    # In binary fractions 0.95 - 0.9 is more than 0.05.
+    for right in range(18, 361):
+        accuracy = np.array([right / 360, (right - 18) / 360, (right - 19) / 360])
+        found = working_point(
+            np.array([0.0, 0.5, 0.6]),
+            accuracy,
+            np.array([0.3, 0.2, 0.1]),
+            clean_pictures=360,
+            largest_clean_loss=0.05,
+        )
+        assert found == 0.5

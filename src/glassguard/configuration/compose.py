@@ -106,6 +106,9 @@ def _compose(
             return _resolved(composed), {str(group): str(file) for group, file in choices.items()}
     except HydraException as error:
         raise InputError(_hydra_message(error, directory, experiment)) from None
+    except ValueError as error:
+        # Hydra's own for a group that is set to no name.
+        raise InputError(f"{directory.name}: {' '.join(str(error).split())}") from None
     except OmegaConfBaseException as error:
         first_line = str(error).strip().splitlines()[0]
         raise InputError(f"{directory.name}: {first_line}") from None
@@ -137,7 +140,8 @@ def _origin(key: str, directory: Path, overrides: Sequence[str], choices: Mappin
     """Where ``key`` was given: an override, else the last file that sets it; empty if nowhere."""
     for override in reversed(overrides):
         name = override.lstrip("+~").split("=")[0]
-        if key == name or key.startswith(f"{name}."):
+        # A problem of a whole section may be due to one key in it.
+        if key == name or key.startswith(f"{name}.") or name.startswith(f"{key}."):
             return f"override {override}: "
     for group, choice in choices.items():
         group, _, package = group.partition("@")

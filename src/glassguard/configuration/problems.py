@@ -22,7 +22,15 @@ def problems(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[s
 
     The key is empty where the text is about several keys and names them itself.
     """
-    for problem in error.errors():
+    found = error.errors()
+    for problem in found:
+        place = problem["loc"]
+        if problem["type"] == "too_short" and any(
+            len(other["loc"]) > len(place) and other["loc"][: len(place)] == place
+            for other in found
+        ):
+            # Of what was given, only the elements that are right are counted.
+            continue
         parts, known = _locate(model, problem["loc"])
         key = ".".join(parts)
         if problem["type"] == "extra_forbidden":
@@ -30,7 +38,8 @@ def problems(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[s
         elif problem["type"] in ("missing", "value_error"):
             yield key, problem["msg"].removeprefix("Value error, ")
         else:
-            yield key, f"{problem['msg']} (given: {problem['input']!r})"
+            text = problem["msg"].replace("tuple", "list").replace("Tuple", "List")
+            yield key, f"{text} (given: {problem['input']!r})"
 
 
 def suggestion(given: str, known: Iterable[str]) -> str:

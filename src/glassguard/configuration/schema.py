@@ -20,6 +20,10 @@ Threads = Annotated[int, Field(ge=1, le=256)]
 Fill = Literal["zero", "mean", "grey", "telea", "navier_stokes"]
 ThresholdKind = Literal["value", "quantile"]
 MapKind = Literal["guided", "relative"]
+Kernel = Annotated[
+    Literal[3, 5, 7, 9, 11, 13, 15],
+    Field(description="side of the square structuring element; odd, or masks would be shifted"),
+]
 Convolution = Literal[
     "conv1_1",
     "conv1_2",
@@ -370,10 +374,40 @@ class Backbone(Strict):
         return self.mean, self.scale
 
 
-class CopyMasks(Strict):
-    """How training pictures are masked; what has several values is drawn for each picture."""
+class RelativeMap(Strict):
+    """Evidence for a decision, relative to how sensitive it is to the pixels."""
+
+    slice: Convolution = Field(description="whose activations are taken for evidence")
+    blur: float = Field(
+        ge=0,
+        le=0.2,
+        description="standard deviation of the Gaussian over the sensitivity, as a share of the "
+        "picture's side",
+    )
+    floor: float = Field(
+        gt=0, le=10, description="added to the sensitivity, as a share of its mean in the picture"
+    )
+
+
+class Explanation(Strict):
+    """What saliency maps of either kind are made with."""
+
+    top_classes: int = Field(
+        ge=1, description="classes whose guided gradients are added up, the likeliest first"
+    )
+    channel_reduction: ChannelReduction
+    relative: RelativeMap
+
+
+class CopyMasks(Explanation):
+    """How training pictures are masked; what has several values is drawn for each picture.
+
+    Nothing is taken from the section ``saliency``: whoever tries other masks there asks about the
+    same network.
+    """
 
     map: MapKind
+    kernel: Kernel
     mu: tuple[PositiveFraction, PositiveFraction] = Field(
         description="smallest and largest quantile of the map"
     )
@@ -669,27 +703,10 @@ class SourceSetting(Strict):
     fill: Fill
 
 
-class RelativeMap(Strict):
-    """Evidence for a decision, relative to how sensitive it is to the pixels."""
-
-    slice: Convolution = Field(description="whose activations are taken for evidence")
-    blur: float = Field(
-        ge=0,
-        le=0.2,
-        description="standard deviation of the Gaussian over the sensitivity, as a share of the "
-        "picture's side",
-    )
-    floor: float = Field(
-        gt=0, le=10, description="added to the sensitivity, as a share of its mean in the picture"
-    )
-
-
 class MaskBasics(Strict):
     """What searching masks and judging them have in common."""
 
-    kernel: Literal[3, 5, 7, 9, 11, 13, 15] = Field(
-        description="side of the square structuring element; odd, or masks would be shifted"
-    )
+    kernel: Kernel
     source_setting: SourceSetting
     batch_size: int = Field(ge=1)
     threads: Threads
@@ -718,16 +735,6 @@ class MaskJudgement(MaskBasics):
     largest_clean_loss: Fraction = Field(
         description="share of clean validation pictures that the working point may reject"
     )
-
-
-class Explanation(Strict):
-    """What saliency maps of either kind are made with."""
-
-    top_classes: int = Field(
-        ge=1, description="classes whose guided gradients are added up, the likeliest first"
-    )
-    channel_reduction: ChannelReduction
-    relative: RelativeMap
 
 
 class Saliency(MaskSearch, MaskJudgement, Explanation):
@@ -810,6 +817,17 @@ class Study(Strict):
                     f"attacks.{name}.attackers_per_target: {attack.attackers_per_target} must be "
                     f"below data.identities={self.data.identities}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _classes_are_enough(self) -> "Study":
+        people = self.data.identities
+        for key, classes in (
+            ("saliency.top_classes", self.saliency.top_classes),
+            ("recognizer.copy_masks.top_classes", self.recognizer.copy_masks.top_classes),
+        ):
+            if people is not None and classes > people:
+                raise ValueError(f"{key}: {classes} exceeds data.identities={people}")
         return self
 
     @model_validator(mode="after")

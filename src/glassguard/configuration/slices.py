@@ -110,18 +110,11 @@ class BackboneSlice(Strict):
     backbone: Backbone
 
 
-class CopyExplanation(Explanation):
-    """The saliency that training pictures are masked by."""
-
-    kernel: int
-
-
 class RecognizerSlice(Strict):
-    """Read by ``recognizer``: of the saliency nothing where no copies are masked."""
+    """Read by ``recognizer``."""
 
     seed: Seed
     recognizer: Recognizer
-    explanation: CopyExplanation | None
 
 
 class AttackSlice(Strict):
@@ -283,13 +276,7 @@ def slices(study: Study, *, name: str | None = None) -> dict[str, dict]:
         },
         **_teacher_slice(study.backbone.pretraining.teacher),
         "backbone": {"seed": seed, "backbone": backbone},
-        "recognizer": {
-            "seed": seed,
-            "recognizer": plain["recognizer"],
-            "explanation": {key: saliency[key] for key in CopyExplanation.model_fields}
-            if study.recognizer.masked_copies
-            else None,
-        },
+        "recognizer": {"seed": seed, "recognizer": plain["recognizer"]},
         **{
             f"attack_{name}": {"seed": seed, "name": name, "attack": attack}
             for name, attack in plain["attacks"].items()

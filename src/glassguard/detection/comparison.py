@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from glassguard.detection.calibration import threshold_for_every_kind
 from glassguard.detection.characteristic_profiles import METRICS
-from glassguard.detection.linear_detector import variant_named
 from glassguard.detection.pictures import Pictures, with_activations
 from glassguard.detection.scores import (
     Score,
@@ -23,7 +22,6 @@ from glassguard.detection.scores import (
     remembered,
     squeezing_score,
 )
-from glassguard.detection.selection import TUNED
 from glassguard.detection.study import DetectionStudy, Reading
 from glassguard.detection.tables import FALSE_POSITIVE_RATES, detector_name
 
@@ -60,7 +58,7 @@ def compare(
         study: on influence profiles.
         rates: its sweep; the validation rows choose.
         of_activations: on activations in their place.
-        activation_rates: its sweep, of the variant that was chosen for influence.
+        activation_rates: its sweep.
         wearing: benign pictures with and without honest frames, to train (``train``) and to
             choose and calibrate on (``val``), for the detectors ``..._with_frames``.
         mixture: benign validation pictures that say how large scores are when they are added.
@@ -68,13 +66,12 @@ def compare(
     """
     influence, chosen = study.best_scores(rates)
     slice_name = chosen.slices[0]
-    variant = variant_named(chosen.variant.removesuffix(TUNED))
     training, validation = study.faces.in_split("train"), study.faces.in_split("val")
-    layers, layers_read = study.layers_combined(rates, variant)
+    layers, layers_read = study.layers_combined(rates)
     activations, activations_read = of_activations.best_scores(activation_rates)
-    framed, framed_read = _chosen_again(study.beside(wearing, study.attacks), variant)
+    framed, framed_read = _chosen_again(study.beside(wearing, study.attacks))
     framed_activations, framed_activations_read = _chosen_again(
-        study.beside(with_activations(wearing), of_activations.attacks), variant
+        study.beside(with_activations(wearing), of_activations.attacks)
     )
     influence = remembered(influence)
     scores: dict[str, Score] = {
@@ -100,6 +97,9 @@ def compare(
         "influence_and_masking": remembered(
             joint_score([influence, masking_score], benign=mixture)
         ),
+        "squeezing_and_masking": remembered(
+            joint_score([squeezing_score, masking_score], benign=mixture)
+        ),
     }
     there = replace(chosen, chosen_by=AS_INFLUENCE, votes={})
     readings = {
@@ -115,8 +115,8 @@ def compare(
     return Comparison(scores, readings)
 
 
-def _chosen_again(study: DetectionStudy, variant: str) -> tuple[Score, Reading]:
-    return study.best_scores(study.sweep([variant_named(variant)], splits=("val",)))
+def _chosen_again(study: DetectionStudy) -> tuple[Score, Reading]:
+    return study.best_scores(study.sweep(study.detector.variants, splits=("val",)))
 
 
 def flags_at_rates(

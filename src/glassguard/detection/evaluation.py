@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from glassguard.detection.calibration import Calibration, calibrate
 from glassguard.detection.linear_detector import DetectorBank, Variant, fit_detectors
 from glassguard.detection.pictures import NOBODY, Pictures, only
-from glassguard.detection.selection import TUNED
+from glassguard.detection.selection import GROUPS, TUNED
 from glassguard.progress import track
 from glassguard.recognizer.layers import PRE_RELU
 from glassguard.statistics import area_under_curve
@@ -96,6 +96,9 @@ def fit_slice(
 ) -> SliceDetectors:
     """Fit detectors on benign training pictures and calibrate them on benign validation pictures.
 
+    Calibration asks those alone whom the network names right. Of a misnamed picture the profile is
+    another class's, and the person's own detector would never be asked about it.
+
     Args:
         training: benign pictures to fit on.
         validation: benign pictures to set thresholds on.
@@ -114,8 +117,9 @@ def fit_slice(
         max_iter=settings.max_iter,
         seeds=seeds,
     )
-    own = validation.identity[None, :] == people[:, None]
-    margins = bank.margins(validation.profiles[slice_name])
+    named = validation.where(validation.named_right)
+    own = named.identity[None, :] == people[:, None]
+    margins = bank.margins(named.profiles[slice_name])
     calibration = calibrate(margins, own, acceptance=settings.acceptance)
     return SliceDetectors(slice_name, variant, bank, calibration)
 
@@ -142,7 +146,8 @@ def pair_rates(
     """The columns of Table 1 for every pair, and the area under the curve.
 
     Of the pair (target, attacker): ``benign_target`` is the share of the target's pictures that
-    the target's detector accepts, ``benign_other`` the share of everybody else's that it rejects,
+    the target's detector accepts, ``benign_target_named`` of those that the network names right,
+    ``benign_other`` the share of everybody else's that it rejects,
     ``impersonation`` the share of the attacker's successful impersonations that it rejects;
     ``..._n`` counts pictures. ``auc`` sets the impersonations against the target's pictures.
     ``lowest_seed`` and ``highest_seed`` are the extremes over the classifier's seeds of the
@@ -181,10 +186,11 @@ def pair_rates(
             theirs = (successes.target == target) & (successes.identity == attacker)
             measured = {
                 "benign_target": benign_accepted[:, detector, own],
+                "benign_target_named": benign_accepted[:, detector, own & benign.named_right],
                 "benign_other": ~benign_accepted[:, detector, ~own],
                 "impersonation": ~attack_accepted[:, detector, theirs],
             }
-            of_seeds.append([_by_seed(values) for values in measured.values()])
+            of_seeds.append([_by_seed(measured[name]) for name in GROUPS])
             rows.append(
                 {
                     "slice": detectors.slice,

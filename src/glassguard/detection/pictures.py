@@ -68,6 +68,11 @@ class Pictures:
         """Which pictures the network takes for the person they are meant to be taken for."""
         return (self.target != NOBODY) & (self.prediction == self.target)
 
+    @property
+    def named_right(self) -> NDArray[np.bool_]:
+        """Which pictures the network takes for who is in them."""
+        return self.prediction == self.identity
+
 
 def half_wearing(bare: Pictures, plain: Pictures, random: Pictures) -> Pictures:
     """Benign pictures of which half wear honest frames, every face once.

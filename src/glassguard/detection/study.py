@@ -24,6 +24,9 @@ from glassguard.detection.selection import GROUPS, TUNED, Choice, choose, choose
 from glassguard.detection.tables import classifier_sweep_table, with_intervals
 from glassguard.recognizer.layers import paper_index
 
+UNIT_LENGTH: Variant = "unit_standardised"
+"""How slices are prepared that are to be joined."""
+
 Pair = tuple[int, int]
 """Target and attacker, by class index."""
 
@@ -150,11 +153,13 @@ class DetectionStudy:
         chosen = self.most_frequent(choices, rates)
         return self.fitted(chosen.slice, chosen.variant).scores, self.reading(choices, chosen)
 
-    def layers_combined(self, rates: pd.DataFrame, variant: Variant) -> tuple[Score, Reading]:
-        """Scores on the joined profiles of the best slices, by validation pictures of all pairs."""
-        seen = rates[
-            (rates["split"] == "val") & (rates["variant"].str.removesuffix(TUNED) == variant)
-        ]
+    def layers_combined(self, rates: pd.DataFrame) -> tuple[Score, Reading]:
+        """Scores on the joined profiles of the best slices, by validation pictures of all pairs.
+
+        Slices are ranked as they are joined, of unit length, where the sweep has that.
+        """
+        of_unit_length = rates["variant"].str.removesuffix(TUNED) == UNIT_LENGTH
+        seen = rates[(rates["split"] == "val") & (of_unit_length | ~of_unit_length.any())]
         best: list[str] = []
         while len(best) < min(self.detector.combined_slices, len(self.sizes)):
             left = seen[~seen["slice"].isin(best)]

@@ -50,8 +50,9 @@ def layers_table(
     """``layers.csv``: every slice and variant, means over pairs.
 
     Validation pictures, which the choice is made on; the same on test pictures stands beside in
-    columns ``test_...``. ``..._n`` counts pictures, each once, however many pairs judge by it.
-    ``balanced_accuracy_lowest_seed`` and ``..._highest_seed`` are the extremes over seeds, and so
+    columns ``test_...``. ``benign_target_named`` is the acceptance of those whom the network names
+    right, which a chosen slice should keep. ``..._n`` counts pictures, each once, however many
+    pairs judge by it. ``balanced_accuracy_lowest_seed`` and ``..._highest_seed`` are the extremes over seeds, and so
     are ``auc_lowest_seed`` and ``..._highest_seed``; ``auc`` itself is that of the mean margin over
     seeds, and may lie above both.
 
@@ -76,6 +77,7 @@ def layers_table(
             for name in GROUPS:
                 row[prefix + name] = part[name].mean()
                 row[f"{prefix}{name}_n"] = counts[name]
+            row[f"{prefix}benign_target_named"] = part["benign_target_named"].mean()
             means = pd.DataFrame([{name: row[prefix + name] for name in GROUPS}])
             row[f"{prefix}balanced_accuracy"] = float(balanced_accuracy(means).iloc[0])
             for end in ("lowest_seed", "highest_seed"):

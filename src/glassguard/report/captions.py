@@ -107,8 +107,8 @@ CAPTIONS: dict[str, str] = {
         "Rejecting answers below a confidence, without and with the saliency mask "
         "(n = {adversarial} attacked, {clean} clean test pictures); the dotted line marks the "
         "threshold that the study sets, {threshold:g}, the solid one the working point, "
-        "{working_point:g}: the highest that costs clean validation pictures no more than "
-        "{largest_clean_loss}."
+        "{working_point:g}: of those that cost clean validation pictures no more than "
+        "{largest_clean_loss}, the lowest at which attacks succeed least."
     ),
     "generality": (
         "Masks whose parameters were chosen on validation attacks with one accessory (rows), on "

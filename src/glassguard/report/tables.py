@@ -511,8 +511,8 @@ def working_point_table(chosen: Mapping[str, Any]) -> Table:
         ),
         emphasised=frozenset({1}),
         note=(
-            "The highest confidence that costs clean validation pictures no more than "
-            f"{percent(chosen['largest_clean_loss'])}."
+            "Of the confidences that cost clean validation pictures no more than "
+            f"{percent(chosen['largest_clean_loss'])}, the lowest at which attacks succeed least."
         ),
     )
 

@@ -171,19 +171,29 @@ def rates(
 
 
 def working_point(
-    thresholds: np.ndarray, clean_accuracy: np.ndarray, *, largest_clean_loss: float
+    thresholds: np.ndarray,
+    clean_accuracy: np.ndarray,
+    adversarial_success: np.ndarray,
+    *,
+    clean_pictures: int,
+    largest_clean_loss: float,
 ) -> float:
-    """The threshold that a user would choose: the highest that clean pictures hardly feel.
+    """The threshold that a user would choose.
 
-    A higher threshold accepts fewer attacks and fewer clean pictures alike.
+    Of those that clean pictures hardly feel, the lowest at which attacks succeed least: a higher
+    one would reject right answers for nothing.
 
     Args:
         thresholds: increasing confidences in [0, 1], the first of which rejects nothing.
         clean_accuracy: share of clean validation pictures that is accepted and right at each.
-        largest_clean_loss: how much of the first may be lost, in [0, 1].
+        adversarial_success: share of validation attacks that succeed at each.
+        clean_pictures: how many clean ones there are.
+        largest_clean_loss: share of them that may be lost, in [0, 1].
     """
-    affordable = clean_accuracy >= clean_accuracy[0] - largest_clean_loss
-    return float(thresholds[affordable].max())
+    lost = np.rint((clean_accuracy[0] - clean_accuracy) * clean_pictures)
+    # A share of whole pictures, whatever its binary fraction is.
+    affordable = lost <= np.floor(largest_clean_loss * clean_pictures + 1e-9)
+    return float(thresholds[affordable][adversarial_success[affordable].argmin()])
 
 
 def mask_quality(masks: np.ndarray, frames: np.ndarray) -> dict[str, float]:

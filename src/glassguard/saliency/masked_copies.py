@@ -22,7 +22,6 @@ def masked_copies(
     explain: Explain,
     masks: CopyMasks,
     *,
-    kernel: int,
     generator: np.random.Generator,
 ) -> Iterator[Tensor]:
     """Mask every picture of a stream by the saliency of what the network sees in it.
@@ -31,7 +30,6 @@ def masked_copies(
         batches: N x 3 x H x W float32 pixels in [0, 1] each.
         explain: the saliency maps of a batch.
         masks: how a map becomes a mask; threshold, closing and fill are drawn for each picture.
-        kernel: side of the square structuring element, odd.
         generator: source of these draws.
 
     Yields:
@@ -48,7 +46,7 @@ def masked_copies(
                 mu_as="quantile",
                 n=int(generator.choice(masks.n)),
                 phi=masks.phi,
-                kernel=kernel,
+                kernel=masks.kernel,
             )
             masked[row] = filled(image, mask, masks.fill[generator.integers(len(masks.fill))])
         yield to_pixels(torch.from_numpy(masked))

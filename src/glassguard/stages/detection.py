@@ -11,7 +11,6 @@ from glassguard.detection.comparison import compare, flags_at_rates, readings_ta
 from glassguard.detection.evaluation import pairs_of
 from glassguard.detection.headline import best_layer as best_layer_of
 from glassguard.detection.headline import headline, metrics
-from glassguard.detection.linear_detector import variant_named
 from glassguard.detection.pictures import half_wearing, together, with_activations
 from glassguard.detection.selection import GROUPS, TUNED
 from glassguard.detection.study import DetectionStudy
@@ -168,7 +167,7 @@ def run(
             HALF_WEARING: ([mixture, validation, *wearers["val"]], tested_mixture),
         }
         of_activations = study.beside(with_activations(faces), with_activations(attacks))
-        activation_rates = of_activations.sweep([variant_named(chosen.variant.removesuffix(TUNED))])
+        activation_rates = of_activations.sweep(settings.variants)
         write_csv(
             layers_table(
                 activation_rates,
@@ -183,7 +182,10 @@ def run(
             rates,
             of_activations,
             activation_rates,
-            wearing=together([training, *wearers["train"], mixture]),
+            # A wearer whom the network takes for somebody else has that person's profile.
+            wearing=together(
+                [training, *(kind.where(kind.named_right) for kind in wearers["train"]), mixture]
+            ),
             mixture=mixture,
             neighbours=settings.baselines.neighbours,
         )

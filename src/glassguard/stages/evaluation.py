@@ -48,7 +48,7 @@ from glassguard.stages.saliency_inputs import (
 )
 
 SHOWN_EXAMPLES = 6
-CURVE_THRESHOLDS = np.linspace(0.0, 1.0, 101)
+CURVE_THRESHOLDS = np.arange(101) / 100
 
 
 @dataclass(frozen=True)
@@ -296,6 +296,8 @@ def _working_point(
     threshold = working_point_of(
         masked["threshold"].to_numpy(),
         masked["clean_accuracy"].to_numpy(),
+        masked["adversarial_success"].to_numpy(),
+        clean_pictures=int(masked["clean_accuracy_n"].iloc[0]),
         largest_clean_loss=largest_clean_loss,
     )
     found: dict[str, Any] = {

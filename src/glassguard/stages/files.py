@@ -40,11 +40,12 @@ def check_rows(table: pd.DataFrame, rows: np.ndarray, table_path: Path, rows_pat
         raise InputError(f"{rows_path}: has {len(rows)} rows, {table_path} has {len(table)}")
 
 
-def check_top_classes(top_classes: int, identities: Sized, path: Path) -> None:
+def check_top_classes(key: str, top_classes: int, identities: Sized, path: Path) -> None:
     """Refuse to explain more classes than there are.
 
     Args:
-        top_classes: ``saliency.top_classes``.
+        key: where they are set.
+        top_classes: how many.
         identities: the people.
         path: the file that they were read from.
 
@@ -52,9 +53,7 @@ def check_top_classes(top_classes: int, identities: Sized, path: Path) -> None:
         InputError: there are fewer people.
     """
     if top_classes > len(identities):
-        raise InputError(
-            f"saliency.top_classes: {top_classes} exceeds the {len(identities)} people of {path}"
-        )
+        raise InputError(f"{key}: {top_classes} exceeds the {len(identities)} people of {path}")
 
 
 def read_images(path: Path) -> np.ndarray:

@@ -48,8 +48,9 @@ def run(
     pictures = read_images(images)
     check_rows(rows, pictures, manifest, images)
     identities, labels = np.unique(rows["identity"].to_numpy(dtype=str), return_inverse=True)
-    if config.explanation is not None:
-        check_top_classes(config.explanation.top_classes, identities, manifest)
+    if settings.masked_copies:
+        key = "recognizer.copy_masks.top_classes"
+        check_top_classes(key, settings.copy_masks.top_classes, identities, manifest)
     pretrained = read_backbone(backbone)
     torch.manual_seed(config.seed)
     network = channels_last(
@@ -113,8 +114,9 @@ def _masked(
     images: NDArray[np.uint8], config: RecognizerSlice
 ) -> Callable[[FaceRecognizer], Iterator[Tensor]] | None:
     """What makes masked copies of training pictures, where there are to be any."""
-    explanation, settings = config.explanation, config.recognizer
-    if explanation is None:
+    settings = config.recognizer
+    masks = settings.copy_masks
+    if not settings.masked_copies:
         return None
     # The first are bare and mirrored, all others wear something, as attackers do.
     worn = settings.occlusion.model_copy(update={"covers": ("texture",)})
@@ -126,9 +128,8 @@ def _masked(
         return masked_copies(
             # Covered at other places than the occluded copies, which share their seed.
             islice(training_copies(images, unmasked, seed=config.seed + 1), batches),
-            explainer(network, settings.copy_masks.map, explanation),
-            settings.copy_masks,
-            kernel=explanation.kernel,
+            explainer(network, masks.map, masks),
+            masks,
             generator=np.random.default_rng(config.seed),
         )
 

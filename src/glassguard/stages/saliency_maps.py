@@ -32,7 +32,7 @@ def run(
     table, column = read_held_out_table(ids)
     check_rows(table, pictures, ids, images)
     network, identities = open_recognizer(recognizer, pictures, images)
-    check_top_classes(config.top_classes, identities, recognizer)
+    check_top_classes("saliency.top_classes", config.top_classes, identities, recognizer)
     rows = np.flatnonzero(table["split"].isin(("val", "test")).to_numpy())
     shape = len(rows), *pictures.shape[1:3]
     found = {kind: np.zeros(shape, dtype=np.float32) for kind in config.maps}
