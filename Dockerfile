@@ -1,5 +1,6 @@
 # For clusters without Python: everything that the lock names, and the checkout's own code.
 #   docker build -t glassguard .
+#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" glassguard --cores 2
 #   apptainer build glassguard.sif docker-daemon://glassguard:latest
 FROM python:3.11-slim-bookworm
 
@@ -25,6 +26,9 @@ COPY conf conf
 COPY profiles profiles
 COPY environment.yml ./
 
-# Results, and Snakemake's own notes, go to the folder that the container is started in.
+# Results, and Snakemake's own notes, go to /work, where a folder is mounted; Apptainer takes the
+# one that it is started in. A user whom the image does not know has no home of its own.
+WORKDIR /work
+ENV HOME=/tmp
 ENTRYPOINT ["snakemake", "--snakefile", "/opt/glassguard/Snakefile"]
 CMD ["--cores", "all"]

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -395,10 +396,34 @@ def test_pretraining_asks_for_a_gpu_where_it_takes_one(
     override: str, gpus: str, fresh: Checkout
 ) -> None:
     done = fresh.snakemake("--dry-run", "--cores", "2", overrides=[override])
+    assert _asked_for(done, "gpu") == gpus
+
+
+@pytest.mark.parametrize(
+    ("options", "gpus"),
+    [
+        # One in this machine, unless more are counted; on a cluster as many as the job wants.
+        (["--cores", "8"], "1"),
+        (["--cores", "8", "--resources", "gpu=4"], "2"),
+        (["--cores", "8", "--jobs", "100"], "2"),
+    ],
+)
+def test_the_gpus_of_this_machine_do_not_limit_a_cluster(
+    options: list[str], gpus: str, fresh: Checkout
+) -> None:
+    several = ["accelerator=gpu", "devices=2", "strategy=ddp_spawn", "threads=8"]
+    overrides = [f"backbone.pretraining.{one}" for one in several]
+    done = fresh.snakemake("--dry-run", *options, overrides=overrides)
+    assert _asked_for(done, "gpu") == gpus
+    assert "threads: 8" in done.stdout + done.stderr
+
+
+def _asked_for(done: subprocess.CompletedProcess[str], resource: str) -> str:
+    """How much of a resource a dry run says that pretraining asks for."""
     assert done.returncode == 0, done.stderr
     text = done.stdout + done.stderr
     resources = text.split("rule pretrain:")[1].split("resources:")[1].splitlines()[0]
-    assert re.search(r"gpu=(\d+)", resources).group(1) == gpus  # type: ignore[union-attr]
+    return re.search(rf"{resource}=(\d+)", resources).group(1)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

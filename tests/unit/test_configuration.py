@@ -1,6 +1,7 @@
 """The composed configuration, its slices and the sources of stages."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from glassguard.configuration.replicates import replicates_slice, studies_from_w
 from glassguard.configuration.schema import FolderData
 from glassguard.configuration.slices import AttackSlice, read_slice, slices
 from glassguard.errors import InputError
+from glassguard.faces.folder import printable
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -451,3 +453,13 @@ def test_other_masks_are_tried_on_the_same_network() -> None:
     changed = {name for name in usual if usual[name] != other[name]}
     assert "saliency_maps" in changed
     assert changed.isdisjoint({"recognizer", "attack_glasses", "influence", "detection"})
+
+
+def test_names_of_any_bytes_are_counted_and_written_on_one_line(tmp_path: Path) -> None:
+    strange = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
+    with Path(os.fsdecode(strange)).open("wb") as file:
+        file.write(b"picture")
+    assert sources.inventory(tmp_path) != sources.inventory(None)
+    assert printable(os.fsdecode(strange)).endswith("caf\ufffd.jpg")
+    assert printable("line\nbreak \x1b[31m\u2028") == "line\\nbreak \\x1b[31m\\u2028"
+    assert printable("Zoë 日本 a\u00a0b") == "Zoë 日本 a\u00a0b"

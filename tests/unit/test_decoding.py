@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from glassguard.faces import decoding
 from glassguard.faces.decoding import PictureError, decode
 
 LIMIT = 1_000_000
@@ -171,3 +172,20 @@ def test_rotation_is_left_where_coordinates_count_stored_pixels():
     assert decode(content, maximum_pixels=LIMIT).shape == (60, 40, 3)
     stored = decode(content, maximum_pixels=LIMIT, rotate=False)
     np.testing.assert_array_equal(stored, np.asarray(halves()))
+
+
+def test_bands_of_a_transparent_picture_meet():
+    height = 2 * decoding.BAND + 7
+    rows = np.arange(height, dtype=np.uint16)
+    layer = np.zeros((height, 30, 4), dtype=np.uint8)
+    layer[..., 0] = (rows % 256)[:, None]
+    layer[..., 3] = 255
+    layer[-5:, :, 3] = 0
+    found = decode(encoded(Image.fromarray(layer), "PNG"), maximum_pixels=10**6)
+    assert np.array_equal(found[:-5, 0, 0], rows[:-5] % 256)
+    assert (found[-5:] == decoding.NEUTRAL).all()
+
+
+def test_no_file_is_read_that_packed_pictures_cannot_be():
+    assert decoding.maximum_bytes(1000) == 8000
+    assert decoding.maximum_bytes(50_000_000) == decoding.LARGEST_FILE

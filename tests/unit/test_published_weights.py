@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -401,8 +402,9 @@ def test_other_pytorch_files_are_refused(tmp_path):
     path = tmp_path / "weights.pth"
     torch.save([torch.zeros(2)], path)
     assert "not a state dict" in refusal(path)
-    torch.save({"state_dict": state_dict(random_kernels())}, path)
-    assert "conv1_1.weight must be there" in refusal(path)
+    torch.save({"encoder.0.weight": torch.zeros(2)}, path)
+    assert "no layer is called conv1_1, nor features.0" in refusal(path)
+    assert "encoder.0.weight" in refusal(path)
     numbers = state_dict(random_kernels())
     torch.save({**numbers, "conv2_1.bias": numbers["conv2_1.bias"].int()}, path)
     assert "conv2_1.bias does not hold plain floating-point" in refusal(path)
@@ -534,3 +536,57 @@ def test_our_own_backbones_say_what_they_expect(tmp_path):
     assert imported(path, tmp_path).scale == 127.5
     with pytest.raises(InputError, match=r"backbone\.mean: required"):
         imported(path, tmp_path, mean=None, scale=None)
+
+
+def test_a_wrapped_state_dict_is_unwrapped(tmp_path):
+    numbers = state_dict(random_kernels())
+    torch.save(numbers, tmp_path / "plain.pth")
+    parallel = {f"module.{key}": tensor for key, tensor in numbers.items()}
+    torch.save({"epoch": 3, "state_dict": parallel}, tmp_path / "wrapped.pth")
+    plain, wrapped = (
+        read_published_weights(tmp_path / name) for name in ("plain.pth", "wrapped.pth")
+    )
+    assert wrapped.mean == plain.mean
+    for key, tensor in plain.tensors.items():
+        assert torch.equal(wrapped.tensors[key], tensor)
+
+
+def test_torchvision_weights_are_the_same_in_safetensors(tmp_path):
+    write_torchvision(tmp_path / "vgg16.pth", random_kernels())
+    stored = torch.load(tmp_path / "vgg16.pth", weights_only=True)
+    save_file(stored, tmp_path / "vgg16.safetensors")
+    one, other = (
+        read_published_weights(tmp_path / f"vgg16.{ending}") for ending in ("pth", "safetensors")
+    )
+    assert (one.mean, one.scale) == (other.mean, other.scale)
+    for key, tensor in one.tensors.items():
+        assert torch.equal(other.tensors[key], tensor)
+
+
+def test_tensors_without_plain_numbers_are_refused(tmp_path):
+    path = tmp_path / "weights.pth"
+    numbers = state_dict(random_kernels())
+    nested = torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])
+    for strange in (torch.empty(4, device="meta"), nested):
+        torch.save({**numbers, "conv1_1.bias": strange}, path)
+        assert "conv1_1.bias does not hold plain floating-point" in refusal(path) or (
+            "holds code or objects" in refusal(path)
+        )
+
+
+def test_files_that_unpack_to_much_more_are_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(published_weights, "LARGEST_FILE", 1 << 20)
+    path = tmp_path / "weights.pth"
+    torch.save({"conv1_1.weight": torch.zeros(1 << 20)}, tmp_path / "honest.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "honest.pth") as honest,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for member in honest.namelist():
+            packed.writestr(member, honest.read(member))
+    assert path.stat().st_size < 100_000
+    assert "its members are compressed" in refusal(path)
+    bomb = tmp_path / "vgg_face.mat"
+    scipy.io.savemat(bomb, {"net": np.zeros(1 << 20)}, do_compression=True)
+    assert bomb.stat().st_size < 100_000
+    assert "unpacks to more than 1048576 bytes" in refusal(bomb)

@@ -26,6 +26,7 @@ from glassguard.report import (
 )
 from glassguard.report.captions import CAPTIONS, FIGURES, figures_of
 from glassguard.report.page import headline
+from glassguard.report.style import drawing
 from glassguard.report.summary import (
     attack_rates,
     covered_seconds,
@@ -421,7 +422,7 @@ def write_results(root: Path) -> None:
     for defence, threshold in itertools.product(("none", "saliency"), np.linspace(0, 1, 11)):
         thresholds.append(
             {"defence": defence, "fill": "zero", "threshold": threshold, "split": "test"}
-            | dict.fromkeys(RATES, 1 - threshold)
+            | {f"{name}{end}": 1 - threshold for name in RATES for end in ("", "_low", "_high")}
         )
     table("saliency/evaluation.csv", evaluation)
     table("saliency/threshold_curve.csv", thresholds)
@@ -442,8 +443,15 @@ def write_results(root: Path) -> None:
         closed=masks,
         filtered=masks,
         worked=np.array([True, True, True, False, False]),
+        mu=0.9,
+        n=1,
+        phi=4,
+        attacker=np.array(["007"] * count),
+        target=np.array(["ann"] * count),
         prediction_before=np.array(["ann"] * count),
         prediction_after=np.array(["007"] * count),
+        confidence_before=np.linspace(0.5, 1, count),
+        confidence_after=np.linspace(0.4, 1, count),
     )
     for job, stage, start, end in (
         ("data", "data", 1000.0, 1010.0),
@@ -622,11 +630,6 @@ def test_started_of_nothing_is_empty():
     assert started([]) == ""
 
 
-def test_no_success_is_a_result_and_not_a_crash():
-    figure = attack_figures.profiles([], slice_name="conv4_3")
-    assert "no attack succeeded" in figure.texts[0].get_text()
-
-
 def test_timings_keep_jobs_that_were_too_short_to_measure(results):
     table = pd.read_csv(results / "timings.csv")
     assert table.columns.tolist() == ["stage", "wall_s", "cpu_s", "max_rss_mb"]
@@ -635,6 +638,26 @@ def test_timings_keep_jobs_that_were_too_short_to_measure(results):
     assert table.loc[1].tolist() == ["data", 10.5, 9.75, 321.5]
     assert np.isnan(table.loc[2, "max_rss_mb"])
     assert timings({}).empty
+
+
+def test_figures_of_no_success_say_so() -> None:
+    columns = ["detector", "fpr", "fpr_n", "tpr", "tpr_n"]
+    nobody = np.zeros((3, 2))
+    for figure in (
+        detection_figures.roc(pd.DataFrame(columns=columns)),
+        detection_figures.profile_projection(nobody, [], explained=(0.5, 0.2)),
+        attack_figures.profiles([], slice_name="fc6"),
+    ):
+        (axes,) = figure.axes
+        assert "no attack of the test split succeeded" in axes.texts[0].get_text()
+
+
+def test_names_are_no_formulas(tmp_path: Path) -> None:
+    groups = [("cost $\\frac$ 5$", np.ones((2, 3)), np.ones((1, 3)))]
+    with drawing():
+        figure = attack_figures.profiles(groups, slice_name="fc6")
+        figure.savefig(tmp_path / "figure.svg")
+    assert (tmp_path / "figure.svg").stat().st_size > 0
 
 
 def test_rate_says_interval_and_n():

@@ -36,6 +36,15 @@ os.environ.update(
     MPLBACKEND="agg",
 )
 
+# A GPU in this machine is used by one job at a time; those of a cluster are counted there. Only a
+# cluster's profile says how many jobs may be queued.
+if (
+    workflow.is_main_process
+    and workflow.resource_settings.nodes is None
+    and "gpu" not in workflow.global_resources
+):
+    workflow.register_resource("gpu", 1)
+
 # Folders below results/ and what is studied there: one, or its replicates and variants side by side.
 # They are made of the same jobs, so any of them says which.
 STUDY = next(iter(STUDIES.values()))

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import os
 from functools import cache
 from pathlib import Path
 
@@ -82,5 +83,7 @@ def inventory(folder: Path | None) -> str:
     if folder.is_file():
         digest.update(f"{folder.name}\0{folder.stat().st_size}\n".encode())
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\n".encode())
+        # A name may be bytes of any kind.
+        digest.update(os.fsencode(path.relative_to(folder)))
+        digest.update(f"\0{path.stat().st_size}\n".encode())
     return digest.hexdigest()

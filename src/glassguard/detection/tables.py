@@ -52,9 +52,9 @@ def layers_table(
     Validation pictures, which the choice is made on; the same on test pictures stands beside in
     columns ``test_...``. ``benign_target_named`` is the acceptance of those whom the network names
     right, which a chosen slice should keep. ``..._n`` counts pictures, each once, however many
-    pairs judge by it. ``balanced_accuracy_lowest_seed`` and ``..._highest_seed`` are the extremes over seeds, and so
-    are ``auc_lowest_seed`` and ``..._highest_seed``; ``auc`` itself is that of the mean margin over
-    seeds, and may lie above both.
+    pairs judge by it. ``balanced_accuracy_lowest_seed`` and ``..._highest_seed`` are the extremes
+    over seeds, and so are ``auc_lowest_seed`` and ``..._highest_seed``; ``auc`` itself is that of
+    the mean margin over seeds, and may lie above both.
 
     Args:
         rates: :func:`glassguard.detection.evaluation.sweep`.

@@ -20,6 +20,12 @@ MINIMUM_SIDE = 24
 BYTES_PER_PIXEL = 8
 """Uncompressed pixels of the richest kind (16-bit RGBA): no honest file needs more."""
 
+LARGEST_FILE = 64 << 20
+"""Bytes; packed pictures of any size that is read are smaller."""
+
+BAND = 512
+"""Rows that are blended with their background at a time, to bound memory."""
+
 NEUTRAL = (128, 128, 128)
 """Grey behind transparent pixels: the least contrast to faces of any brightness."""
 
@@ -42,8 +48,8 @@ class PictureError(Exception):
 
 
 def maximum_bytes(maximum_pixels: int) -> int:
-    """Size of a file above which it need not be read: it cannot be an honest picture."""
-    return maximum_pixels * BYTES_PER_PIXEL
+    """Size of a file above which it is not read."""
+    return min(maximum_pixels * BYTES_PER_PIXEL, LARGEST_FILE)
 
 
 def decode(content: bytes, *, maximum_pixels: int, rotate: bool = True) -> np.ndarray:
@@ -68,8 +74,10 @@ def decode(content: bytes, *, maximum_pixels: int, rotate: bool = True) -> np.nd
     picture = _opened(content, maximum_pixels)
     try:
         picture.load()
-        turned = _upright(picture) if rotate else picture
-        return np.ascontiguousarray(np.asarray(_to_rgb(turned), dtype=np.uint8))
+        # One name: what a picture was made from must not outlive it, or memory doubles.
+        picture = _upright(picture) if rotate else picture
+        picture = _to_rgb(picture)
+        return np.ascontiguousarray(np.asarray(picture, dtype=np.uint8))
     except Exception as error:  # damaged data raises a dozen kinds of errors, by format
         raise PictureError(f"damaged picture: {_one_line(error)}") from None
 
@@ -119,11 +127,20 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
             samples = np.clip(samples, 0, 65535)
         return Image.fromarray((samples >> 8).astype(np.uint8)).convert("RGB")
     if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
-        background = Image.new("RGBA", layer.size, (*NEUTRAL, 255))
-        return Image.alpha_composite(background, layer).convert("RGB")
+        return _on_neutral(picture)
     # A conversion to what it is would copy a picture of any size.
     return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _on_neutral(picture: Image.Image) -> Image.Image:
+    width, height = picture.size
+    blended = Image.new("RGB", picture.size)
+    for top in range(0, height, BAND):
+        band = (0, top, width, min(top + BAND, height))
+        layer = picture.crop(band).convert("RGBA")
+        background = Image.new("RGBA", layer.size, (*NEUTRAL, 255))
+        blended.paste(Image.alpha_composite(background, layer).convert("RGB"), band)
+    return blended
 
 
 def _one_line(error: Exception) -> str:

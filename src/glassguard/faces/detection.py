@@ -39,8 +39,9 @@ class LandmarkDetector:
                 "onnx", buffer, np.empty(0, np.uint8), (LONG_SIDE, LONG_SIDE), SCORE
             )
             self.landmarks(np.zeros((LONG_SIDE, LONG_SIDE, 3), np.uint8))
-        except cv2.error as error:
-            raise ValueError(f"not a YuNet model: {' '.join(str(error).split())[:120]}") from None
+        except cv2.error:
+            # OpenCV says where in its sources it gave up, which helps nobody here.
+            raise ValueError("not a YuNet model in ONNX that OpenCV can read") from None
 
     def landmarks(self, picture: np.ndarray) -> np.ndarray | None:
         """Landmarks of the largest and most central face.

@@ -8,6 +8,9 @@ from pathlib import Path
 from glassguard.errors import InputError
 from glassguard.faces.decoding import SUFFIXES
 
+_NOT_ON_A_LINE = ("Cc", "Zl", "Zp")
+"""Unicode categories: control characters, separators of lines and of paragraphs."""
+
 
 @dataclass(frozen=True)
 class FoundPictures:
@@ -80,7 +83,8 @@ def find_pictures(root: Path, *, key: str) -> FoundPictures:
             rejected.append((printable(entry.name), "not in a person's folder"))
         elif printable(entry.name) != entry.name:
             raise InputError(
-                f"{key}: {root}: the folder {entry.name!r} has a name that is not UTF-8"
+                f"{key}: {root}: the folder {entry.name!r} has a name that is not UTF-8 or not "
+                "one line"
             )
         else:
             files: list[Path] = []
@@ -111,8 +115,14 @@ def find_files(root: Path, *, key: str) -> tuple[dict[str, Path], list[tuple[str
 
 
 def printable(name: str) -> str:
-    """A file's name as text that can be written to a table, whatever bytes it is made of."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    """A file's name as one line of text, whatever bytes it is made of."""
+    text = os.fsencode(name).decode("utf-8", "replace")
+    return "".join(
+        letter.encode("unicode_escape").decode()
+        if unicodedata.category(letter) in _NOT_ON_A_LINE
+        else letter
+        for letter in text
+    )
 
 
 def same_person_key(name: str) -> str:

@@ -17,8 +17,8 @@ CELEBA_FACE: Rectangle = (26, 57, 158, 189)
 """Likewise in the 178×218 pixels of ``img_align_celeba``, whose eyes were brought to about
 (69, 111) and (108, 111)."""
 
-_LFW = re.compile(r"(?:^|/)([^/]+)/\1_\d{4}\.jpg$")
-_PUBFIG83 = re.compile(r"(?:^|/)([^/]+)/\d+\.jpg$")
+_LFW = re.compile(r"(?:^|/)([^/]+)/\1_\d{4}\.(?i:jpe?g)$")
+_PUBFIG83 = re.compile(r"(?:^|/)([^/]+)/\d+\.(?i:jpe?g)$")
 _CELEBA = re.compile(r"(?:^|/)(\d{6}\.(?:jpg|png))$")
 _MALFORMED = "line {}: {!r} is not {}"
 

@@ -12,6 +12,9 @@ Sources of the conventions: ``vgg_face_dag`` (pytorch-mcn), keras-vggface, deepf
 
 import json
 import re
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -49,8 +52,9 @@ READABLE = (
     "readable are safetensors, PyTorch state dicts (vgg_face_dag, torchvision), Keras HDF5 and "
     "MatConvNet .mat"
 )
-LARGEST_FILE = 4 << 30
-"""Bytes; the largest published file, with its dense layers, has 0.6 GB."""
+LARGEST_FILE = 1 << 30
+"""Bytes, packed and unpacked; the largest published file, with its dense layers, has 0.6 GB."""
+_FIRST_OF_TORCHVISION = f"features.{TORCHVISION_FEATURES[0]}.weight"
 LARGEST_KERNEL = 3 * 3 * FILTERS_PER_BLOCK[-1] ** 2
 DENSE_LAYERS = 3
 
@@ -165,10 +169,12 @@ def _checked(
     scale: float | None,
     channels: Channels | None,
 ) -> PublishedWeights:
-    width = relative_width(tensors, path) if width is None else width
     for key, tensor in tensors.items():
-        if not tensor.is_floating_point() or tensor.layout != torch.strided:
+        plain = type(tensor) in (Tensor, torch.nn.Parameter) and not tensor.is_nested
+        stored = tensor.layout == torch.strided and tensor.device.type == "cpu"
+        if not (plain and stored and tensor.is_floating_point()):
             raise InputError(f"{path}: {key} does not hold plain floating-point numbers")
+    width = relative_width(tensors, path) if width is None else width
     checked = check_convolutions(tensors, width=width, path=path)
     for key, tensor in checked.items():
         if not tensor.isfinite().all():
@@ -178,7 +184,9 @@ def _checked(
 
 def _from_safetensors(path: Path) -> PublishedWeights:
     tensors, metadata = read_tensors(path)
-    wanted = {key: value for key, value in tensors.items() if key.split(".")[0] in CONVOLUTIONS}
+    if _FIRST_OF_TORCHVISION in tensors:
+        return _from_torchvision(path, tensors)
+    wanted = _named_as_here(path, tensors)
     # Without a description the width is read off the first layer.
     width, mean, scale = described_backbone(metadata) or (None, None, None)
     return _checked(
@@ -187,19 +195,53 @@ def _from_safetensors(path: Path) -> PublishedWeights:
 
 
 def _from_pytorch(path: Path) -> PublishedWeights:
+    _check_packed_size(path)
     # A hostile file may make the reader fail in any way; it is refused all the same.
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         detail = "it holds code or objects" if "weights_only" in str(error) else "it is damaged"
         raise InputError(f"{path}: not a PyTorch file of nothing but tensors: {detail}") from None
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
         raise InputError(f"{path}: not a state dict: must map names to tensors")
-    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-    if f"features.{TORCHVISION_FEATURES[0]}.weight" not in tensors:
-        named = {key: value for key, value in tensors.items() if key.split(".")[0] in CONVOLUTIONS}
-        form = "PyTorch state dict of VGG-Face"
-        return _checked(path, named, form, mean=VGG_FACE_MEAN, scale=1.0, channels="rgb")
+    # What DataParallel writes.
+    tensors = {
+        key.removeprefix("module."): value
+        for key, value in state.items()
+        if isinstance(value, Tensor)
+    }
+    if _FIRST_OF_TORCHVISION in tensors:
+        return _from_torchvision(path, tensors)
+    named = _named_as_here(path, tensors)
+    form = "PyTorch state dict of VGG-Face"
+    return _checked(path, named, form, mean=VGG_FACE_MEAN, scale=1.0, channels="rgb")
+
+
+def _check_packed_size(path: Path) -> None:
+    """Refuse a ZIP file that PyTorch did not write: it packs nothing, whatever that unpacks to."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as packed:
+        members = packed.infolist()
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise InputError(f"{path}: not a PyTorch file: its members are compressed")
+    if sum(member.file_size for member in members) > LARGEST_FILE:
+        raise InputError(f"{path}: not a PyTorch file: its members are larger than itself")
+
+
+def _named_as_here(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    named = {key: value for key, value in tensors.items() if key.split(".")[0] in CONVOLUTIONS}
+    if tensors and not named:
+        raise InputError(
+            f"{path}: no layer is called {CONVOLUTIONS[0]}, nor features.0 as in torchvision; its "
+            f"first are {', '.join(list(tensors)[:3])}"
+        )
+    return named
+
+
+def _from_torchvision(path: Path, tensors: dict[str, Tensor]) -> PublishedWeights:
     named = {
         f"{name}.{part}": tensors[f"features.{number}.{part}"]
         for name, number in zip(CONVOLUTIONS, TORCHVISION_FEATURES, strict=True)
@@ -295,6 +337,7 @@ def _check_keras_layout(path: Path, file: h5py.File) -> None:
 def _from_matconvnet(path: Path) -> PublishedWeights:
     tensors: dict[str, Tensor] = {}
     with _damage_named(path, "MatConvNet .mat file"):
+        _check_unpacked_size(path)
         values = scipy.io.loadmat(
             path, variable_names=["net", "layers", "normalization", "meta"], simplify_cells=True
         )
@@ -314,6 +357,31 @@ def _from_matconvnet(path: Path) -> PublishedWeights:
         mean = _average_colour(net)
     scale = None if mean is None else 1.0
     return _checked(path, tensors, "MatConvNet .mat", mean=mean, scale=scale, channels="rgb")
+
+
+def _check_unpacked_size(path: Path) -> None:
+    """Refuse a MATLAB 5 file whose packed elements are larger than :data:`LARGEST_FILE`.
+
+    Nothing that is unpacked is kept: a few bytes may stand for any amount of memory.
+    """
+    packed_element, block = 15, 1 << 20
+    unpacked = 0
+    with path.open("rb") as file:
+        order = "<" if file.read(128)[126:] == b"IM" else ">"
+        while len(tag := file.read(8)) == 8:
+            kind, length = struct.unpack(f"{order}II", tag)
+            if kind != packed_element:
+                file.seek(length, 1)
+                continue
+            unpacking = zlib.decompressobj()
+            left = length
+            while left > 0 and (packed := file.read(min(left, block))):
+                left -= len(packed)
+                while packed:
+                    unpacked += len(unpacking.decompress(packed, block))
+                    packed = unpacking.unconsumed_tail
+                    if unpacked > LARGEST_FILE:
+                        raise InputError(f"{path}: unpacks to more than {LARGEST_FILE} bytes")
 
 
 def _check_matconvnet_layout(path: Path, name: str, layer: dict[str, Any]) -> None:

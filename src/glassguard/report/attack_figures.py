@@ -15,8 +15,10 @@ from glassguard.report.style import (
     SOURCE,
     bare,
     new_figure,
+    nothing_to_draw,
     rate_axis,
     series,
+    shortened,
     spelt,
 )
 
@@ -41,11 +43,11 @@ def attack_examples(
         ):
             axes.imshow(picture)
             bare(axes)
-        grid[0, column].set_title(_short(row["attacker"]), fontsize=8)
+        grid[0, column].set_title(shortened(row["attacker"]), fontsize=8)
         grid[1, column].set_xlabel(
-            f"→ {_short(row['prediction'])}\n{row['confidence_target']:.2f}", fontsize=7.5
+            f"→ {shortened(row['prediction'])}\n{row['confidence_target']:.2f}", fontsize=7.5
         )
-        grid[2, column].set_xlabel(_short(row["target"]), fontsize=8)
+        grid[2, column].set_xlabel(shortened(row["target"]), fontsize=8)
     for axes, text in zip(grid[:, 0], ("attacker", "with glasses", "target"), strict=True):
         axes.set_ylabel(text, fontsize=8.5)
     return figure
@@ -160,9 +162,7 @@ def profiles(groups: Sequence[tuple[str, np.ndarray, np.ndarray]], *, slice_name
         slice_name: the slice that the profiles are of.
     """
     if not groups:
-        figure = new_figure(height=0.8)
-        figure.text(0.5, 0.5, "no attack succeeded: there is no impersonation to show", ha="center")
-        return figure
+        return nothing_to_draw("no attack of the test split succeeded: there is nothing to compare")
     figure = new_figure(height=1.75 * len(groups) + 0.4)
     rows = figure.subplots(len(groups), 1, squeeze=False, sharex=True)[:, 0]
     for axes, (name, benign, impersonations) in zip(rows, groups, strict=True):
@@ -189,8 +189,3 @@ def profiles(groups: Sequence[tuple[str, np.ndarray, np.ndarray]], *, slice_name
     rows[-1].set_xlabel(f"filter of {slice_name}, by the target's mean")
     rows[-1].set_xlim(0, max(len(order) - 1, 1))
     return figure
-
-
-def _short(name: object, longest: int = 13) -> str:
-    text = spelt(str(name))
-    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -20,6 +20,7 @@ from glassguard.report.style import (
     SEQUENTIAL,
     SOURCE,
     new_figure,
+    nothing_to_draw,
     rate_axis,
     series,
     spelt,
@@ -228,6 +229,8 @@ def profile_projection(
         groups: per target its name, its benign pictures (M x 2) and impersonations of it (K x 2).
         explained: share of the variance that each component carries.
     """
+    if not groups:
+        return nothing_to_draw("no attack of the test split succeeded: there is nothing to compare")
     figure = new_figure(height=2.9)
     panels = figure.subplots(1, len(groups), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (target, benign, attacked) in zip(panels, groups, strict=True):
@@ -291,6 +294,8 @@ def roc(table: pd.DataFrame) -> Figure:
     Args:
         table: ``detection/roc.csv``: detector, fpr, tpr. :func:`drawn_in_roc` says whose.
     """
+    if table.empty:
+        return nothing_to_draw("no attack of the test split succeeded: there are no curves")
     parts = table["detector"].str.partition("@")
     populations = parts[2].drop_duplicates().tolist()
     figure = new_figure(height=1.0 + 2.7 * len(populations))

@@ -1,11 +1,13 @@
 """Figures of the saliency mask (Study S)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from glassguard.report import sources_figures
@@ -16,8 +18,10 @@ from glassguard.report.style import (
     SOURCE,
     bare,
     new_figure,
+    nothing_to_draw,
     rate_axis,
     series,
+    shortened,
     spelt,
 )
 
@@ -25,9 +29,9 @@ STEPS = ("images", "saliency", "thresholded", "closed", "filtered", "filled")
 STEP_TITLES = (
     "attacked",
     "1 saliency",
-    "2 above μ",
-    "3 n dilations,\nn erosions",
-    "4 areas ≥ φ",
+    "2 above μ = {mu:g}",
+    "3 closed,\nn = {n}",
+    "4 areas ≥ φ = {phi}",
     "5 filled",
 )
 RATES = {
@@ -48,6 +52,12 @@ DEFENCES = {
 }
 """Rows of ``evaluation.csv`` in the order in which they are shown."""
 
+
+def guided_and_tuned(defences: Collection[str]) -> str:
+    """Which row is Study S's method with tuned parameters, and stands beside its figures."""
+    return "saliency_guided" if "saliency_guided" in defences else "saliency"
+
+
 HATCHES = ("", "", "\\\\", "///", "...", "xxx")
 """In the order of :data:`DEFENCES`."""
 
@@ -61,7 +71,8 @@ def saliency_steps(examples: Mapping[str, np.ndarray], *, samples: int = 6) -> F
     Args:
         examples: ``saliency/masks.npz``: images and filled, K x H x W x 3 uint8; saliency
             K x H x W float in [0, 1]; thresholded, closed, filtered K x H x W bool; worked K bool;
-            prediction_before and prediction_after K str.
+            attacker, target, prediction_before and prediction_after K str; confidence_before and
+            confidence_after K float in [0, 1]; mu, n and phi of the mask.
         samples: pictures per row of samples.
     """
     worked = examples["worked"].astype(bool)
@@ -74,30 +85,27 @@ def saliency_steps(examples: Mapping[str, np.ndarray], *, samples: int = 6) -> F
         if len(rows)
     ]
     if not groups:
-        figure = new_figure(height=1.0)
-        axes = figure.subplots()
-        bare(axes)
-        axes.text(0.5, 0.5, "no attack of the test split succeeded", ha="center", va="center")
-        return figure
+        return nothing_to_draw("no attack of the test split succeeded")
     columns = max(len(STEPS), samples)
     figure = new_figure(height=1.65 + 2.55 * len(groups))
     grid = figure.subplots(1 + 2 * len(groups), columns, squeeze=False)
     for axes in grid.ravel():
         bare(axes)
     one = groups[0][1][0]
+    parameters = {name: examples[name].item() for name in ("mu", "n", "phi")}
     for axes, step, title in zip(grid[0], STEPS, STEP_TITLES, strict=False):
         cmap = "gray_r" if step == "saliency" else "gray"
         axes.imshow(examples[step][one], cmap=cmap)
-        axes.set_title(title, fontsize=8)
+        axes.set_title(title.format(**parameters), fontsize=8)
     for index, (title, rows) in enumerate(groups):
         before, after = grid[1 + 2 * index], grid[2 + 2 * index]
         before[0].set_ylabel(f"{title}:\nattacked")
         after[0].set_ylabel("masked")
         for column, row in enumerate(rows):
             before[column].imshow(examples["images"][row])
-            before[column].set_xlabel(_answer(examples["prediction_before"][row]), fontsize=7)
             after[column].imshow(examples["filled"][row])
-            after[column].set_xlabel(_answer(examples["prediction_after"][row]), fontsize=7)
+            for axes, when in ((before[column], "before"), (after[column], "after")):
+                axes.set_xlabel(_answer(examples, when, row), fontsize=6.5)
     return figure
 
 
@@ -159,13 +167,20 @@ def saliency_grid(grid: pd.DataFrame, best_of_maps: Sequence[Mapping[str, object
                 table.columns.get_indexer([best["mu"]])[0] - 0.5,
                 table.index.get_indexer([best["n"]])[0] - 0.5,
             )
-            axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=COLOURS[6], linewidth=2))
+            axes.add_patch(
+                Rectangle(
+                    corner, 1, 1, fill=False, edgecolor=COLOURS[6], linewidth=2, clip_on=False
+                )
+            )
         for spine in axes.spines.values():
             spine.set_visible(False)
     for axes in set(panels.ravel()) - {axes for axes, *_ in drawn}:
         axes.set_visible(False)
-    for axes in panels[-1]:
-        axes.set_xlabel("μ")
+    for column in panels.T:
+        lowest = [axes for axes in column if axes.get_visible()][-1:]
+        for axes in lowest:
+            axes.set_xlabel("μ")
+            axes.tick_params(labelbottom=True)
     for axes in panels[:, 0]:
         axes.set_ylabel("n")
     if image is not None:
@@ -186,6 +201,7 @@ def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
     defences = [name for name in DEFENCES if name in set(evaluation["defence"])]
     styles = dict(zip(DEFENCES, zip(("#c9c9c9", *COLOURS), HATCHES, strict=False), strict=True))
     width = 0.8 / len(defences)
+    of_source = guided_and_tuned(defences)
     for axes, threshold in zip(panels, thresholds, strict=True):
         free = math.isnan(threshold)
         at = evaluation["threshold"].isna() if free else evaluation["threshold"] == threshold
@@ -216,8 +232,8 @@ def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
                 )
             printed = {
                 ("none", True): sources_figures.UNDEFENDED,
-                ("saliency", True): sources_figures.DEFENDED,
-                ("saliency", False): sources_figures.DEFENDED_WITH_THRESHOLD,
+                (of_source, True): sources_figures.DEFENDED,
+                (of_source, False): sources_figures.DEFENDED_WITH_THRESHOLD,
             }.get((defence, free))
             for centre, name in zip(centres, RATES, strict=True):
                 value = getattr(printed, name, None)
@@ -245,7 +261,8 @@ def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
         rate_axis(axes)
         axes.set_ylim(0, 1.02)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    handles.append(Line2D([], [], color=SOURCE, linewidth=1.8))
+    figure.legend(handles, [*labels, "printed by Study S"], loc="outside upper center", ncols=3)
     return figure
 
 
@@ -254,7 +271,7 @@ def threshold_curve(curve: pd.DataFrame, *, threshold: float, working_point: flo
 
     Args:
         curve: ``saliency/threshold_curve.csv``: defence, threshold, split and the rates of
-            ``RATES``.
+            ``RATES`` with ``_low`` and ``_high``.
         threshold: the one that the study sets.
         working_point: the one that was chosen on validation pictures behind the mask.
     """
@@ -268,8 +285,17 @@ def threshold_curve(curve: pd.DataFrame, *, threshold: float, working_point: flo
                 continue
             look = series(index) | {"marker": ""}
             axes.plot(rows["threshold"], rows[name], label=label, **look)
-        axes.axvline(threshold, color=SOURCE, linewidth=0.8, linestyle=":")
-        axes.axvline(working_point, color=INK, linewidth=0.8)
+            axes.fill_between(
+                rows["threshold"],
+                rows[f"{name}_low"],
+                rows[f"{name}_high"],
+                color=look["color"],
+                alpha=0.18,
+                linewidth=0,
+            )
+        _mark(axes, threshold, "set", color=SOURCE, linestyle=":")
+        if defence == "saliency":
+            _mark(axes, working_point, "working point", color=INK, linestyle="-")
         axes.set_title("undefended" if defence == "none" else DEFENCES[defence], loc="left")
         axes.set_xlabel("least confidence of an answer")
         rate_axis(axes)
@@ -277,6 +303,23 @@ def threshold_curve(curve: pd.DataFrame, *, threshold: float, working_point: flo
     handles, labels = panels[1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(RATES))
     return figure
+
+
+def _mark(axes: Axes, confidence: float, what: str, *, color: str, linestyle: str) -> None:
+    """A line across the panel with its name beside it, on the side where there is more room."""
+    axes.axvline(confidence, color=color, linewidth=0.8, linestyle=linestyle)
+    right = confidence < 0.5
+    axes.annotate(
+        what,
+        (confidence, 0.5),
+        xytext=(3 if right else -3, 0),
+        textcoords="offset points",
+        ha="left" if right else "right",
+        va="center",
+        rotation=90,
+        fontsize=7,
+        color=color,
+    )
 
 
 GENERALITY_RATES = {
@@ -341,5 +384,9 @@ def generality(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _answer(name: object) -> str:
-    return spelt(str(name))[:14]
+def _answer(examples: Mapping[str, np.ndarray], when: str, row: int) -> str:
+    """Who is seen and how surely, and whether that is the target, the attacker or somebody else."""
+    name = str(examples[f"prediction_{when}"][row])
+    role = {str(examples["target"][row]): "target", str(examples["attacker"][row]): "right"}
+    confidence = float(examples[f"confidence_{when}"][row])
+    return f"{shortened(name)}\n{role.get(name, 'neither')}, {confidence:.2f}"

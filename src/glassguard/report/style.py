@@ -25,6 +25,8 @@ RC: dict[str, Any] = {
     "svg.hashsalt": "glassguard",
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
+    # Names of people may hold dollar signs.
+    "text.parse_math": False,
     "axes.titlesize": 9.5,
     "axes.titleweight": "normal",
     "axes.labelsize": 9.0,
@@ -61,6 +63,15 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def nothing_to_draw(why: str) -> Figure:
+    """A figure that says why it is empty."""
+    figure = new_figure(height=1.0)
+    axes = figure.subplots()
+    bare(axes)
+    axes.text(0.5, 0.5, why, ha="center", va="center")
+    return figure
+
+
 def series(position: int) -> dict[str, Any]:
     """Colour, marker and line of the ``position``-th series of a plot."""
     return {
@@ -87,3 +98,9 @@ def bare(axes: Axes) -> None:
 def spelt(name: str) -> str:
     """A name from a file as words: ``plain_frames`` to ``plain frames``."""
     return name.replace("_", " ")
+
+
+def shortened(name: str, longest: int = 13) -> str:
+    """A name as words, cut with an ellipsis where it is longer."""
+    words = spelt(name)
+    return words if len(words) <= longest else words[: longest - 1] + "…"

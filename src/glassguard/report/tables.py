@@ -9,12 +9,12 @@ import pandas as pd
 
 from glassguard.report import sources_figures
 from glassguard.report.detection_figures import TABLE_1_RATES
-from glassguard.report.saliency_figures import DEFENCES, RATES
+from glassguard.report.saliency_figures import DEFENCES, RATES, guided_and_tuned
 from glassguard.report.style import spelt
 
 NOTHING = "–"
 OVERLAPS = {"mask_iou": "mask overlap (IoU)", "mask_recall": "accessory masked (recall)"}
-SOURCE_LABELS = {"none": "none", "saliency": "guided mask"}
+SOURCE_LABELS = {"none": "none", "saliency": "guided mask", "saliency_guided": "guided mask"}
 """What Study S's own figures stand for, by the rows that they are printed below."""
 
 
@@ -450,10 +450,11 @@ def evaluation_table(test: Mapping[str, Mapping[str, Any]], *, threshold: float)
     keys = {"none": "before", "saliency": "after"}
     rows: list[tuple[str, ...]] = []
     source: set[int] = set()
+    of_source = guided_and_tuned(test)
     printed = {
         ("none", ""): sources_figures.UNDEFENDED,
-        ("saliency", ""): sources_figures.DEFENDED,
-        ("saliency", "threshold"): sources_figures.DEFENDED_WITH_THRESHOLD,
+        (of_source, ""): sources_figures.DEFENDED,
+        (of_source, "threshold"): sources_figures.DEFENDED_WITH_THRESHOLD,
     }
     emphasised: set[int] = set()
     for kind, suffix in (("", ""), ("threshold", f"_threshold_{threshold:g}")):

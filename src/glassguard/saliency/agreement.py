@@ -3,7 +3,7 @@
 An adversarial decision hangs on few pixels that others cannot replace; an honest one is spread
 over the face. So the confidence that is left in the *original* decision under masks of the
 saliency map tells the two apart. Nothing is fitted to an attack, though the kind of map that is
-configured was chosen on validation attacks on photographs (docs/real-faces.md). An honest wearer's
+configured was chosen on validation attacks on photographs (docs/saliency.md). An honest wearer's
 frame may be masked as well, the face around it still says who it is.
 """
 
