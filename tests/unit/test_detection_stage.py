@@ -247,6 +247,37 @@ def test_profiles_of_other_pictures_are_refused(
     assert "attack.npz: its rows are not those of" in capsys.readouterr().err
 
 
+def test_damaged_profiles_are_refused(
+    study: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "attack.npz"
+    content = path.read_bytes()
+    with np.load(path) as file:
+        arrays = dict(file)
+    for damaged in (b"", content[: len(content) // 2], b"\x80\x04pickle"):
+        path.write_bytes(damaged)
+        assert main(study) == 2
+        assert "attack.npz: not a file of profiles, or damaged" in capsys.readouterr().err
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+    assert main(study) == 2
+    assert "attack.npz: not a file of profiles" in capsys.readouterr().err
+    for wrong, said in (
+        ({"conv4_2": arrays["conv4_2"][1:]}, "conv4_2 must have"),
+        (
+            {"conv4_2": np.full_like(arrays["conv4_2"], np.nan)},
+            "conv4_2 holds numbers that are not",
+        ),
+    ):
+        np.savez(path, **arrays | wrong)
+        assert main(study) == 2
+        assert f"attack.npz: {said}" in capsys.readouterr().err
+    del arrays["prediction"]
+    np.savez(path, **arrays)
+    assert main(study) == 2
+    assert "attack.npz: not a file of profiles: lacks prediction" in capsys.readouterr().err
+
+
 def test_kinds_of_frames_on_different_faces_are_refused(
     study: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -198,3 +198,23 @@ def test_share_inside_the_glasses() -> None:
     np.testing.assert_allclose(area, 0.25)
     np.testing.assert_allclose(share, [0.25, 1.0, np.nan])
     np.testing.assert_allclose(share_inside(maps[:, 0], frames)[0], [0.25, 1.0, np.nan])
+
+
+def test_experts_of_a_class_are_asked_in_each_picture(
+    network: FaceRecognizer, pixels: Tensor
+) -> None:
+    slices = network.slice_modules(["post_relu"])
+    influence = InternalInfluence(network, slices)
+    of_class = class_experts(influence, [pixels], share=SHARE)
+    with pytest.raises(ValueError, match=r"conv1_1: experts of 1 picture\(s\) for 4.*seen_in"):
+        heat_maps(network, slices, pixels, of_class)
+    here = influence.neurons(pixels).slices
+    asked = {name: experts.seen_in(here[name]) for name, experts in of_class.items()}
+    assert heat_maps(network, slices, pixels, asked)["conv3_1"].shape == pixels.shape
+
+
+def test_a_slice_that_does_not_run_is_named(network: FaceRecognizer, pixels: Tensor) -> None:
+    beside = {"beside": nn.ReLU()}
+    experts = {"beside": Experts(torch.zeros(4, 1).long(), torch.ones(4, 1), torch.Size([3]))}
+    with pytest.raises(ValueError, match="beside: not run by the network"):
+        heat_maps(network, beside, pixels, experts)

@@ -480,3 +480,53 @@ def test_many_pictures_in_batches(network: FaceRecognizer) -> None:
     none = profiles_of_images(influence, images[:0])
     assert none.profiles["conv3_2"].shape == (0, whole.profiles["conv3_2"].shape[1])
     assert none.prediction.shape == none.confidence.shape == (0,)
+
+
+class HalfFunctional(nn.Module):
+    """One ReLU that is a module and one that is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.activation, self.last = nn.ReLU(), nn.Linear(4, 5)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        middle = torch.relu(self.second(self.activation(self.first(pixels))))
+        return self.last(middle.mean(dim=(2, 3)))
+
+
+def test_a_functional_activation_beside_modules_is_refused(pixels: Tensor) -> None:
+    network = HalfFunctional().eval()
+    with pytest.raises(ValueError, match="HalfFunctional calls a ReLU that is no"):
+        guided_backpropagation(network, pixels)
+    assert hooks_left(network) == 0
+
+
+def test_wrong_use_is_named(network: FaceRecognizer, pixels: Tensor) -> None:
+    slices = network.slice_modules(["post_relu"])
+    fc6 = {"fc6": slices["fc6"]}
+    with pytest.raises(ValueError, match="no slice to measure"):
+        InternalInfluence(network, {})
+    with pytest.raises(ValueError, match="fc6: a slice is a module"):
+        InternalInfluence(network, {"fc6": "fc6"})  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="no quantity of interest 'odds'"):
+        InternalInfluence(network, slices, quantity="odds")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no reduction 'median'; allowed are max, abs_max, mean"):
+        InternalInfluence(network, fc6).profiles(pixels, reduction="median")  # type: ignore[arg-type]
+    words = nn.Sequential(nn.Flatten(2), nn.Linear(pixels[0, 0].numel(), 6), nn.Flatten())
+    in_words = InternalInfluence(words, {"words": words[1]})
+    with pytest.raises(ValueError, match=r"shape N x 3 x 6 has no filters"):
+        in_words.profiles(pixels)
+    assert in_words.neurons(pixels).slices["words"].shape == (len(pixels), 3, 6)
+    dropping = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(pixels[0].numel(), 5))
+    with pytest.raises(ValueError, match=r"Sequential is in training mode: call eval\(\) first"):
+        InternalInfluence(dropping, {"last": dropping[2]}).profiles(pixels)
+
+
+def test_a_quantity_may_be_given_by_name(network: FaceRecognizer, pixels: Tensor) -> None:
+    slices = network.slice_modules(["post_relu"])
+    named, built = (
+        InternalInfluence(network, slices, quantity=one).profiles(pixels).profiles["conv3_2"]
+        for one in ("comparative", Comparative())
+    )
+    assert torch.equal(named, built)

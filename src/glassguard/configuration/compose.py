@@ -195,8 +195,13 @@ def _check_inputs(study: Study) -> None:
     downloads = study.downloads
     fetched = {downloads.folder / download.file for download in downloads.files.values()}
     for key, file in files.items():
-        if file is not None and file not in fetched and not file.is_file():
-            raise InputError(
-                f"{key}: {file}: no such file; allowed is a file that exists or the name of a "
-                f"download ({', '.join(sorted(downloads.files))})"
+        if file is None or file in fetched or file.is_file():
+            continue
+        if key.startswith("data.") and key != "data.detector":
+            allowed = "a file that exists" + (" or a folder" if key == "data.root" else "")
+        else:
+            allowed = (
+                "a file that exists or the name of a download "
+                f"({', '.join(sorted(downloads.files))})"
             )
+        raise InputError(f"{key}: {file}: no such file; allowed is {allowed}")

@@ -34,6 +34,8 @@ class LandmarkDetector:
 
     def __init__(self, model: bytes) -> None:
         buffer = np.frombuffer(model, dtype=np.uint8)
+        # OpenCV warns of a setting that it makes itself.
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         try:
             self._detector = cv2.FaceDetectorYN.create(
                 "onnx", buffer, np.empty(0, np.uint8), (LONG_SIDE, LONG_SIDE), SCORE

@@ -133,8 +133,9 @@ def pulled_back(
         By slice, N x 3 x H x W.
 
     Raises:
-        ValueError: a slice does not depend on the pixels, or its module runs more than once; or
-            the rule is guided and the network has no ``nn.ReLU`` module.
+        ValueError: a slice does not depend on the pixels, does not run, or its module runs more
+            than once; or the rule is guided and the network has a ReLU that is no ``nn.ReLU``
+            module, or none.
     """
     edges: dict[str, GradientEdge] = {}
 
@@ -145,9 +146,12 @@ def pulled_back(
         edges[name] = get_gradient_edge(output)
 
     leaf = pixels.detach().requires_grad_(True)
-    rule = guided_activations(network) if guided else nullcontext()
-    with torch.enable_grad(), rule, watched(slices, remember):
-        network(leaf)
+    rule = guided_activations(network) if guided else nullcontext(lambda logits: None)
+    with torch.enable_grad(), rule as check, watched(slices, remember):
+        check(network(leaf))
+        silent = [name for name in slices if name not in edges]
+        if silent:
+            raise ValueError(f"{', '.join(silent)}: not run by the network")
         last = len(slices) - 1
         return {
             name: torch.autograd.grad(
@@ -174,10 +178,16 @@ def heat_maps(
         By slice, N x 3 x H x W: quantity per unit of pixel value, signs kept.
 
     Raises:
-        ValueError: see :func:`pulled_back`.
+        ValueError: see :func:`pulled_back`; or the experts are of another number of pictures.
     """
 
     def influence(name: str) -> Tensor:
-        return experts[name].placed(experts[name].influence)
+        of_slice = experts[name]
+        if len(of_slice.influence) != len(pixels):
+            raise ValueError(
+                f"{name}: experts of {len(of_slice.influence)} picture(s) for {len(pixels)}; those "
+                "of a class are asked by seen_in what they are worth in each picture"
+            )
+        return of_slice.placed(of_slice.influence)
 
     return pulled_back(network, slices, pixels, influence)

@@ -1,16 +1,17 @@
 """Guided backpropagation (Springenberg et al. 2015), as the saliency mask of Hayes 2018 uses it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 
 from glassguard.influence.quantities import Logit
 
 
 @contextmanager
-def guided_activations(network: nn.Module) -> Iterator[None]:
+def guided_activations(network: nn.Module) -> Iterator[Callable[[Tensor], None]]:
     """While open, every ReLU of ``network`` passes only positive gradients backward.
 
     The forward pass is untouched. A ReLU's own backward pass already drops the gradient where its
@@ -20,6 +21,10 @@ def guided_activations(network: nn.Module) -> Iterator[None]:
 
     Args:
         network: the network whose ``nn.ReLU`` modules are guided. A functional ReLU is not seen.
+
+    Yields:
+        What refuses logits that came through a ReLU which was not guided: to be called with them
+        before anything is asked back. It raises ValueError.
 
     Raises:
         ValueError: the network has no such module.
@@ -31,13 +36,31 @@ def guided_activations(network: nn.Module) -> Iterator[None]:
             "plain gradient"
         )
 
+    guided: list[Node | None] = []
+
     def guide(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if output.requires_grad:
+            guided.append(output.grad_fn)
             output.register_hook(lambda gradient: gradient.clamp_min(0.0))
+
+    def check(logits: Tensor) -> None:
+        seen: set[Node] = set()
+        waiting = [logits.grad_fn]
+        while waiting:
+            node = waiting.pop()
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            if node.name().startswith("ReluBackward") and node not in guided:
+                raise ValueError(
+                    f"{type(network).__name__} calls a ReLU that is no nn.ReLU module: guided "
+                    "backpropagation would be the plain gradient there"
+                )
+            waiting += [one for one, _ in node.next_functions]
 
     handles = [module.register_forward_hook(guide) for module in activations]
     try:
-        yield
+        yield check
     finally:
         for handle in handles:
             handle.remove()
@@ -58,11 +81,12 @@ def guided_backpropagation(
         N x 3 x H x W float32, logits per unit of pixel value; signs kept.
 
     Raises:
-        ValueError: ``classes`` has another length than ``pixels``, or the network has no
-            ``nn.ReLU`` module.
+        ValueError: ``classes`` has another length than ``pixels``, or the network has a ReLU that
+            is no ``nn.ReLU`` module, or none.
     """
     leaf = pixels.detach().requires_grad_(True)
-    with torch.enable_grad(), guided_activations(network):
+    with torch.enable_grad(), guided_activations(network) as check:
         logits = network(leaf)
+        check(logits)
         (gradient,) = torch.autograd.grad(Logit(classes)(logits, logits).sum(), leaf)
     return gradient

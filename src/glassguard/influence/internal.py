@@ -13,7 +13,7 @@ weights is not kept.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -29,10 +29,11 @@ from glassguard.influence.distributions import (
     nodes,
 )
 from glassguard.influence.frozen_convolutions import inputs_forgotten
-from glassguard.influence.quantities import Logit, Quantity
+from glassguard.influence.quantities import Logit, Quantity, QuantityName, quantity_named
 
 Reduction = Literal["max", "abs_max", "mean"]
 Reduced = TypeVar("Reduced")
+_DIFFERENT_IN_TRAINING = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
 
 
 @dataclass(frozen=True)
@@ -133,11 +134,15 @@ class InternalInfluence:
         slices: the module whose output each slice is. A slice at a ReLU is the post position, at
             the convolution before it the pre position; there ``pre == post * (z > 0)`` holds
             before any reduction.
-        quantity: what influence is measured on.
+        quantity: what influence is measured on, or its name
+            (:func:`~glassguard.influence.quantities.quantity_named`).
         distribution: the points that it is averaged over. With :class:`LayerLine` everything behind
             a slice must depend on the picture through the slice alone.
         times_activation: multiply by the picture's own activation, which makes it attribution
             (χ times z).
+
+    Raises:
+        ValueError: there is no slice, no quantity of that name, or a slice is no module.
 
     Example:
         >>> slices = {"conv3_2": network.features.relu3_2}
@@ -151,13 +156,20 @@ class InternalInfluence:
         network: nn.Module,
         slices: Slices,
         *,
-        quantity: Quantity | None = None,
+        quantity: Quantity | QuantityName | None = None,
         distribution: Distribution | None = None,
         times_activation: bool = False,
     ) -> None:
+        if not slices:
+            raise ValueError("no slice to measure influence at")
+        for name, place in slices.items():
+            if not isinstance(place, nn.Module | Call):
+                raise ValueError(f"{name}: a slice is a module of the network, or a Call of one")
         self.network = network
         self.slices = dict(slices)
-        self.quantity: Quantity = quantity or Logit()
+        self.quantity: Quantity = (
+            quantity_named(quantity) if isinstance(quantity, str) else quantity or Logit()
+        )
         self.distribution = distribution or Point()
         self.times_activation = times_activation
 
@@ -172,8 +184,12 @@ class InternalInfluence:
             Profiles in the order of the slices (quantity per unit of activation), and the logits.
 
         Raises:
-            ValueError: see :meth:`measure`.
+            ValueError: there is no such reduction, or see :meth:`measure`.
         """
+        if reduction not in get_args(Reduction):
+            raise ValueError(
+                f"no reduction {reduction!r}; allowed are {', '.join(get_args(Reduction))}"
+            )
         found = self.measure(pixels, lambda name, influence: reduced(influence, reduction))
         return InfluenceProfiles(found.slices, found.logits)
 
@@ -192,9 +208,17 @@ class InternalInfluence:
                 not to be kept or changed.
 
         Raises:
-            ValueError: a slice is not on the way to the logits; its module runs more than once; a
-                baseline does not fit; or the activation to multiply by was overwritten in place.
+            ValueError: the network drops units or normalises by the batch, because it is not in
+                evaluation mode; a slice is not on the way to the logits; its module runs more than
+                once; a baseline does not fit; or the activation to multiply by was overwritten in
+                place.
         """
+        if any(
+            isinstance(m, _DIFFERENT_IN_TRAINING) and m.training for m in self.network.modules()
+        ):
+            raise ValueError(
+                f"{type(self.network).__name__} is in training mode: call eval() first"
+            )
         # A tensor of its own: what is written on it stays off the caller's.
         pixels = pixels.detach()
         with torch.enable_grad(), inputs_forgotten(self.network):
@@ -257,10 +281,15 @@ def reduced(influence: Tensor, reduction: Reduction) -> Tensor:
         N x filters, or N x neurons.
 
     Raises:
-        ValueError: there is no such reduction.
+        ValueError: there is no such reduction, or the slice has another number of axes.
     """
-    if influence.ndim != 4:
+    if influence.ndim == 2:
         return influence.clone()
+    if influence.ndim != 4:
+        raise ValueError(
+            f"a slice of shape N x {' x '.join(map(str, influence.shape[1:]))} has no filters and "
+            "no space: reduce it yourself, by measure"
+        )
     if reduction == "max":
         return influence.amax(dim=(2, 3))
     if reduction == "abs_max":

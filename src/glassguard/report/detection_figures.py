@@ -201,7 +201,9 @@ def distance_matrix(table: pd.DataFrame, *, metric: str = "euclidean") -> Figure
     rows = table[table["metric"] == metric]
     names = rows["identity"].drop_duplicates().tolist()
     # Rows come in the order of people on both sides.
-    distances = rows["distance"].to_numpy().reshape(len(names), len(names))
+    distances = rows["distance"].to_numpy(dtype=float, copy=True).reshape(len(names), -1)
+    # Everybody's distance from themselves is 0 and would take half of the colours.
+    np.fill_diagonal(distances, np.nan)
     figure = new_figure(height=6.2)
     axes = figure.subplots()
     image = axes.imshow(distances, cmap=SEQUENTIAL)

@@ -36,8 +36,9 @@ def saliency_maps(
         ValueError: the network has fewer than ``top_classes`` classes.
     """
     leaf = pixels.detach().requires_grad_(True)
-    with torch.enable_grad(), guided_activations(network):
+    with torch.enable_grad(), guided_activations(network) as check:
         logits = network(leaf)
+        check(logits)
         if top_classes > logits.shape[1]:
             raise ValueError(f"{top_classes} classes of a network that has {logits.shape[1]}")
         gradient = torch.zeros_like(pixels)

@@ -2,6 +2,7 @@
 
 import math
 import multiprocessing
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -274,8 +275,15 @@ def split_and_write(
         )
     frame = _write_pictures(collection, scratch, splits, images, manifest)
     write_rejected(collection.rejected, rejected)
+    found = summary(frame)
+    print(
+        f"{place}: {found['people']} people, {found['pictures']} pictures, of which "
+        f"{found['aligned_by_crop']} are aligned by the crop alone; {len(collection.rejected)} not "
+        f"used ({rejected} says why)",
+        file=sys.stderr,
+    )
     return {
-        **summary(frame),
+        **found,
         "rejected": len(collection.rejected),
         "near_duplicates": len(groups) - len(np.unique(groups)),
     }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -53,7 +54,7 @@ def read_benign(files: SetFiles) -> tuple[Pictures, Bare, str]:
     Raises:
         InputError: a file cannot be used, they do not belong together, or a split is missing.
     """
-    arrays = _read_arrays(files.profiles, "profiles")
+    arrays = _read_profiles(files.profiles)
     identities = [str(name) for name in arrays["identities"]]
     table = read_manifest(files.table)
     _check_ids(arrays, table["image_id"], files)
@@ -100,7 +101,7 @@ def read_control(files: SetFiles, bare: Bare) -> Pictures:
 
 
 def _read_worn(files: SetFiles, bare: Bare) -> tuple[dict[str, NDArray], pd.DataFrame]:
-    arrays = _read_arrays(files.profiles, "profiles")
+    arrays = _read_profiles(files.profiles)
     table = read_examples(files.table)
     _check_ids(arrays, table["example_id"], files)
     if arrays["identities"].tolist() != bare.identities:
@@ -123,8 +124,29 @@ def _read_arrays(path: Path, what: str) -> dict[str, NDArray]:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (ValueError, OSError, KeyError) as error:
-        raise InputError(f"{path}: not a file of {what}: {str(error).splitlines()[0]}") from None
+    except (ValueError, OSError, KeyError, EOFError, TypeError, BadZipFile):
+        # What NumPy says is about pickles, which are not read.
+        raise InputError(f"{path}: not a file of {what}, or damaged; compute it again") from None
+
+
+def _read_profiles(path: Path) -> dict[str, NDArray]:
+    arrays = _read_arrays(path, "profiles")
+    lacking = {"ids", "identities", "prediction", "confidence", "quantity"} - set(arrays)
+    if lacking:
+        raise InputError(f"{path}: not a file of profiles: lacks {min(lacking)}")
+    _check_profiles(arrays, "", path)
+    return arrays
+
+
+def _check_profiles(arrays: Mapping[str, NDArray], prefix: str, path: Path) -> None:
+    """Refuse slices that lack rows or hold what is no number."""
+    count = len(arrays["ids"])
+    for name in (prefix + name for name in SLICES if prefix + name in arrays):
+        profile = arrays[name]
+        if profile.ndim != 2 or len(profile) != count:
+            raise InputError(f"{path}: {name} must have {count} rows of filters: {profile.shape}")
+        if not np.isfinite(profile).all():
+            raise InputError(f"{path}: {name} holds numbers that are not finite")
 
 
 def _read_agreement(path: Path, profiles: Mapping[str, NDArray]) -> NDArray[np.float64]:
@@ -153,6 +175,8 @@ def _read_baselines(path: Path, profiles: Mapping[str, NDArray]) -> dict[str, ND
     if arrays["ids"].tolist() != profiles["ids"].tolist():
         raise InputError(f"{path}: its pictures are not those of the profiles; compute it again")
     _check_decisions(profiles["prediction"], arrays["prediction"], path)
+    for prefix in (LARGEST, MEAN):
+        _check_profiles(arrays, prefix, path)
     return arrays
 
 

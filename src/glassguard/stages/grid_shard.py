@@ -168,6 +168,8 @@ def _by_trial(
             trials=settings.search.trials,
             seed=seed,
         )
+        # A point that was drawn again was not looked at again.
+        progress.advance(settings.search.trials - len(results))
         source = source_combination(settings)
         if source not in results:
             results[source] = look(source, seen)
