@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from glassguard.report import sources_figures
+
 HERE = Path(__file__).parent
 PAGE = HERE / "saliency.md"
 TABLES = HERE / "tables"
@@ -35,6 +37,27 @@ DEFENCES = {
 PARAMETERS = ("map", "mu", "n", "phi", "fill")
 MEASURES = ("ac_clean_real", "ac_adv_real", "ac_adv_target", "goodness")
 STUDIES = ("embedded", "faces")
+GOODNESS = "validation, best"
+AIMS = {
+    "embedded": {
+        "goodness": (">=", 0.88),
+        "adversarial_success": ("<=", 0.10),
+        "adversarial_correct": (">=", 0.80),
+        "clean_accuracy": (">=", 0.95),
+        "defence_success": (">=", 0.75),
+    },
+    "faces": {
+        "goodness": (">=", sources_figures.BEST_GOODNESS),
+        "adversarial_success": ("<=", 0.15),
+        "relative_clean_accuracy": (">=", 0.90),
+    },
+}
+"""What each study set out to reach with its best mask, before anything was measured."""
+SPELT_AIMS = {
+    "goodness": "goodness on validation attacks",
+    "relative_clean_accuracy": "clean, right, over undefended",
+    **RATES,
+}
 
 
 def main() -> None:
@@ -50,7 +73,7 @@ def main() -> None:
     page = PAGE.read_text(encoding="utf-8")
     for study in STUDIES:
         if table_of(study).exists():
-            page = replaced(page, study, rendered(read(table_of(study))))
+            page = replaced(page, study, rendered(read(table_of(study)), study))
     recall = TABLES / "frame-recall.csv"
     if recall.exists():
         page = replaced(page, "frame-recall", rendered_recall(read(recall)))
@@ -87,6 +110,8 @@ def masks(best: dict[str, Any]) -> Iterator[dict[str, object]]:
             n = best["n_clean" if key == "ac_clean_real" else "n_adv"]
             value = {"part": part, "figure": key, "value": f"{row[key]:.3f}"}
             yield value if key == "goodness" else {**value, "n": n}
+    for figure in ("network_passes", "network_passes_naive"):
+        yield {"part": "search", "figure": figure, "value": best[figure]}
 
 
 def rates(test: dict[str, dict[str, Any]]) -> Iterator[dict[str, object]]:
@@ -100,16 +125,18 @@ def rates(test: dict[str, dict[str, Any]]) -> Iterator[dict[str, object]]:
                 yield {**row, **ends, "n": figures[f"{key}_n"]}
 
 
-def rendered(rows: list[dict[str, str]]) -> str:
-    """Both parts as tables in Markdown."""
+def rendered(rows: list[dict[str, str]], study: str) -> str:
+    """What was aimed at and both parts as tables in Markdown."""
     of: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
         of.setdefault(row["part"], {})[row["figure"]] = row
     validation = {name: found for name, found in of.items() if name.startswith("validation, ")}
     test = {name: found for name, found in of.items() if name.startswith("test, ")}
+    passes = {figure: int(row["value"]) for figure, row in of["search"].items()}
     counted = next(iter(validation.values()))
     attacked, clean = counted["ac_adv_real"]["n"], counted["ac_clean_real"]["n"]
     lines = [
+        *aims_of(of, study),
         f"Validation split, mean confidences over {attacked} attacked and {clean} clean pictures:",
         "",
         "| | map, μ, n, φ, fill | AC(clean, real) | AC(adv, real) | AC(adv, target) | goodness |",
@@ -119,6 +146,12 @@ def rendered(rows: list[dict[str, str]]) -> str:
         values = " | ".join(found[key]["value"] for key in MEASURES)
         label = name.removeprefix("validation, ").replace("_", "-")
         lines.append(f"| {label} | {found['parameters']['value']} | {values} |")
+    share = passes["network_passes"] / passes["network_passes_naive"]
+    lines += [
+        "",
+        f"The search took {passes['network_passes']:,} passes through the network, "
+        f"{100 * share:.0f} % of those of a loop over everything.",
+    ]
     before = test["test, none"]
     lines += [
         "",
@@ -137,6 +170,31 @@ def rendered(rows: list[dict[str, str]]) -> str:
         )
         lines.append(f"| {name.removeprefix('test, ')} | {' | '.join(values)} |")
     return "\n".join(lines)
+
+
+def aims_of(of: dict[str, dict[str, dict[str, str]]], study: str) -> Iterator[str]:
+    """Lines of the table of aims, behind the best mask; nothing for a study without any."""
+    before, after = of["test, none"], of["test, saliency mask"]
+    best = max(
+        float(found["goodness"]["value"]) for part, found in of.items() if part.startswith(GOODNESS)
+    )
+    measured = {
+        "goodness": best,
+        "relative_clean_accuracy": float(after["clean_accuracy"]["value"])
+        / float(before["clean_accuracy"]["value"]),
+        **{name: float(after[name]["value"]) for name in RATES if name in after},
+    }
+    if study not in AIMS:
+        return
+    yield "| best mask | aim | measured | |"
+    yield "|---|---|---|---|"
+    for name, (relation, aim) in AIMS[study].items():
+        value = measured[name]
+        reached = value >= aim if relation == ">=" else value <= aim
+        sign = "≥" if relation == ">=" else "≤"
+        said = "reached" if reached else "**missed**"
+        yield f"| {SPELT_AIMS[name]} | {sign} {aim:g} | {value:.3f} | {said} |"
+    yield ""
 
 
 def rendered_recall(rows: list[dict[str, str]]) -> str:

@@ -13,7 +13,7 @@ def test_the_page_shows_the_committed_tables() -> None:
     page = (DOCS / "saliency.md").read_text(encoding="utf-8")
     for name in saliency.STUDIES:
         if saliency.table_of(name).exists():
-            shown = saliency.rendered(saliency.read(saliency.table_of(name)))
+            shown = saliency.rendered(saliency.read(saliency.table_of(name)), name)
             assert shown in page, "run: python docs/saliency.py"
     recall = saliency.TABLES / "frame-recall.csv"
     if recall.exists():
@@ -30,6 +30,8 @@ def test_masks_and_rates_become_tables() -> None:
         "source_setting": guided,
         "n_clean": 60,
         "n_adv": 90,
+        "network_passes": 900,
+        "network_passes_naive": 1200,
     }
 
     def rate(name: str, value: float, n: int) -> dict:
@@ -38,16 +40,24 @@ def test_masks_and_rates_become_tables() -> None:
 
     before = rate("adversarial_success", 0.97, 300) | rate("clean_accuracy", 0.9, 450)
     after = rate("adversarial_success", 0.05, 300) | rate("mask_recall", 0.5, 300)
+    after |= rate("clean_accuracy", 0.45, 450)
     rows = [*saliency.masks(best), *saliency.rates({"before": before, "after": after})]
     file = io.StringIO()
     writer = csv.DictWriter(file, saliency.COLUMNS, restval="")
     writer.writeheader()
     writer.writerows(json.loads(json.dumps(rows)))
-    text = saliency.rendered(list(csv.DictReader(io.StringIO(file.getvalue()))))
+    read = list(csv.DictReader(io.StringIO(file.getvalue())))
+    text = saliency.rendered(read, "somebody's")
+    assert "aim" not in text
+    assert "900 passes through the network, 75 % of those" in text
+    with_aims = saliency.rendered(read, "faces")
+    assert "| goodness on validation attacks | ≥ 0.7768 | 0.800 | reached |" in with_aims
+    assert "| attack succeeds | ≤ 0.15 | 0.050 | reached |" in with_aims
+    assert "| clean, right, over undefended | ≥ 0.9 | 0.500 | **missed** |" in with_aims
     assert "90 attacked and 60 clean" in text
     assert "| best relative map | relative, 0.96, 1, 4, navier-stokes | 0.800 | 0.700 |" in text
     assert "300 attacked and 450 clean" in text
-    assert "| saliency mask | 0.050 [0.025–1.000] | – | – | – | – | 0.500 [0.250–1.000] |" in text
+    assert "| saliency mask | 0.050 [0.025–1.000] | – | 0.450 [0.225–1.000] | – | – | 0.5" in text
     page = "a <!-- x: start -->\n\nold\n\n<!-- x: end --> b"
     assert saliency.replaced(page, "x", text).count("<!-- x:") == 2
     assert "old" not in saliency.replaced(page, "x", text)
