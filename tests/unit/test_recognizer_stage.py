@@ -119,3 +119,16 @@ def test_more_classes_than_people_cannot_be_explained(study: Path, tmp_path: Pat
 def test_quantiles_of_copies_must_rise() -> None:
     with pytest.raises(ValidationError, match=r"mu: 0\.97 must not exceed 0\.8"):
         settings(1, mu=[0.97, 0.8])
+
+
+def test_a_recognizer_at_chance_is_not_passed_over(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "chance"
+    folder.mkdir()
+    for name in ("manifest.csv", "backbone.safetensors", "backbone_metrics.json"):
+        (folder / name).symlink_to(study / name)
+    # All pictures alike: nobody can be told from anybody.
+    np.save(folder / "images.npy", np.full_like(np.load(study / "images.npy"), 128))
+    run(settings(0), folder, tmp_path / "out")
+    assert "of its own training pictures: with 3 people" in capsys.readouterr().err

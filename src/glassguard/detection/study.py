@@ -158,8 +158,9 @@ class DetectionStudy:
 
         Slices are ranked as they are joined, of unit length, where the sweep has that.
         """
-        of_unit_length = rates["variant"].str.removesuffix(TUNED) == UNIT_LENGTH
-        seen = rates[(rates["split"] == "val") & (of_unit_length | ~of_unit_length.any())]
+        seen = rates[rates["split"] == "val"]
+        of_unit_length = seen[seen["variant"].str.removesuffix(TUNED) == UNIT_LENGTH]
+        seen = seen if of_unit_length.empty else of_unit_length
         best: list[str] = []
         while len(best) < min(self.detector.combined_slices, len(self.sizes)):
             left = seen[~seen["slice"].isin(best)]

@@ -10,6 +10,7 @@ import pandas as pd
 from glassguard.configuration.schema import MaskBasics
 from glassguard.configuration.slices import EvaluationSlice
 from glassguard.errors import InputError
+from glassguard.progress import track
 from glassguard.saliency.evaluation import (
     Predictions,
     adversarial_success,
@@ -194,16 +195,20 @@ def run(
         _misplaced(by_saliency[1], test.people["image_id"], config.seed),
     )
     frames_alone = (true_frames, np.zeros_like(by_saliency[1]))
-    defences = [before, defended(test, before, "saliency", chosen.fill, by_saliency)]
+    judged = [("saliency", chosen.fill, by_saliency)]
     if guided not in (chosen, source):
-        of_guided = test.masks_under(guided, kernel=kernel)
-        defences.append(defended(test, before, "saliency_guided", guided.fill, of_guided))
-    defences += [
-        defended(
-            test, before, "saliency_source", source.fill, test.masks_under(source, kernel=kernel)
+        judged.append(("saliency_guided", guided.fill, test.masks_under(guided, kernel=kernel)))
+    judged += [
+        ("saliency_source", source.fill, test.masks_under(source, kernel=kernel)),
+        ("oracle", chosen.fill, frames_alone),
+        ("random", chosen.fill, elsewhere),
+    ]
+    defences = [
+        before,
+        *(
+            defended(test, before, *one)
+            for one in track(judged, description="masks judged on the test split")
         ),
-        defended(test, before, "oracle", chosen.fill, frames_alone),
-        defended(test, before, "random", chosen.fill, elsewhere),
     ]
 
     rows = []

@@ -1,5 +1,6 @@
 """Train the dense layers of the recognizer on frozen convolutions."""
 
+import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -27,6 +28,9 @@ from glassguard.stages.files import (
     write_json,
 )
 from glassguard.stages.paths import OutputPath
+
+LEAST_ABOVE_CHANCE = 0.2
+"""Share of the way from chance to perfection that a recognizer must make to be worth a study."""
 
 
 def run(
@@ -107,6 +111,15 @@ def run(
         "parameters_frozen": sum(p.numel() for p in network.parameters()) - trained,
     }
     write_json(described, metrics)
+    chance = 1 / len(identities)
+    if described["train_accuracy"] - chance < LEAST_ABOVE_CHANCE * (1 - chance):
+        print(
+            f"the recognizer names {described['train_accuracy']:.3f} of its own training pictures: "
+            f"with {len(identities)} people that is hardly more than chance, and nothing that is "
+            "measured on it means anything; more pictures, a pool of other people or published "
+            "weights are needed (docs/own-data.md)",
+            file=sys.stderr,
+        )
     return described
 
 
