@@ -26,8 +26,10 @@ CAPTIONS: dict[str, str] = {
         "the slice is chosen on: means over n = {pairs} pairs ({impersonations} impersonations, "
         "{benign} benign pictures). Lines: mean over seeds of the classifier (n = {seeds}), areas "
         "under the curve of the mean margin; bands: lowest to highest seed. The vertical line "
-        "marks the slice that was chosen, {slice} (index {paper_index} in Study I's count; Study I "
-        "chose {source_index})."
+        "marks the slice that most pairs chose, each on other pairs and among slices whose "
+        "detectors accept enough of the target's own pictures: {slice} (index {paper_index} in "
+        "Study I's count; Study I chose {source_index}). An area far below one half is a detector "
+        "that likes impersonations better than the person."
     ),
     "table1": (
         "Study I's Table 1. Dots: accuracy with 95 % Wilson interval for each of {pairs} pairs "
@@ -42,7 +44,8 @@ CAPTIONS: dict[str, str] = {
         "are flagged."
     ),
     "distance_matrix": (
-        "Euclidean distance between the characteristic profiles of n = {people} people at {slice}."
+        "Euclidean distance between the characteristic profiles of n = {people} people at {slice}; "
+        "the diagonal, which is 0, is left blank."
     ),
     "roc": (
         "Successful impersonations that are flagged against benign pictures that are flagged, on "

@@ -185,7 +185,9 @@ def distance_histograms(table: pd.DataFrame) -> Figure:
         axes.set_title(spelt(str(metric)), loc="left")
         axes.set_xlabel("score" if metric == "flag_score" else "distance")
         axes.set_ylabel("share")
-        axes.legend(loc="best", fontsize=7)
+        # Room for the legend above the curves.
+        axes.set_ylim(0, 1.45 * axes.get_ylim()[1])
+        axes.legend(loc="upper right", fontsize=7)
     for axes in panels[len(metrics) :]:
         axes.set_visible(False)
     return figure

@@ -13,6 +13,7 @@ from glassguard.report.style import (
     SOURCE,
     bare,
     new_figure,
+    nothing_to_draw,
     series,
     spelt,
 )
@@ -46,7 +47,7 @@ def receptive_fields(maps: Mapping[str, np.ndarray]) -> Figure:
             kind and identity of each picture; layers; strongest L x R x H x W bool.
     """
     if not len(maps["images"]):
-        return _nothing()
+        return nothing_to_draw("no attack of the test split succeeded: there is nothing to show")
     figure, grid = _pictures(maps, colour_bars=False)
     for column, kept in enumerate(maps["strongest"], start=1):
         for row, image in enumerate(maps["images"]):
@@ -67,7 +68,7 @@ def heat_maps(maps: Mapping[str, np.ndarray]) -> Figure:
         maps: as of :func:`receptive_fields`, with heat L x R x H x W, 0 or greater.
     """
     if not len(maps["images"]):
-        return _nothing()
+        return nothing_to_draw("no attack of the test split succeeded: there is nothing to show")
     figure, grid = _pictures(maps, colour_bars=True)
     for column, heat in enumerate(maps["heat"], start=1):
         mean = heat.mean(axis=(1, 2), keepdims=True)
@@ -124,19 +125,28 @@ def _counted(n: pd.Series) -> str:
 
 
 def _pictures(maps: Mapping[str, np.ndarray], *, colour_bars: bool) -> tuple[Figure, np.ndarray]:
-    """A row for each picture: the picture, and room for every layer."""
+    """A row for each picture, in groups of one pair: the picture, and room for every layer."""
     layers = [str(name) for name in maps["layers"]]
     count = len(maps["images"])
-    side = 0.86
-    figure = new_figure(height=side * count + 0.45 + 0.3 * colour_bars)
-    grid = figure.subplots(
-        count + colour_bars,
-        1 + len(layers),
-        squeeze=False,
-        height_ratios=[1.0] * count + [0.06] * colour_bars,
-    )
-    for axes in grid.ravel():
+    side, gap = 0.86, 0.12
+    heights: list[float] = []
+    shown: list[int] = []
+    for row in range(count):
+        if row and row % len(KINDS) == 0:
+            heights.append(gap)
+        shown.append(len(heights))
+        heights.append(1.0)
+    if colour_bars:
+        shown.append(len(heights))
+        heights.append(0.06)
+    figure = new_figure(height=side * sum(heights) + 0.45 + 0.25 * colour_bars)
+    all_rows = figure.subplots(len(heights), 1 + len(layers), squeeze=False, height_ratios=heights)
+    for axes in all_rows.ravel():
         bare(axes)
+    for row in set(range(len(heights))) - set(shown):
+        for axes in all_rows[row]:
+            axes.set_visible(False)
+    grid = all_rows[shown]
     grid[0, 0].set_title("picture", fontsize=8)
     for axes, name in zip(grid[0, 1:], layers, strict=True):
         axes.set_title(name, fontsize=8)
@@ -160,11 +170,3 @@ def _outline(axes: Axes, frame: np.ndarray) -> None:
     """The frame's edge in two tones, to be seen on dark and on light."""
     axes.contour(frame, levels=[0.5], colors=INK, linewidths=1.1)
     axes.contour(frame, levels=[0.5], colors="white", linewidths=0.5)
-
-
-def _nothing() -> Figure:
-    figure = new_figure(height=0.8)
-    figure.text(
-        0.5, 0.5, "no attack of the test split succeeded: there is nothing to show", ha="center"
-    )
-    return figure
