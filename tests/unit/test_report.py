@@ -768,6 +768,10 @@ def test_headline_follows_the_numbers(results):
     words = " ".join(headline(summary, means=means, threshold=0.8))
     assert "reject 30.0 %" in words
     assert "from 66.7 % to 8.3 %" in words
+    point = {"population": "half_wearing", "wanted_fpr": 0.05, "tpr": 0.91, "fpr": 0.04}
+    summary["detection"]["detectors"] = [point | {"detector": "masking"}]
+    words = " ".join(headline(summary, means=means, threshold=0.8))
+    assert "flagged: by masking 91.0 % (and 4.0 % of the benign)." in words
 
 
 def test_captions_name_only_figures_that_can_be_drawn():
