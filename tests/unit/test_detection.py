@@ -16,7 +16,7 @@ from glassguard.detection.calibration import (
     threshold_at,
     threshold_for_every_kind,
 )
-from glassguard.detection.characteristic_profiles import CharacteristicProfiles
+from glassguard.detection.characteristic_profiles import METRICS, CharacteristicProfiles, Metric
 from glassguard.detection.evaluation import (
     DetectorSettings,
     fit_slice,
@@ -356,6 +356,14 @@ def test_detectors_that_turn_honest_people_away_come_last() -> None:
     assert choose(rates.iloc[:1], **FAIR).slice == "conv1_1"
     with pytest.raises(ValueError, match="nothing to choose"):
         choose(rates.iloc[:0], **FAIR)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_profiles_that_never_vary_within_a_class_have_finite_distances(metric: Metric) -> None:
+    identity = np.repeat(np.arange(3), 4)
+    profiles = np.eye(3)[identity]
+    found = CharacteristicProfiles(metric).fit(profiles, identity).distances(profiles)
+    assert np.allclose(found, np.sqrt(2) * (1 - np.eye(3)[identity]))
 
 
 def test_misnamed_pictures_do_not_make_a_slice_unfair() -> None:

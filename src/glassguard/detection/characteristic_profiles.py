@@ -55,7 +55,10 @@ class CharacteristicProfiles(BaseEstimator):
         # Shrinking towards a multiple of the identity only makes sense on one common scale.
         covariance, _ = ledoit_wolf(residuals @ scale, assume_centered=True)
         values, vectors = np.linalg.eigh(covariance)
-        kept = np.clip(values, values.max(initial=0.0) * 1e-12 + np.finfo(float).tiny, None)
+        if values.max(initial=0.0) <= 0:
+            # Nothing varies within any class, as right before the logits: there is no unit at all.
+            return scale
+        kept = np.clip(values, values.max() * 1e-12, None)
         return scale @ (vectors / np.sqrt(kept))
 
     def distances(self, profiles: ArrayLike) -> NDArray[np.float64]:
