@@ -45,6 +45,13 @@ COMPARED = {
 }
 """Detectors on influence and the same detectors on activations."""
 
+INSIDE = {
+    "impersonations": "impersonations",
+    "plain_frames": "honest wearers of plain frames",
+    "without_glasses": "the attacked faces without glasses, same place",
+}
+"""Sets of pictures in ``influence/share_inside.csv``, in words."""
+
 BEST_SHOWN = 5
 """How many slices of each kind of profile are shown."""
 
@@ -111,6 +118,7 @@ def rows_of(results: Path) -> Iterator[Row]:
     yield from layer_rows("activation layer", activation_layers)
     yield from sweep_rows(tables["sweep"])
     yield from attack_rows(tables["attacks"])
+    yield from inside_rows(pd.read_csv(results / "influence" / "share_inside.csv"))
 
 
 def run_rows(
@@ -208,6 +216,13 @@ def attack_rows(points: pd.DataFrame) -> Iterator[Row]:
             part = f"attack {row['attack']}"
             yield measured(part, row["detector"], f"detected at {SHOWN_RATE}", row, "tpr")
             yield measured(part, row["detector"], "auc", row, "auc")
+
+
+def inside_rows(shares: pd.DataFrame) -> Iterator[Row]:
+    """The experts' influence inside the glasses over the glasses' share of the area."""
+    for row in shares.to_dict("records"):
+        ratio = row | {"ratio_n": row["n"]}
+        yield measured("share inside", str(row["slice"]), str(row["set"]), ratio, "ratio")
 
 
 def measured(part: str, name: str, figure: str, row: dict[Any, Any], key: str) -> Row:
@@ -447,6 +462,15 @@ def attacks_section(table: Rows) -> str:
     return markdown(header, rows)
 
 
+def inside_section(table: Rows) -> str:
+    """Every slice, for impersonations and for what they are compared with."""
+    rows = [
+        [f"`{name}`", *(cell(table, "share inside", name, kind, interval=True) for kind in INSIDE)]
+        for name in names_of(table, "share inside")
+    ]
+    return markdown(["slice", *INSIDE.values()], rows)
+
+
 SECTIONS: dict[str, Callable[[Rows], str]] = {
     "run": run_section,
     "bare": bare_section,
@@ -458,6 +482,7 @@ SECTIONS: dict[str, Callable[[Rows], str]] = {
     "gain": gain_section,
     "sweep": sweep_section,
     "attacks": attacks_section,
+    "inside": inside_section,
 }
 """Name of each pair of markers to what stands between them."""
 

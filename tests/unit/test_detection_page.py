@@ -90,6 +90,11 @@ def results(tmp_path: Path) -> Path:
     for name in ("layers", "activation_layers"):
         write(name, [measured | {"slice": "fc6"}])
     write("sweep", [measured | {"alpha": 0.005, "max_iter": 500, "chosen": 3}])
+    (tmp_path / "influence").mkdir()
+    inside = {"set": "impersonations", "slice": "fc6", "n": 4}
+    pd.DataFrame([inside | {"ratio": 1.2, "ratio_low": 1.1, "ratio_high": 1.3}]).to_csv(
+        tmp_path / "influence" / "share_inside.csv", index=False
+    )
     summary = {
         "experiment": "made_up",
         "seed": 4,
@@ -125,6 +130,7 @@ def test_figures_of_a_run_end_in_the_tables(
         "| `influence` | `fc6 standardised` | most pairs, 2 | `fc7 standardised`, 1 |",
         "| `distance_euclidean` | `fc6 euclidean` | as influence | – |",
         "| `influence` − `activations` | half wearing | 0.600 − 0.900 = -0.300 | apart |",
+        "| `fc6` | 1.200 [1.100–1.300] | – | – |",
         "| 0.005 | 500 | 0.900 | 1.000 | – | 0.750 | 3 |",
         "| detector | glasses (n = 7): detected; AUC | whole (n = 3): detected; AUC |",
     ):
