@@ -333,7 +333,8 @@ def kinds_section(table: Rows) -> str:
         cells = (cell(table, part, name, one, interval=True) for one in figures.values())
         rows.append([f"`{name}`", *cells, ", ".join(missed) or ("none" if aims else NOTHING)])
     if aims is not None:
-        bounds = [f"≥ {aims['auc']:g}", f"≥ {aims['detected']:g}", f"≤ {float(SHOWN_RATE):g}"]
+        asked_for = f"{percent(SHOWN_RATE)} on validation pictures"
+        bounds = [f"≥ {aims['auc']:g}", f"≥ {aims['detected']:g}", asked_for]
         rows.insert(0, ["aim", *bounds, *[f"≤ {LARGEST_OF_A_KIND:g}"] * len(kinds), ""])
     return markdown(header, rows)
 
@@ -341,7 +342,7 @@ def kinds_section(table: Rows) -> str:
 def _missed(
     table: Rows, part: str, name: str, figures: dict[str, str], aims: dict[str, float]
 ) -> list[str]:
-    """Which of the aims a detector misses; the share of the mixture is what was asked for."""
+    """Which aims a detector misses; the share of the mixture was set on validation pictures."""
     found = {key: cell(table, part, name, figure) for key, figure in figures.items()}
     missed = [key for key, aim in aims.items() if found[key] != NOTHING and float(found[key]) < aim]
     return missed + [

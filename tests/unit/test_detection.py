@@ -294,19 +294,21 @@ def test_thresholds_and_choice_never_read_the_test_split() -> None:
     for split, same in (("val", True), ("test", False)):
         left, right = (frame[frame["split"] == split] for frame in (rates, changed))
         assert left.equals(right) is same
-    fits = [
-        fit_slice(
-            pictures.in_split("train"),
-            pictures.in_split("val"),
-            slice_name="conv4_1",
-            variant="standardised",
-            people=np.arange(PEOPLE),
-            settings=SETTINGS,
-            seeds=[0],
-        ).calibration.thresholds
-        for pictures in (benign, with_other_test(benign, other_benign))
-    ]
+    fits = [thresholds(pictures) for pictures in (benign, with_other_test(benign, other_benign))]
     assert np.array_equal(*fits)
+
+
+def thresholds(pictures: Pictures) -> np.ndarray:
+    """Of everybody's detector at one slice, from benign pictures."""
+    return fit_slice(
+        pictures.in_split("train"),
+        pictures.in_split("val"),
+        slice_name="conv4_1",
+        variant="standardised",
+        people=np.arange(PEOPLE),
+        settings=SETTINGS,
+        seeds=[0],
+    ).calibration.thresholds
 
 
 def table(rows: list[tuple]) -> pd.DataFrame:
@@ -380,17 +382,6 @@ def test_misnamed_pictures_do_not_make_a_slice_unfair() -> None:
 def test_a_misnamed_picture_has_no_say_in_calibration() -> None:
     benign, _ = made_up()
     first = int(np.flatnonzero(benign.split == "val")[0])
-
-    def thresholds(pictures: Pictures) -> np.ndarray:
-        return fit_slice(
-            pictures.in_split("train"),
-            pictures.in_split("val"),
-            slice_name="conv4_1",
-            variant="standardised",
-            people=np.arange(PEOPLE),
-            settings=SETTINGS,
-            seeds=[0],
-        ).calibration.thresholds
 
     elsewhere = {name: profile.copy() for name, profile in benign.profiles.items()}
     for profile in elsewhere.values():

@@ -586,6 +586,13 @@ def test_files_that_unpack_to_much_more_are_not_unpacked(tmp_path, monkeypatch):
             packed.writestr(member, honest.read(member))
     assert path.stat().st_size < 100_000
     assert "its members are compressed" in refusal(path)
+    # The end of the directory is there, the directory is not.
+    content = (tmp_path / "honest.pth").read_bytes()
+    directory = content.rindex(b"PK\x01\x02")
+    path.write_bytes(content[:directory] + bytes(4) + content[directory + 4 :])
+    with monkeypatch.context() as large:
+        large.setattr(published_weights, "LARGEST_FILE", 1 << 30)
+        assert "not a readable PyTorch file" in refusal(path)
     bomb = tmp_path / "vgg_face.mat"
     scipy.io.savemat(bomb, {"net": np.zeros(1 << 20)}, do_compression=True)
     assert bomb.stat().st_size < 100_000

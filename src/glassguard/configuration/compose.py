@@ -106,14 +106,15 @@ def _compose(
             return _resolved(composed), {str(group): str(file) for group, file in choices.items()}
     except HydraException as error:
         raise InputError(_hydra_message(error, directory, experiment)) from None
-    except ValueError as error:
-        # Hydra's own for a group that is set to no name.
-        raise InputError(f"{directory.name}: {' '.join(str(error).split())}") from None
     except OmegaConfBaseException as error:
         first_line = str(error).strip().splitlines()[0]
         raise InputError(f"{directory.name}: {first_line}") from None
     except yaml.YAMLError as error:
         raise InputError(f"{directory.name}: not YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        # Hydra's own for a group that is set to no name; OmegaConf's errors, some of which are
+        # of this kind too, were caught above.
+        raise InputError(f"{directory.name}: {' '.join(str(error).split())}") from None
 
 
 def _resolved(composed: DictConfig) -> dict[str, Any]:

@@ -24,7 +24,7 @@ LARGEST_FILE = 64 << 20
 """Bytes; packed pictures of any size that is read are smaller."""
 
 BAND = 512
-"""Rows that are blended with their background at a time, to bound memory."""
+"""Rows that are converted at a time, so that a large picture is in memory twice and not thrice."""
 
 NEUTRAL = (128, 128, 128)
 """Grey behind transparent pixels: the least contrast to faces of any brightness."""
@@ -74,10 +74,7 @@ def decode(content: bytes, *, maximum_pixels: int, rotate: bool = True) -> np.nd
     picture = _opened(content, maximum_pixels)
     try:
         picture.load()
-        # One name: what a picture was made from must not outlive it, or memory doubles.
-        picture = _upright(picture) if rotate else picture
-        picture = _to_rgb(picture)
-        return np.ascontiguousarray(np.asarray(picture, dtype=np.uint8))
+        return _pixels(_upright(picture) if rotate else picture)
     except Exception as error:  # damaged data raises a dozen kinds of errors, by format
         raise PictureError(f"damaged picture: {_one_line(error)}") from None
 
@@ -119,6 +116,15 @@ def _upright(picture: Image.Image) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
+def _pixels(picture: Image.Image) -> np.ndarray:
+    width, height = picture.size
+    pixels = np.empty((height, width, 3), dtype=np.uint8)
+    for top in range(0, height, BAND):
+        bottom = min(top + BAND, height)
+        pixels[top:bottom] = np.asarray(_to_rgb(picture.crop((0, top, width, bottom))))
+    return pixels
+
+
 def _to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I"):
         # Pillow would clip 16-bit grey at 255 and leave nearly all of it white.
@@ -127,20 +133,11 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
             samples = np.clip(samples, 0, 65535)
         return Image.fromarray((samples >> 8).astype(np.uint8)).convert("RGB")
     if picture.has_transparency_data:
-        return _on_neutral(picture)
+        layer = picture.convert("RGBA")
+        background = Image.new("RGBA", layer.size, (*NEUTRAL, 255))
+        return Image.alpha_composite(background, layer).convert("RGB")
     # A conversion to what it is would copy a picture of any size.
     return picture if picture.mode == "RGB" else picture.convert("RGB")
-
-
-def _on_neutral(picture: Image.Image) -> Image.Image:
-    width, height = picture.size
-    blended = Image.new("RGB", picture.size)
-    for top in range(0, height, BAND):
-        band = (0, top, width, min(top + BAND, height))
-        layer = picture.crop(band).convert("RGBA")
-        background = Image.new("RGBA", layer.size, (*NEUTRAL, 255))
-        blended.paste(Image.alpha_composite(background, layer).convert("RGB"), band)
-    return blended
 
 
 def _one_line(error: Exception) -> str:

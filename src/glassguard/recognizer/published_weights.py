@@ -195,7 +195,8 @@ def _from_safetensors(path: Path) -> PublishedWeights:
 
 
 def _from_pytorch(path: Path) -> PublishedWeights:
-    _check_packed_size(path)
+    with _damage_named(path, "PyTorch file"):
+        _check_packed_size(path)
     # A hostile file may make the reader fail in any way; it is refused all the same.
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
