@@ -1,6 +1,6 @@
 """Which of several backbones tells a study's people apart best, without looking at its test split.
 
-    python benchmarks/backbones.py results/faces [BACKBONE.safetensors ...]
+    python benchmarks/backbones.py results/faces [NAME=BACKBONE.safetensors ...] [--table FILE.csv]
 
 Compares the backbone of a finished study with others for pictures of the same size: features of all
 training and validation pictures and of their mirror images, a logistic regression on them in five
@@ -10,6 +10,7 @@ the validation split has.
 """
 
 import argparse
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from glassguard.stages.files import read_images, read_manifest
 from glassguard.statistics import wilson_interval
 
 BATCH = 64
+COLUMNS = ("backbone", "right", "low", "high", "n", "effective_dimension")
 FOLDS = 5
 REGULARISATIONS = (1e-3, 1e-2)
 """Of the logistic regression (scikit-learn's C); the best is printed."""
@@ -63,18 +65,29 @@ def right_in_folds(plain: NDArray, mirrored: NDArray, people: NDArray[np.int64],
     return right
 
 
+def named_backbone(argument: str) -> tuple[str, Path]:
+    """``NAME=FILE`` as a pair."""
+    name, equals, path = argument.rpartition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{argument}: NAME=BACKBONE.safetensors is expected")
+    return name, Path(path)
+
+
 def main() -> None:
     """Print a line for each backbone."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path)
-    parser.add_argument("backbones", type=Path, nargs="*")
+    parser.add_argument("backbones", type=named_backbone, nargs="*", metavar="NAME=FILE")
+    parser.add_argument("--table", type=Path, help="CSV file to write as well")
     arguments = parser.parse_args()
     data = arguments.results / "data"
     manifest = read_manifest(data / "manifest.csv")
     kept = np.flatnonzero((manifest["split"] != "test").to_numpy())
     images = np.ascontiguousarray(read_images(data / "images.npy")[kept])
     people = np.unique(manifest["identity"].to_numpy(dtype=str)[kept], return_inverse=True)[1]
-    for path in (arguments.results / "backbone" / "backbone.safetensors", *arguments.backbones):
+    own = ("the study's own", arguments.results / "backbone" / "backbone.safetensors")
+    rows = []
+    for name, path in (own, *arguments.backbones):
         backbone = read_backbone(path)
         convolutions = nn.Sequential(convolutional_layers(backbone.width))
         convolutions.load_state_dict(backbone.tensors)
@@ -87,10 +100,19 @@ def main() -> None:
             right_in_folds(plain.numpy(), mirrored.numpy(), people, c) for c in REGULARISATIONS
         )
         low, high = wilson_interval(right, len(people))
+        shown = [f"{value:.3f}" for value in (right / len(people), low, high)]
+        dimension = f"{effective_dimension(plain):.0f}"
+        rows.append(dict(zip(COLUMNS, (name, *shown, len(people), dimension), strict=True)))
         print(
-            f"{path}: {right / len(people):.3f} [{low:.3f}-{high:.3f}] of {len(people)} right, "
-            f"dimension {effective_dimension(plain):.0f}"
+            f"{name}: {shown[0]} [{shown[1]}-{shown[2]}] of {len(people)} right, "
+            f"dimension {dimension}",
+            flush=True,
         )
+    if arguments.table is not None:
+        with arguments.table.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 if __name__ == "__main__":

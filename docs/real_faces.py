@@ -2,8 +2,9 @@
 
 ``python docs/real_faces.py results/faces`` reads ``summary.json``, ``timings.csv``,
 ``backbone/metrics.json`` and, for the machine that it ran on, ``report.html`` there, writes
-``docs/tables/real-faces.csv`` and puts the same figures into the page. Without an argument the page
-is written anew from the table.
+``docs/tables/real-faces.csv`` and puts the same figures into the page, beside the comparison of
+backbones (``docs/tables/backbones.csv``, which ``benchmarks/backbones.py`` writes). Without an
+argument the page is written anew from the tables.
 """
 
 import csv
@@ -20,11 +21,11 @@ from glassguard.report import sources_figures as source
 
 HERE = Path(__file__).parent
 TABLE = HERE / "tables" / "real-faces.csv"
+BACKBONES = HERE / "tables" / "backbones.csv"
 PAGE = HERE / "real-faces.md"
 COLUMNS = ("part", "figure", "here", "low", "high", "n", "source")
 PAIR = "pair"
 SHOWN_FALSE_POSITIVE_RATE = 0.05
-START, END = "<!-- figures: start -->", "<!-- figures: end -->"
 
 RECOGNIZER = {
     "train_accuracy": source.RECOGNIZER.train_accuracy,
@@ -62,13 +63,22 @@ def main() -> None:
             writer.writeheader()
             writer.writerows(rows_of(summary, backbone, timings, machine))
     page = PAGE.read_text(encoding="utf-8")
-    before, after = page.split(START)[0], page.split(END)[1]
-    PAGE.write_text(before + START + rendered(read_table()) + END + after, encoding="utf-8")
+    PAGE.write_text(filled(page), encoding="utf-8")
 
 
-def read_table() -> list[dict[str, str]]:
-    """The committed table."""
-    with TABLE.open(encoding="utf-8", newline="") as file:
+def filled(page: str) -> str:
+    """The page with what the committed tables hold between its markers."""
+    parts = {"figures": rendered(read(TABLE)), "backbones": rendered_backbones(read(BACKBONES))}
+    for name, text in parts.items():
+        start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
+        before, rest = page.split(start)
+        page = before + start + text + end + rest.split(end)[1]
+    return page
+
+
+def read(table: Path) -> list[dict[str, str]]:
+    """A committed table."""
+    with table.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -209,6 +219,16 @@ def rendered(rows: list[dict[str, str]]) -> str:
         interval = f"{row['low']}–{row['high']}" if row["low"] else ""
         name = f"{row['part']}: {row['figure']}"
         lines.append(f"| {name} | {row['here']} | {interval} | {row['n']} | {row['source']} |")
+    return "\n".join([*lines, "", ""])
+
+
+def rendered_backbones(rows: list[dict[str, str]]) -> str:
+    """The comparison of backbones in Markdown."""
+    lines = ["", "", "| backbone | right | n | effective dimension |", "|---|---|---|---|"]
+    for row in rows:
+        right = f"{row['right']} [{row['low']}–{row['high']}]"
+        cells = (row["backbone"], right, row["n"], row["effective_dimension"])
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", ""])
 
 

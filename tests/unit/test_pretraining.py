@@ -23,7 +23,7 @@ from glassguard.errors import InputError
 from glassguard.faces.manifest import COLUMNS
 from glassguard.recognizer.checkpoints import read_checkpoint
 from glassguard.recognizer.margins import MarginClassifier
-from glassguard.recognizer.pretraining import pretrain
+from glassguard.recognizer.pretraining import BackbonePretraining, pretrain
 from glassguard.recognizer.teacher import EmbeddingNetwork, in_frame
 from glassguard.stages import pretrain as pretrain_stage
 
@@ -235,6 +235,29 @@ def test_the_margin_rises_to_its_full_size(tmp_path: Path, monkeypatch) -> None:
     updates = EPOCHS * (len(images) // 8)
     expected = [0.2 * min(1.0, 2 * update / updates) for update in range(updates)]
     assert asked == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("side", [48, 64, 96])
+def test_the_embedding_is_made_from_the_places_that_the_dense_layers_see(side: int) -> None:
+    network = BackbonePretraining(
+        Backbone.model_validate(settings()),
+        identities=PEOPLE,
+        image_size=96,
+        teacher_dimensions=0,
+        seed=0,
+        order=None,
+    ).eval()
+    seen: list[torch.Tensor] = []
+    network.embedding[0].register_forward_hook(lambda *given: seen.append(given[-1]))
+    pixels = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        network.embed(pixels)
+        pooled = network.features(network.normalisation(pixels))
+    assert seen[0].shape[2:] == (3, 3)
+    # At any size the places differ from each other, which one pooled place could not.
+    assert (seen[0].flatten(2).std(dim=2) > 0).any()
+    if side == 96:
+        assert torch.equal(seen[0], pooled)
 
 
 def test_two_devices_train_one_network(tmp_path: Path) -> None:

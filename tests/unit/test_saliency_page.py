@@ -41,7 +41,10 @@ def test_masks_and_rates_become_tables() -> None:
     before = rate("adversarial_success", 0.97, 300) | rate("clean_accuracy", 0.9, 450)
     after = rate("adversarial_success", 0.05, 300) | rate("mask_recall", 0.5, 300)
     after |= rate("clean_accuracy", 0.45, 450)
-    rows = [*saliency.masks(best), *saliency.rates({"before": before, "after": after})]
+    cheaper = after | rate("clean_accuracy", 0.88, 450)
+    test = {"before": before, "after": after, "saliency_affordable": cheaper}
+    best["affordable"] = mask | {"goodness": 0.78}
+    rows = [*saliency.masks(best), *saliency.rates(test)]
     file = io.StringIO()
     writer = csv.DictWriter(file, saliency.COLUMNS, restval="")
     writer.writeheader()
@@ -51,9 +54,15 @@ def test_masks_and_rates_become_tables() -> None:
     assert "aim" not in text
     assert "900 passes through the network, 75 % of those" in text
     with_aims = saliency.rendered(read, "faces")
-    assert "| goodness on validation attacks | ≥ 0.7768 | 0.800 | reached |" in with_aims
-    assert "| attack succeeds | ≤ 0.15 | 0.050 | reached |" in with_aims
-    assert "| clean, right, over undefended | ≥ 0.9 | 0.500 | **missed** |" in with_aims
+    assert (
+        "| goodness on validation attacks | ≥ 0.7768 | 0.800, reached | 0.780, reached |"
+        in with_aims
+    )
+    assert "| attack succeeds | ≤ 0.15 | 0.050, reached | 0.050, reached |" in with_aims
+    assert (
+        "| clean, right, over undefended | ≥ 0.9 | 0.500, **missed** | 0.978, reached |"
+        in with_aims
+    )
     assert "90 attacked and 60 clean" in text
     assert "| best relative map | relative, 0.96, 1, 4, navier-stokes | 0.800 | 0.700 |" in text
     assert "300 attacked and 450 clean" in text

@@ -30,6 +30,7 @@ from glassguard.stages import (
     saliency_maps,
 )
 from glassguard.stages.files import read_manifest
+from glassguard.stages.saliency_inputs import affordable_row
 from glassguard.statistics import wilson_interval
 
 SIZE = 32
@@ -156,13 +157,18 @@ def inputs(study):
     }
 
 
-def evaluate(study, config, best, out):
+def evaluate(study, config, best, out, clean_confidence=0.0):
     out.mkdir()
+    images = pd.read_csv(study / "manifest.csv")[["image_id"]]
+    predictions = images.assign(confidence_true=clean_confidence)
+    predictions.to_csv(out / "predictions.csv", index=False)
     metrics = evaluation.run(
         config,
         **inputs(study),
         frames=study / "glasses/frames.npy",
         best=best,
+        grid=best.parent / "grid.csv",
+        predictions=out / "predictions.csv",
         evaluation=out / "evaluation.csv",
         curve=out / "threshold_curve.csv",
         working_point=out / "working_point.json",
@@ -302,7 +308,7 @@ def test_the_better_kind_of_map_is_chosen_and_the_sources_has_a_row(study, tmp_p
     # Whichever won here: with the relative map on top, the best of the source's is judged too.
     chosen["goodness"] = chosen["by_map"]["relative"]
     best.write_text(json.dumps(chosen))
-    _, judged = evaluate(study, judging(), best, tmp_path / "judged")
+    _, judged = evaluate(study, judging(), best, tmp_path / "judged", clean_confidence=2)
     names = judged.loc[judged["threshold"].isna(), "defence"].tolist()
     assert names == [
         "none",
@@ -312,6 +318,37 @@ def test_the_better_kind_of_map_is_chosen_and_the_sources_has_a_row(study, tmp_p
         "oracle",
         "random",
     ]
+
+
+def test_the_best_mask_that_clean_pictures_afford_has_a_row(study, searched, tmp_path):
+    table, chosen = pd.read_csv(searched[0]), json.loads(searched[1].read_text())
+    # On these pictures the best of all costs nothing; elsewhere it does.
+    first = table["goodness"].idxmax()
+    table.loc[first, "ac_clean_real"] = chosen["goodness"]["ac_clean_real"] = 0.1
+    grid_csv, best = tmp_path / "grid.csv", tmp_path / "best.json"
+    table.to_csv(grid_csv, index=False)
+    best.write_text(json.dumps(chosen))
+    loss = judging().saliency.largest_clean_loss
+    wanted = table.loc[table.drop(index=first)["goodness"].idxmax()]
+
+    def found(clean_confidence):
+        return affordable_row(
+            grid_csv, best, clean_confidence=clean_confidence, largest_clean_loss=loss
+        )
+
+    bare = wanted["ac_clean_real"] + loss - 1e-9
+    row = found(bare)
+    assert row is not None
+    assert row["goodness"] == wanted["goodness"]
+    assert found(0.1) == chosen["goodness"]
+    assert found(2) is None
+
+    _, judged = evaluate(study, judging(), best, tmp_path / "judged", clean_confidence=bare)
+    rows = judged[judged["threshold"].isna()].set_index("defence")
+    assert rows.index.tolist()[:3] == ["none", "saliency", "saliency_affordable"]
+    assert rows.loc["saliency_affordable", "fill"] == row["fill"]
+    point = json.loads((tmp_path / "judged/working_point.json").read_text())
+    assert point["affordable_mask"]["mu"] == row["mu"]
 
 
 def test_a_grid_without_the_sources_kind_of_map_has_no_row_for_it(study, tmp_path):

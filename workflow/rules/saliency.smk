@@ -132,6 +132,8 @@ rule evaluation:
         adversarial_maps=result(f"saliency/maps/{HEADLINE}.npz"),
         recognizer=result("recognizer/recognizer.safetensors"),
         best=result("saliency/best.json"),
+        grid=result("saliency/grid.csv"),
+        predictions=result("recognizer/predictions.csv"),
         sources=sources("evaluation"),
     output:
         evaluation=result("saliency/evaluation.csv"),
@@ -154,7 +156,8 @@ rule evaluation:
         "--images {input.images} --maps {input.maps} --examples {input.examples} "
         "--adversarial-images {input.adversarial_images} --frames {input.frames} "
         "--adversarial-maps {input.adversarial_maps} --recognizer {input.recognizer} "
-        "--best {input.best} --evaluation {output.evaluation} --curve {output.curve} "
+        "--best {input.best} --grid {input.grid} --predictions {input.predictions} "
+        "--evaluation {output.evaluation} --curve {output.curve} "
         "--working-point {output.working_point} "
         "--masks {output.masks} --record {output.record} > {log} 2>&1"
 

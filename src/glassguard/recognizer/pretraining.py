@@ -64,9 +64,10 @@ def _as_it_is(batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 class BackbonePretraining(lightning.LightningModule):
     """VGG-16's convolutions with batch normalisation under a classifier with a margin.
 
-    Pictures grow from step to step (``pretraining.steps``); the learning rate rises over the first
-    tenth of all updates and falls to zero along a line. With a teacher, the embedding is also drawn
-    towards the teacher's of the same picture, as far as a linear map can take it there.
+    Pictures grow from step to step (``pretraining.steps``), and the embedding is made from the same
+    places of a face at every size. The learning rate rises over the first tenth of all updates and
+    falls to zero along a line. With a teacher, the embedding is also drawn towards the teacher's of
+    the same picture, as far as a linear map can take it there.
 
     Args:
         settings: the ``backbone`` section of the configuration.
@@ -96,7 +97,9 @@ class BackbonePretraining(lightning.LightningModule):
             convolutional_layers(settings.width, batch_normalisation=True)
         )
         self.embedding = nn.Sequential(
-            nn.AdaptiveAvgPool2d(side),
+            # In place of the last pooling, which leaves small pictures one place where the dense
+            # layers of the study see many.
+            nn.AdaptiveMaxPool2d(side),
             nn.Flatten(),
             nn.Dropout(0.2),
             nn.Linear(filters(settings.width)[-1] * side * side, EMBEDDING_DIMENSIONS),
@@ -129,7 +132,7 @@ class BackbonePretraining(lightning.LightningModule):
 
     def embed(self, pixels: Tensor) -> Tensor:
         """N x 3 x H x W float32 in [0, 1] to N x 256 float32."""
-        return self.embedding(self.features(self.normalisation(pixels)).float())
+        return self.embedding(self.features[:-1](self.normalisation(pixels)).float())
 
     def on_train_start(self) -> None:
         """Draw on the device that trains; know for how long the margin rises."""

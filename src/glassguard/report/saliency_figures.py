@@ -45,6 +45,7 @@ RATES = {
 DEFENCES = {
     "none": "none",
     "saliency": "saliency mask",
+    "saliency_affordable": "affordable mask",
     "saliency_guided": "guided map, tuned",
     "saliency_source": "Study S's setting",
     "oracle": "oracle mask",
@@ -58,7 +59,7 @@ def guided_and_tuned(defences: Collection[str]) -> str:
     return "saliency_guided" if "saliency_guided" in defences else "saliency"
 
 
-HATCHES = ("", "", "\\\\", "///", "...", "xxx")
+HATCHES = ("", "", "--", "\\\\", "///", "...", "xxx")
 """In the order of :data:`DEFENCES`."""
 
 SHOWN_TOGETHER = ("map", "fill", "mu_as")

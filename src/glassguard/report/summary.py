@@ -24,7 +24,13 @@ POPULATION = "bare"
 DETECTOR = "influence"
 """The study's own detector among those of ``controls.csv`` and ``roc.csv``."""
 
-CONTROL_DEFENCES = ("saliency_guided", "saliency_source", "oracle", "random")
+CONTROL_DEFENCES = (
+    "saliency_affordable",
+    "saliency_guided",
+    "saliency_source",
+    "oracle",
+    "random",
+)
 
 
 def summarise(

@@ -33,14 +33,18 @@ from glassguard.saliency.mask import (
 )
 from glassguard.stages.files import (
     check_rows,
+    read_table,
+    require_columns,
     write_csv,
     write_json,
 )
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
+    affordable_row,
     attacked_classes,
     best_combination,
     class_indices,
+    combination_of,
     open_pictures,
     read_frames,
     read_maps,
@@ -57,8 +61,8 @@ class Defence:
     """A way of masking and what it led to.
 
     Attributes:
-        name: ``none``, ``saliency``, ``saliency_guided``, ``saliency_source``, ``oracle`` or
-            ``random``.
+        name: ``none``, ``saliency``, ``saliency_affordable``, ``saliency_guided``,
+            ``saliency_source``, ``oracle`` or ``random``.
         fill: what replaced the masked pixels, empty for ``none``.
         adversarial: predictions of the attacked test pictures.
         clean: predictions of all clean test pictures.
@@ -105,6 +109,8 @@ def run(
     adversarial_maps: Path,
     recognizer: Path,
     best: Path,
+    grid: Path,
+    predictions: Path,
     evaluation: OutputPath,
     curve: OutputPath,
     working_point: OutputPath,
@@ -113,11 +119,13 @@ def run(
     """Classify the test split without and with each defence.
 
     ``saliency`` is the combination with the best goodness on the validation split,
-    ``saliency_guided`` the best of guided backpropagation where another kind of map is better (left
-    out where that is Study S's setting itself), and ``saliency_source`` Study S's. ``oracle`` masks
-    the true frame (and nothing of a clean picture), ``random`` the saliency mask at a wrong place;
-    both with the best fill. The column ``attack`` is the name of the folder in which
-    ``examples.csv`` lies.
+    ``saliency_affordable`` the best of those that keep all but ``largest_clean_loss`` of the
+    confidence in clean validation pictures (left out where that is the best of all, or where none
+    does), ``saliency_guided`` the best of guided backpropagation where another kind of map is
+    better (left out where that is Study S's setting itself), and ``saliency_source`` Study S's.
+    ``oracle`` masks the true frame (and nothing of a clean picture), ``random`` the saliency mask
+    at a wrong place; both with the best fill. The column ``attack`` is the name of the folder in
+    which ``examples.csv`` lies.
 
     The curves are of the test split (``split`` = ``test``) and, for no mask and the saliency mask,
     of the validation split (``val``), on which the working point is chosen.
@@ -136,7 +144,14 @@ def run(
     network, identities, batch_size = study.network, study.identities, settings.batch_size
     chosen, source = best_combination(best), source_combination(settings)
     guided = best_combination(best, of_map=source.map)
-    kinds = {chosen.map, source.map}
+    cheaper = affordable_row(
+        grid,
+        best,
+        clean_confidence=_clean_confidence(predictions, study.attacks, examples),
+        largest_clean_loss=settings.largest_clean_loss,
+    )
+    affordable = None if cheaper is None else combination_of(cheaper, grid)
+    kinds = {chosen.map, source.map} | ({affordable.map} if affordable else set())
 
     def pictures_of(split: str) -> _SplitPictures:
         people = study.people[study.people["split"] == split]
@@ -196,6 +211,9 @@ def run(
     )
     frames_alone = (true_frames, np.zeros_like(by_saliency[1]))
     judged = [("saliency", chosen.fill, by_saliency)]
+    if affordable is not None and affordable not in (chosen, source):
+        masks_afforded = test.masks_under(affordable, kernel=kernel)
+        judged.append(("saliency_affordable", affordable.fill, masks_afforded))
     if guided not in (chosen, source):
         judged.append(("saliency_guided", guided.fill, test.masks_under(guided, kernel=kernel)))
     judged += [
@@ -229,7 +247,11 @@ def run(
     test_curve = _threshold_curve("test", defences, test)
     write_csv(pd.concat([test_curve, validation_curve]), curve)
     write_json(
-        _working_point(validation_curve, test_curve, settings.largest_clean_loss), working_point
+        {
+            **_working_point(validation_curve, test_curve, settings.largest_clean_loss),
+            "affordable_mask": cheaper,
+        },
+        working_point,
     )
 
     saliency = defences[1]
@@ -252,6 +274,17 @@ def run(
     }
     np.savez(masks, allow_pickle=False, **arrays)
     return _headline(rows)
+
+
+def _clean_confidence(predictions: Path, attacks: pd.DataFrame, examples: Path) -> float:
+    """Mean confidence in the true person of the validation pictures that were attacked, bare."""
+    attacked = attacks.loc[attacks["split"] == "val", "image_id"].unique()
+    table = read_table(predictions)
+    require_columns(table, ("image_id", "confidence_true"), predictions)
+    table = table.set_index("image_id")
+    if missing := sorted(set(attacked) - set(table.index)):
+        raise InputError(f"{predictions}: lacks {missing[0]}, which {examples} attacks")
+    return float(table.loc[attacked, "confidence_true"].mean())
 
 
 def _parameters(combination: Combination) -> dict[str, np.ndarray]:

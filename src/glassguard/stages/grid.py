@@ -1,6 +1,6 @@
 """Put the shards of the mask grid together and choose the best combinations."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,9 @@ from glassguard.errors import InputError
 from glassguard.saliency.grid import Combination, exact_mean, exact_sum, goodness, spread
 from glassguard.stages.files import read_arrays, read_examples, write_csv, write_json
 from glassguard.stages.paths import OutputPath
-from glassguard.stages.saliency_inputs import planned_points, source_combination
+from glassguard.stages.saliency_inputs import PARAMETERS, planned_points, source_combination
 
 SHARD = "a shard of the mask grid"
-PARAMETERS = tuple(field.name for field in fields(Combination))
 CONFIDENCES = {
     "ac_clean_real": "clean_confidence_real",
     "ac_adv_real": "adversarial_confidence_real",

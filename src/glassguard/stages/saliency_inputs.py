@@ -16,7 +16,18 @@ from glassguard.recognizer.network import FaceRecognizer
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.saliency.grid import NO_TARGET, Combination, Maps, combinations
 from glassguard.saliency.sampling import tried
-from glassguard.stages.files import check_rows, read_examples, read_images, read_json, read_manifest
+from glassguard.stages.files import (
+    check_rows,
+    read_examples,
+    read_images,
+    read_json,
+    read_manifest,
+    read_table,
+    require_columns,
+)
+
+PARAMETERS = tuple(field.name for field in fields(Combination))
+"""Of a mask, as ``grid.csv`` and ``best.json`` name them."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +244,7 @@ def planned_points(saliency: MaskSearch, *, seed: int) -> list[Combination] | No
 def grid_values(saliency: MaskSearch) -> dict[str, Any]:
     """What each parameter of a mask may be, by the names of a combination."""
     grid = saliency.grid
-    return {field.name: getattr(grid, field.name) for field in fields(Combination)}
+    return {name: getattr(grid, name) for name in PARAMETERS}
 
 
 def source_combination(saliency: MaskBasics) -> Combination:
@@ -251,11 +262,58 @@ def best_combination(path: Path, *, of_map: MapKind | None = None) -> Combinatio
     Raises:
         InputError: the file is missing or none of ``grid``'s.
     """
+    return combination_of(_best_row(path, of_map), path)
+
+
+def affordable_row(
+    grid: Path, best: Path, *, clean_confidence: float, largest_clean_loss: float
+) -> dict[str, Any] | None:
+    """The best goodness among the combinations that cost clean pictures little.
+
+    Args:
+        grid: ``grid.csv``.
+        best: ``best.json`` of the same search.
+        clean_confidence: mean confidence in the true person of the clean pictures without a mask.
+        largest_clean_loss: by how much a mask may lower it.
+
+    Returns:
+        Parameters and measures of the combination; None where every one costs more.
+
+    Raises:
+        InputError: a file is missing or none of ``grid``'s.
+    """
+    table = read_table(grid)
+    require_columns(table, (*PARAMETERS, "ac_clean_real", "goodness"), grid)
+    bound = clean_confidence - largest_clean_loss
+    row = _best_row(best, None)
+    # Not looked up in the table, whose digits may make others its equals.
+    if row.get("ac_clean_real", 0.0) >= bound:
+        return row
+    kept = table[table["ac_clean_real"] >= bound].drop(columns=["n_clean", "n_adv"])
+    if kept.empty:
+        return None
+    found = kept.nlargest(1, "goodness").to_dict("records")[0]
+    return {str(name): value for name, value in found.items()}
+
+
+def combination_of(row: dict[str, Any], path: Path) -> Combination:
+    """The combination that a row of ``best.json`` or ``grid.csv`` is of.
+
+    Raises:
+        InputError: the row, which comes from ``path``, lacks a parameter.
+    """
     try:
-        found = read_json(path)
-        row = found["goodness"] if of_map is None else found["by_map"][of_map]
-        return Combination(**{field.name: row[field.name] for field in fields(Combination)})
+        return Combination(**{name: row[name] for name in PARAMETERS})
     except (KeyError, TypeError):
-        raise InputError(
-            f"{path}: lacks goodness with {', '.join(field.name for field in fields(Combination))}"
-        ) from None
+        raise InputError(f"{path}: lacks goodness with {', '.join(PARAMETERS)}") from None
+
+
+def _best_row(path: Path, of_map: MapKind | None) -> dict[str, Any]:
+    found = read_json(path)
+    try:
+        row = found["goodness"] if of_map is None else found["by_map"][of_map]
+    except (KeyError, TypeError):
+        row = None
+    if not isinstance(row, dict):
+        raise InputError(f"{path}: lacks goodness with {', '.join(PARAMETERS)}")
+    return row
