@@ -45,7 +45,7 @@ def attack_examples(
             bare(axes)
         grid[0, column].set_title(shortened(row["attacker"]), fontsize=8)
         grid[1, column].set_xlabel(
-            f"→ {shortened(row['prediction'])}\n{row['confidence_target']:.2f}", fontsize=7.5
+            f"→ {shortened(row['prediction'])}\ntarget {row['confidence_target']:.2f}", fontsize=7.5
         )
         grid[2, column].set_xlabel(shortened(row["target"]), fontsize=8)
     for axes, text in zip(grid[:, 0], ("attacker", "with glasses", "target"), strict=True):
