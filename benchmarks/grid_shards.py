@@ -2,6 +2,7 @@
 
     snakemake --cores 2 --config experiment=smoke
     python benchmarks/grid_shards.py results/smoke
+    python benchmarks/grid_shards.py results/embedded --images 8
 
 Ten values each of μ, n and φ with three fills, on the attacked validation pictures of a finished
 study: the stage ``grid_shard`` once over everything and then in shards, each a process of its own
@@ -47,9 +48,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("results", type=Path, help="folder of a finished study")
     parser.add_argument("--shards", type=int, help="how many; one for each minute by default")
+    parser.add_argument("--images", type=int, help="attacked pictures; the study's by default")
     chosen = parser.parse_args()
     results, experiment = chosen.results, chosen.results.name
-    study = compose_study(ROOT / "conf", experiment, GRID)
+    grid = list(GRID)
+    if chosen.images is not None:
+        grid.append(f"saliency.grid.images={chosen.images}")
+    study = compose_study(ROOT / "conf", experiment, grid)
     attack = next(iter(study.attacks))
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "saliency.yaml"
@@ -81,7 +86,7 @@ def main() -> None:
         parts = sweep(shards)
     print(f"3,000 points; processor seconds at once: {whole:.1f}")
     print(f"in {shards} shards: {parts:.1f}, ratio {parts / whole:.2f}")
-    overrides = ",".join(f'"{item}"' for item in (*GRID, f"saliency.grid.shards={shards}"))
+    overrides = ",".join(f'"{item}"' for item in (*grid, f"saliency.grid.shards={shards}"))
     planning = ["snakemake", "-n", "--quiet", "--config", f"experiment={experiment}"]
     started = time.perf_counter()
     seconds = processor_seconds([*planning, f"overrides=[{overrides}]"])
