@@ -74,7 +74,7 @@ def named_backbone(argument: str) -> tuple[str, Path]:
 
 
 def main() -> None:
-    """Print a line for each backbone."""
+    """Print a line for each backbone and write the table where one is wanted."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path)
     parser.add_argument("backbones", type=named_backbone, nargs="*", metavar="NAME=FILE")

@@ -68,7 +68,10 @@ def main() -> None:
 
 def filled(page: str) -> str:
     """The page with what the committed tables hold between its markers."""
-    parts = {"figures": rendered(read(TABLE)), "backbones": rendered_backbones(read(BACKBONES))}
+    parts = {
+        "figures": rendered(read_rows(TABLE)),
+        "backbones": rendered_backbones(read_rows(BACKBONES)),
+    }
     for name, text in parts.items():
         start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
         before, rest = page.split(start)
@@ -76,7 +79,7 @@ def filled(page: str) -> str:
     return page
 
 
-def read(table: Path) -> list[dict[str, str]]:
+def read_rows(table: Path) -> list[dict[str, str]]:
     """A committed table."""
     with table.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
@@ -200,7 +203,8 @@ def measured(
     """A figure with its interval and n, where they are given."""
     ends = {end: shown(figures.get(f"{key}_{end}")) for end in ("low", "high")}
     row = {"part": part, "figure": figure, "here": shown(figures[key]), **ends}
-    return {**row, "n": shown(figures.get(f"{key}_n")), "source": printed}
+    n = figures.get(f"{key}_n")
+    return {**row, "n": "" if n is None else int(n), "source": printed}
 
 
 def shown(value: float | None) -> str:

@@ -190,8 +190,7 @@ def aims_of(of: dict[str, dict[str, dict[str, str]]], study: str) -> Iterator[st
         if after := of.get(f"test, {name}"):
             masks[name] = {
                 "goodness": goodness_of(of, name),
-                "relative_clean_accuracy": float(after["clean_accuracy"]["value"])
-                / float(before["clean_accuracy"]["value"]),
+                "relative_clean_accuracy": right(after) / right(before),
                 **{rate: float(after[rate]["value"]) for rate in RATES if rate in after},
             }
     yield f"| | aim | {' | '.join(masks)} |"
@@ -205,6 +204,12 @@ def aims_of(of: dict[str, dict[str, dict[str, str]]], study: str) -> Iterator[st
             cells.append(f"{value:.3f}, {'reached' if reached else '**missed**'}")
         yield f"| {SPELT_AIMS[name]} | {sign} {aim:g} | {' | '.join(cells)} |"
     yield ""
+
+
+def right(found: dict[str, dict[str, str]]) -> int:
+    """How many clean pictures were named right; the table has the rounded rate."""
+    accuracy = found["clean_accuracy"]
+    return round(float(accuracy["value"]) * int(accuracy["n"]))
 
 
 def goodness_of(of: dict[str, dict[str, dict[str, str]]], name: str) -> float:

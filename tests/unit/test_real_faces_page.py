@@ -68,13 +68,13 @@ def test_every_part_of_a_summary_stands_beside_its_source() -> None:
     rows = list(real_faces.rows_of(json.loads(json.dumps(summary)), backbone, timings, machine))
     found = {(row["part"], row["figure"]): row for row in rows}
     success = found["attack glasses", "success"]
-    assert (success["here"], success["low"], success["n"]) == ("0.970", "0.485", "10")
+    assert (success["here"], success["low"], success["n"]) == ("0.970", "0.485", 10)
     assert success["source"] == 0.85
     assert found["recognizer", "val_accuracy"]["source"] == 0.981
     assert found["detection, pair 1", "impersonation"]["here"] == ""
     assert not any("Tess" in row["part"] for row in rows)
     assert found["detector masking, benign half wearing", "tpr at 0.05"]["here"] == "0.900"
-    assert found["detection", "flag rate, plain_frames"]["n"] == "450"
+    assert found["detection", "flag rate, plain_frames"]["n"] == 450
     assert found["detection", "impersonation, mean over pairs"]["source"] == "0.957"
     assert found["saliency", "goodness, best guided map"]["here"] == "0.600"
     assert found["detection", "tpr at fpr 0.0991"]["source"] == "AmI 0.83 to 0.85"

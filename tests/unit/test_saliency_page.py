@@ -38,10 +38,10 @@ def test_masks_and_rates_become_tables() -> None:
         ends = {f"{name}_low": value / 2, f"{name}_high": 1.0}
         return {name: value, f"{name}_n": n, **ends}
 
-    before = rate("adversarial_success", 0.97, 300) | rate("clean_accuracy", 0.9, 450)
+    before = rate("adversarial_success", 0.97, 300) | rate("clean_accuracy", 0.9, 400)
     after = rate("adversarial_success", 0.05, 300) | rate("mask_recall", 0.5, 300)
-    after |= rate("clean_accuracy", 0.45, 450)
-    cheaper = after | rate("clean_accuracy", 0.88, 450)
+    after |= rate("clean_accuracy", 0.45, 400)
+    cheaper = after | rate("clean_accuracy", 0.88, 400)
     test = {"before": before, "after": after, "saliency_affordable": cheaper}
     best["affordable"] = mask | {"goodness": 0.78}
     rows = [*saliency.masks(best), *saliency.rates(test)]
@@ -65,7 +65,7 @@ def test_masks_and_rates_become_tables() -> None:
     )
     assert "90 attacked and 60 clean" in text
     assert "| best relative map | relative, 0.96, 1, 4, navier-stokes | 0.800 | 0.700 |" in text
-    assert "300 attacked and 450 clean" in text
+    assert "300 attacked and 400 clean" in text
     assert "| saliency mask | 0.050 [0.025–1.000] | – | 0.450 [0.225–1.000] | – | – | 0.5" in text
     page = "a <!-- x: start -->\n\nold\n\n<!-- x: end --> b"
     assert saliency.replaced(page, "x", text).count("<!-- x:") == 2

@@ -734,7 +734,7 @@ class MaskJudgement(MaskBasics):
     confidence_threshold: PositiveFraction
     largest_clean_loss: Fraction = Field(
         description="share of clean validation pictures that the working point may reject, and "
-        "of the confidence in them that an affordable mask may cost"
+        "by how much an affordable mask may lower the mean confidence in them"
     )
 
 

@@ -103,9 +103,9 @@ CAPTIONS: dict[str, str] = {
         "Test split before and after the defence (n = {adversarial} attacked, {clean} clean "
         "pictures), with 95 % Wilson intervals; oracle masks exactly the frame, random masks as "
         "much area anywhere. The saliency mask is cut from the {map} map, the kind that was better "
-        "on validation attacks. An affordable mask is the best of those that cost clean validation "
-        "pictures little, where the best of all does not. Dashes: what Study S prints for the "
-        "undefended recognizer and for its mask, cut from the guided map."
+        "on validation attacks. The affordable mask, shown where the best of all costs clean "
+        "validation pictures more, is the best of those that cost them little. Dashes: what Study "
+        "S prints for the undefended recognizer and for its mask, cut from the guided map."
     ),
     "threshold_curve": (
         "Rejecting answers below a confidence, without and with the saliency mask "

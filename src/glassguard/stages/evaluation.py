@@ -119,13 +119,13 @@ def run(
     """Classify the test split without and with each defence.
 
     ``saliency`` is the combination with the best goodness on the validation split,
-    ``saliency_affordable`` the best of those that keep all but ``largest_clean_loss`` of the
-    confidence in clean validation pictures (left out where that is the best of all, or where none
-    does), ``saliency_guided`` the best of guided backpropagation where another kind of map is
-    better (left out where that is Study S's setting itself), and ``saliency_source`` Study S's.
-    ``oracle`` masks the true frame (and nothing of a clean picture), ``random`` the saliency mask
-    at a wrong place; both with the best fill. The column ``attack`` is the name of the folder in
-    which ``examples.csv`` lies.
+    ``saliency_affordable`` the best of those that lower the mean confidence in the validation
+    pictures that were attacked, before they were, by at most ``largest_clean_loss`` (left out where
+    that is the best of all or Study S's setting, or where none does), ``saliency_guided`` the best
+    of guided backpropagation where another kind of map is better (left out where that is Study S's
+    setting itself), and ``saliency_source`` Study S's. ``oracle`` masks the true frame (and nothing
+    of a clean picture), ``random`` the saliency mask at a wrong place; both with the best fill. The
+    column ``attack`` is the name of the folder in which ``examples.csv`` lies.
 
     The curves are of the test split (``split`` = ``test``) and, for no mask and the saliency mask,
     of the validation split (``val``), on which the working point is chosen.

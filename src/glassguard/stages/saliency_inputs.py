@@ -274,7 +274,7 @@ def affordable_row(
         grid: ``grid.csv``.
         best: ``best.json`` of the same search.
         clean_confidence: mean confidence in the true person of the clean pictures without a mask.
-        largest_clean_loss: by how much a mask may lower it.
+        largest_clean_loss: by how much a mask may lower it, in [0, 1].
 
     Returns:
         Parameters and measures of the combination; None where every one costs more.
@@ -283,13 +283,16 @@ def affordable_row(
         InputError: a file is missing or none of ``grid``'s.
     """
     table = read_table(grid)
-    require_columns(table, (*PARAMETERS, "ac_clean_real", "goodness"), grid)
+    counts = ("n_clean", "n_adv")
+    require_columns(table, (*PARAMETERS, "ac_clean_real", "goodness", *counts), grid)
     bound = clean_confidence - largest_clean_loss
     row = _best_row(best, None)
+    if not isinstance(row.get("ac_clean_real"), float):
+        raise InputError(f"{best}: lacks ac_clean_real of the best goodness")
     # Not looked up in the table, whose digits may make others its equals.
-    if row.get("ac_clean_real", 0.0) >= bound:
+    if row["ac_clean_real"] >= bound:
         return row
-    kept = table[table["ac_clean_real"] >= bound].drop(columns=["n_clean", "n_adv"])
+    kept = table[table["ac_clean_real"] >= bound].drop(columns=list(counts))
     if kept.empty:
         return None
     found = kept.nlargest(1, "goodness").to_dict("records")[0]
