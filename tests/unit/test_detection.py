@@ -17,6 +17,7 @@ from glassguard.detection.calibration import (
     threshold_for_every_kind,
 )
 from glassguard.detection.characteristic_profiles import METRICS, CharacteristicProfiles, Metric
+from glassguard.detection.covered_area import estimated_area, given_area
 from glassguard.detection.evaluation import (
     DetectorSettings,
     fit_slice,
@@ -93,6 +94,7 @@ def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictu
         split=split,
         face=np.array([f"i{row}" for row in range(len(identity))]),
         agreement=np.where(split == "train", np.nan, generator.uniform(-0.5, 0, len(split))),
+        covered=np.zeros(len(identity)),
         misnamed_bare=np.zeros(len(identity), dtype=bool),
         squeezed=np.where(split == "train", np.nan, generator.uniform(0, 0.1, len(split))),
         **baselines(identity),
@@ -110,11 +112,36 @@ def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictu
         split=np.tile(np.repeat(["val", "test"], 6), len(pairs)),
         face=np.full(len(target), "i0"),
         agreement=generator.uniform(-9, -3, len(target)),
+        covered=np.full(len(target), 0.07),
         misnamed_bare=np.zeros(len(target), dtype=bool),
         squeezed=generator.uniform(0.5, 2, len(target)),
         **baselines(attacker + PEOPLE),
     )
     return benign, attacks
+
+
+def test_scores_are_judged_among_those_who_wear_as_much() -> None:
+    benign, _ = made_up()
+    generator = np.random.default_rng(5)
+    covered = np.where(np.arange(len(benign)) % 2, 0.07, 0.0)
+    shows = generator.normal(size=(len(benign), 3))
+    shows[:, 1] += 100 * covered
+    worn = replace(
+        benign,
+        covered=covered,
+        activations={"conv1_1": generator.normal(size=(len(benign), 3)), "conv2_1": shows},
+    )
+    area = estimated_area(worn.in_split("train"))
+    test = worn.in_split("test")
+    assert np.corrcoef(area(test), test.covered)[0, 1] > 0.9
+    assert len(area(test.where(np.zeros(len(test), dtype=bool)))) == 0
+
+    def score(pictures: Pictures) -> np.ndarray:
+        return 1 + 50 * area(pictures)
+
+    conditioned = given_area(score, area=area, benign=worn.in_split("val"))
+    # Whatever a score says of being covered alone is gone.
+    assert np.allclose(conditioned(test), 0)
 
 
 def test_detector_is_the_sources_classifier_when_raw() -> None:

@@ -126,6 +126,7 @@ def study(tmp_path: Path) -> list[str]:
             "target": names[target],
             "goal": "impersonation",
             "prediction": names[prediction],
+            "frame_area": 0.07,
         }
     )
     examples.to_csv(tmp_path / "examples.csv", index=False)
@@ -146,6 +147,7 @@ def study(tmp_path: Path) -> list[str]:
                 "image_id": manifest["image_id"][rows].to_numpy(),
                 "split": split[rows],
                 "identity": names[identity[rows]],
+                "frame_area": 0.05,
             }
         )
         control.to_csv(tmp_path / f"{kind}.csv", index=False)
@@ -207,6 +209,7 @@ def test_detection_writes_the_contract_and_repeats(study: list[str], tmp_path: P
     assert {"influence_and_masking", "masking@half_wearing"} <= set(curves)
     assert {"activations", "influence_quadratic", "influence_layers"} <= set(curves)
     assert {"influence_with_frames", "activations_with_frames"} <= set(curves)
+    assert {"influence_given_area", "influence_given_area@half_wearing"} <= set(curves)
     assert {"feature_squeezing", "mahalanobis_layers", "intrinsic_dimensionality"} <= set(curves)
     read = pd.read_csv(out / "choices").set_index("detector")
     influence = read.loc[["influence"]]
@@ -349,7 +352,7 @@ def test_detectors_that_learnt_honest_frames_pass_wearers(study: list[str], tmp_
     frame = np.random.default_rng(7).normal(0, 6, 8).astype(np.float32)
     for kind in ("plain", "random"):
         worn = [f"{kind}_{row}" for row in range(len(manifest))]
-        columns = manifest[["image_id", "split", "identity"]].assign(example_id=worn)
+        columns = manifest[["image_id", "split", "identity"]].assign(example_id=worn, frame_area=0.05)
         columns.to_csv(tmp_path / f"{kind}.csv", index=False)
         write_profiles(tmp_path / f"{kind}.npz", worn, identity, identity)
         with np.load(tmp_path / f"{kind}.npz") as file:
@@ -465,7 +468,8 @@ def test_baselines_stage(tmp_path: Path, recognizer: Path) -> None:
     split = np.array(["train", "val", "test", "train", "val", "test", "test"])
     write_manifest(tmp_path / "manifest.csv", np.arange(7) % 5, split)
     settings = section("detector/linear")["baselines"] | {"batch_size": 3}
-    (tmp_path / "baselines.yaml").write_text(yaml.safe_dump({"baselines": settings, "threads": 1}))
+    config = {"baselines": settings, "places": [1, 1], "threads": 1}
+    (tmp_path / "baselines.yaml").write_text(yaml.safe_dump(config))
     files = {
         "config": tmp_path / "baselines.yaml",
         "images": tmp_path / "images.npy",
@@ -491,3 +495,10 @@ def test_baselines_stage(tmp_path: Path, recognizer: Path) -> None:
         assert (np.isnan(file["squeezed"]) == (split == "train")).all()
     assert main(arguments) == 0
     assert (tmp_path / "baselines.npz").read_bytes() == first
+
+    (tmp_path / "baselines.yaml").write_text(yaml.safe_dump(config | {"places": [2, 1]}))
+    assert main(arguments) == 0
+    halves = torch.stack([half.amax(dim=(2, 3)) for half in z.chunk(2, dim=2)], dim=2)
+    with np.load(tmp_path / "baselines.npz", allow_pickle=False) as file:
+        assert np.allclose(file["largest_conv3_2"], halves.flatten(1), atol=1e-5)
+        assert np.allclose(file["mean_conv3_2"], z.mean(dim=(2, 3)), atol=1e-5)

@@ -164,6 +164,35 @@ def test_profiles_agree_with_captum(
     assert torch.equal(ours.logits, network(pixels))
 
 
+@pytest.mark.parametrize("reduction", ["max", "abs_max", "mean"])
+def test_profiles_of_several_places_are_those_of_the_parts(
+    network: FaceRecognizer, pixels: Tensor, reduction: Reduction
+) -> None:
+    modules = network.slice_modules(["pre_relu"])
+    influence = InternalInfluence(network, modules)
+    by_place = influence.profiles(pixels, reduction=reduction, places=(2, 1)).profiles
+    neurons = influence.neurons(pixels).slices
+    reductions = {
+        "max": lambda part: part.amax(dim=(2, 3)),
+        "abs_max": lambda part: part.abs().amax(dim=(2, 3)),
+        "mean": lambda part: part.mean(dim=(2, 3)),
+    }
+    divided = 0
+    for name, whole in neurons.items():
+        if whole.ndim == 2:
+            assert torch.equal(by_place[name], whole), name
+        elif whole.shape[2] % 2 == 0:
+            halves = [reductions[reduction](part) for part in whole.chunk(2, dim=2)]
+            expected = torch.stack(halves, dim=2).flatten(1)
+            assert relative_error(by_place[name], expected) <= 1e-5, name
+            divided += 1
+        else:
+            assert by_place[name].shape == (len(pixels), 2 * whole.shape[1])
+    assert divided > 5
+    with pytest.raises(ValueError, match=r"places \(0, 1\): at least one row"):
+        influence.profiles(pixels, places=(0, 1))
+
+
 def test_pre_is_post_where_the_activation_is_positive(
     network: FaceRecognizer, pixels: Tensor
 ) -> None:

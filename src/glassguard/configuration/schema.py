@@ -46,6 +46,7 @@ Position = Literal["post_relu", "pre_relu"]
 ProfileVariant = Literal["raw", "standardised", "unit_standardised"]
 Layer = Annotated[str, Field(pattern=r"^(conv(1_[12]|2_[12]|3_[123]|4_[123]|5_[123])|fc[67])$")]
 Percentile = Annotated[float, Field(gt=0, lt=100)]
+Place = Annotated[int, Field(ge=1, le=16)]
 SetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 RESERVED_SETS = ("benign", "plain_frames", "random_frames")
@@ -572,12 +573,15 @@ class InfluenceMeasure(Strict):
 
 
 class InfluenceProfile(InfluenceMeasure):
-    """Influence, one number a filter."""
+    """Influence, one number a filter and place."""
 
     positions: tuple[Position, ...] = Field(
         min_length=1, description="behind or before the activation"
     )
     reduction: Literal["max", "abs_max", "mean"]
+    places: tuple[Place, Place] = Field(
+        description="rows and columns that space is divided into, each reduced by itself"
+    )
 
 
 class Experts(Strict):

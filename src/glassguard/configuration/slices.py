@@ -171,9 +171,10 @@ class MaskedDecisionsSlice(Strict):
 
 
 class BaselinesSlice(Strict):
-    """Read by ``baselines``."""
+    """Read by ``baselines``: activations at the same places as influence."""
 
     baselines: Baselines
+    places: tuple[int, int]
     threads: int
 
 
@@ -306,6 +307,7 @@ def slices(study: Study, *, name: str | None = None) -> dict[str, dict]:
         },
         "baselines": {
             "baselines": plain["detector"]["baselines"],
+            "places": influence["places"],
             "threads": plain["detector"]["threads"],
         },
         "report": {"study": study.model_dump(mode="json")},

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from glassguard.influence.internal import watched
+from glassguard.influence.internal import EVERYWHERE, Places, reduced, watched
 from glassguard.progress import track
 from glassguard.recognizer.network import to_pixels
 
@@ -22,7 +22,8 @@ class ActivationProfiles:
     """Activations of a set of pictures; row = picture.
 
     Attributes:
-        largest: per slice N x filters float32, maximum over space.
+        largest: per slice N x filters float32, maximum over space; with several places
+            N x (filters · places), the places of a filter side by side.
         mean: per slice N x filters float32, mean over space (Lee et al. 2018, section 2.3).
         logits: N x C float32.
     """
@@ -38,6 +39,7 @@ def activation_profiles(
     images: NDArray[np.uint8],
     *,
     batch_size: int,
+    places: Places = EVERYWHERE,
 ) -> ActivationProfiles:
     """Activations of every slice, from one forward pass a picture.
 
@@ -46,6 +48,7 @@ def activation_profiles(
         slices: the module whose output each slice is.
         images: N x H x W x 3 uint8 RGB, N possibly 0; may be memory-mapped.
         batch_size: pictures per pass.
+        places: rows and columns of which each has its own maximum.
 
     Raises:
         ValueError: a slice's module runs more than once in a forward pass.
@@ -55,8 +58,8 @@ def activation_profiles(
     logits = []
 
     def see(name: str, output: Tensor) -> None:
+        largest[name].append(reduced(output, "max", places))
         flat = output.flatten(2) if output.ndim == 4 else output[:, :, None]
-        largest[name].append(flat.amax(dim=2))
         mean[name].append(flat.mean(dim=2))
 
     # One blank picture stands in for none, so that an empty set has profiles of the right width.

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from glassguard.detection.calibration import threshold_for_every_kind
 from glassguard.detection.characteristic_profiles import METRICS
+from glassguard.detection.covered_area import estimated_area, given_area
 from glassguard.detection.pictures import Pictures, with_activations
 from glassguard.detection.scores import (
     Score,
@@ -61,7 +62,8 @@ def compare(
         activation_rates: its sweep.
         wearing: benign pictures with and without honest frames, to train (``train``) and to
             choose and calibrate on (``val``), for the detectors ``..._with_frames``.
-        mixture: benign validation pictures that say how large scores are when they are added.
+        mixture: benign validation pictures that say how large scores are when they are added, and
+            what is usual where a part of the face is covered.
         neighbours: of the intrinsic dimensionality.
     """
     influence, chosen = study.best_scores(rates)
@@ -74,11 +76,13 @@ def compare(
         study.beside(with_activations(wearing), of_activations.attacks)
     )
     influence = remembered(influence)
+    area = estimated_area(wearing.in_split("train"))
     scores: dict[str, Score] = {
         "influence": influence,
         "influence_quadratic": remembered(study.fitted(slice_name, "quadratic").scores),
         "influence_layers": remembered(layers),
         "influence_with_frames": remembered(framed),
+        "influence_given_area": remembered(given_area(influence, area=area, benign=mixture)),
         "activations": remembered(on_activations(activations)),
         "activations_with_frames": remembered(on_activations(framed_activations)),
         **{
@@ -107,6 +111,7 @@ def compare(
         "influence_quadratic": replace(there, variant="quadratic"),
         "influence_layers": layers_read,
         "influence_with_frames": framed_read,
+        "influence_given_area": there,
         "activations": activations_read,
         "activations_with_frames": framed_activations_read,
         **{f"distance_{metric}": replace(there, variant=metric) for metric in METRICS},

@@ -28,6 +28,7 @@ class Pictures:
         face: N str, id of the bare picture that is shown or was worn upon.
         agreement: N float, at most 0: mean logarithm of the confidence in ``prediction`` that is
             left when the picture is masked; NaN in training pictures, which are not masked.
+        covered: N float in [0, 1], share of the picture that glasses cover; 0 without any.
         misnamed_bare: N bool, whether the network misnames the same face without any glasses.
         activations: per slice N x filters, largest activation over space.
         mean_activations: per slice N x filters, mean activation over space.
@@ -43,6 +44,7 @@ class Pictures:
     split: NDArray[np.str_]
     face: NDArray[np.str_]
     agreement: NDArray[np.floating]
+    covered: NDArray[np.floating]
     misnamed_bare: NDArray[np.bool_]
     activations: Mapping[str, NDArray]
     mean_activations: Mapping[str, NDArray]

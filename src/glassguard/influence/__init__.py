@@ -17,6 +17,7 @@ from glassguard.influence.internal import (
     InfluenceProfiles,
     InternalInfluence,
     Measured,
+    Places,
     Reduction,
     Slices,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "LayerLine",
     "Logit",
     "Measured",
+    "Places",
     "Point",
     "Quantity",
     "Reduction",

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glassguard.influence.distributions import (
@@ -32,6 +33,10 @@ from glassguard.influence.frozen_convolutions import inputs_forgotten
 from glassguard.influence.quantities import Logit, Quantity, QuantityName, quantity_named
 
 Reduction = Literal["max", "abs_max", "mean"]
+Places = tuple[int, int]
+"""Rows and columns that space is divided into."""
+
+EVERYWHERE: Places = (1, 1)
 Reduced = TypeVar("Reduced")
 _DIFFERENT_IN_TRAINING = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
 
@@ -71,7 +76,8 @@ class InfluenceProfiles:
     """Profiles of a batch.
 
     Attributes:
-        profiles: per slice N x filters float32; per neuron where the slice is dense.
+        profiles: per slice N x filters float32, with several places N x (filters · places), the
+            places of a filter side by side; per neuron where the slice is dense.
         logits: N x C float32.
     """
 
@@ -173,24 +179,30 @@ class InternalInfluence:
         self.distribution = distribution or Point()
         self.times_activation = times_activation
 
-    def profiles(self, pixels: Tensor, *, reduction: Reduction = "max") -> InfluenceProfiles:
+    def profiles(
+        self, pixels: Tensor, *, reduction: Reduction = "max", places: Places = EVERYWHERE
+    ) -> InfluenceProfiles:
         """Influence profiles: one number a filter, or a neuron where the slice is dense.
 
         Args:
             pixels: N x 3 x H x W float32 in [0, 1].
             reduction: over space; the sources take the maximum.
+            places: rows and columns that space is divided into, each reduced by itself: a profile
+                then says where a filter has its influence as well. The sources have one place.
 
         Returns:
             Profiles in the order of the slices (quantity per unit of activation), and the logits.
 
         Raises:
-            ValueError: there is no such reduction, or see :meth:`measure`.
+            ValueError: there is no such reduction, a place has no extent, or see :meth:`measure`.
         """
         if reduction not in get_args(Reduction):
             raise ValueError(
                 f"no reduction {reduction!r}; allowed are {', '.join(get_args(Reduction))}"
             )
-        found = self.measure(pixels, lambda name, influence: reduced(influence, reduction))
+        if min(places) < 1:
+            raise ValueError(f"places {places}: at least one row and one column")
+        found = self.measure(pixels, lambda name, influence: reduced(influence, reduction, places))
         return InfluenceProfiles(found.slices, found.logits)
 
     def neurons(self, pixels: Tensor) -> Measured[Tensor]:
@@ -270,15 +282,17 @@ class InternalInfluence:
         return gathered.backward(logits, self.quantity)
 
 
-def reduced(influence: Tensor, reduction: Reduction) -> Tensor:
-    """One number a filter; a dense slice stays as it is, but in memory of its own.
+def reduced(influence: Tensor, reduction: Reduction, places: Places = EVERYWHERE) -> Tensor:
+    """One number a filter and place; a dense slice stays as it is, but in memory of its own.
 
     Args:
         influence: N x filters x height x width, or N x neurons.
         reduction: over space: its maximum, largest magnitude or mean.
+        places: rows and columns that space is divided into. They share pixels where they do not
+            divide it, and all of them where it is smaller.
 
     Returns:
-        N x filters, or N x neurons.
+        N x (filters · places), the places of a filter side by side, or N x neurons.
 
     Raises:
         ValueError: there is no such reduction, or the slice has another number of axes.
@@ -290,6 +304,8 @@ def reduced(influence: Tensor, reduction: Reduction) -> Tensor:
             f"a slice of shape N x {' x '.join(map(str, influence.shape[1:]))} has no filters and "
             "no space: reduce it yourself, by measure"
         )
+    if places != EVERYWHERE:
+        return _by_place(influence, reduction, places).flatten(1)
     if reduction == "max":
         return influence.amax(dim=(2, 3))
     if reduction == "abs_max":
@@ -298,6 +314,15 @@ def reduced(influence: Tensor, reduction: Reduction) -> Tensor:
     if reduction == "mean":
         return influence.mean(dim=(2, 3))
     raise ValueError(f"no reduction {reduction!r}")
+
+
+def _by_place(influence: Tensor, reduction: Reduction, places: Places) -> Tensor:
+    if reduction == "mean":
+        return F.adaptive_avg_pool2d(influence, places)
+    largest = F.adaptive_max_pool2d(influence, places)
+    if reduction == "abs_max":
+        return torch.maximum(largest, F.adaptive_max_pool2d(-influence, places))
+    return largest
 
 
 class _Anchor(torch.autograd.Function):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from glassguard.influence.internal import InternalInfluence, Reduction
+from glassguard.influence.internal import EVERYWHERE, InternalInfluence, Places, Reduction
 from glassguard.progress import track
 from glassguard.recognizer.network import to_pixels
 
@@ -16,7 +16,7 @@ class ImageProfiles:
     """Profiles of a set of pictures; row = picture.
 
     Attributes:
-        profiles: per slice N x filters float32.
+        profiles: per slice N x filters float32, with several places N x (filters · places).
         prediction: N int64, index of the predicted class.
         confidence: N float32 in [0, 1], softmax of the predicted class.
     """
@@ -31,6 +31,7 @@ def profiles_of_images(
     images: NDArray[np.uint8],
     *,
     reduction: Reduction = "max",
+    places: Places = EVERYWHERE,
     batch_size: int = 32,
 ) -> ImageProfiles:
     """Profiles of every picture at every slice, in batches.
@@ -40,6 +41,7 @@ def profiles_of_images(
         images: N x H x W x 3 uint8 RGB; may be memory-mapped, and is read a batch at a time. N may
             be 0: then the profiles have no rows.
         reduction: see :meth:`glassguard.influence.internal.InternalInfluence.profiles`.
+        places: see there.
         batch_size: pictures per pass.
 
     Raises:
@@ -53,7 +55,7 @@ def profiles_of_images(
     for start in track(starts, description="influence, batches"):
         # A copy: a memory-mapped file is read-only and torch needs memory of its own.
         pixels = to_pixels(torch.from_numpy(np.array(rows[start : start + batch_size])))
-        batch = influence.profiles(pixels, reduction=reduction)
+        batch = influence.profiles(pixels, reduction=reduction, places=places)
         logits.append(batch.logits)
         for name, profile in batch.profiles.items():
             parts[name].append(profile)

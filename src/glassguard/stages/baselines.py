@@ -23,10 +23,11 @@ def run(
     """Activations of every picture at every slice, and how far squeezing moves held-out answers.
 
     Writes ``ids`` (text), ``prediction`` (int64), per slice ``largest_<slice>`` and
-    ``mean_<slice>`` (float32 N x filters), and ``squeezed`` (float32 N, NaN in training pictures).
+    ``mean_<slice>`` (float32 N x filters; with several places the largest are N x (filters ·
+    places)), and ``squeezed`` (float32 N, NaN in training pictures).
 
     Args:
-        config: the squeezers.
+        config: the squeezers, and the places that activations are read at.
         images: ``.npy``, uint8 N x H x W x 3.
         ids: the table beside it, a manifest or an ``examples.csv``; row = picture.
         recognizer: the network.
@@ -42,7 +43,11 @@ def run(
     check_rows(table, pictures, ids, images)
     network, _ = open_recognizer(recognizer, pictures, images)
     found = activation_profiles(
-        network, network.slice_modules(), pictures, batch_size=settings.batch_size
+        network,
+        network.slice_modules(),
+        pictures,
+        batch_size=settings.batch_size,
+        places=config.places,
     )
     held_out = np.flatnonzero(table["split"].isin(("val", "test")))
     squeezed = np.full(len(pictures), np.nan, dtype=np.float32)

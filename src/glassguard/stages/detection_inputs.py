@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from glassguard.detection.pictures import NOBODY, Pictures
 from glassguard.errors import InputError
 from glassguard.recognizer.layers import SLICES
-from glassguard.stages.files import read_examples, read_manifest
+from glassguard.stages.files import read_examples, read_manifest, require_columns
 
 LARGEST, MEAN = "largest_", "mean_"
 """Begin the names of activations in the file of baselines, by how space was reduced."""
@@ -207,11 +207,20 @@ def _pictures(
         split=table["split"].to_numpy(dtype=np.str_),
         face=table["image_id"].to_numpy(dtype=np.str_),
         agreement=_read_agreement(files.decisions, arrays),
+        covered=_covered(table, files.table),
         misnamed_bare=misnamed_bare,
         activations=beginning(LARGEST),
         mean_activations=beginning(MEAN),
         squeezed=baselines["squeezed"],
     )
+
+
+def _covered(table: pd.DataFrame, path: Path) -> NDArray[np.float64]:
+    # A manifest is of bare faces.
+    if "example_id" not in table.columns:
+        return np.zeros(len(table))
+    require_columns(table, ("frame_area",), path)
+    return table["frame_area"].to_numpy(dtype=np.float64)
 
 
 def _check_ids(arrays: Mapping[str, NDArray], ids: pd.Series, files: SetFiles) -> None:

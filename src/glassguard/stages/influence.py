@@ -21,13 +21,14 @@ def run(
     """Compute the profiles of all pictures.
 
     Args:
-        config: quantity, distribution, positions and reduction.
+        config: quantity, distribution, positions, reduction and places.
         images: ``.npy``, uint8 N x H x W x 3.
         ids: the table beside it, a manifest or an ``examples.csv``; row = picture.
         recognizer: the network.
-        profiles: ``.npz`` to write: per slice float32 N x filters, ``ids``, ``prediction`` (index
+        profiles: ``.npz`` to write: per slice float32 N x filters (with several places N x
+            (filters · places)), ``ids``, ``prediction`` (index
             into ``identities``), ``confidence``, ``identities``, and the settings ``quantity``,
-            ``distribution``, ``times_activation`` and ``reduction``.
+            ``distribution``, ``times_activation``, ``reduction`` and ``places``.
 
     Raises:
         InputError: a file cannot be used, or table and pictures do not fit.
@@ -47,6 +48,7 @@ def run(
         internal_influence(settings, network, network.slice_modules(settings.positions)),
         pictures,
         reduction=settings.reduction,
+        places=settings.places,
         batch_size=pictures_at_once(settings),
     )
     np.savez(
@@ -61,6 +63,7 @@ def run(
         distribution=np.array(settings.distribution.kind),
         times_activation=np.array(settings.times_activation),
         reduction=np.array(settings.reduction),
+        places=np.array(settings.places, dtype=np.int64),
     )
     return {
         "pictures": len(names),
