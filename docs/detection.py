@@ -2,8 +2,9 @@
 
 ``python docs/detection.py results/embedded`` reads ``summary.json`` and ``detection/`` there,
 writes ``docs/tables/embedded-detection.csv`` and puts the same figures between the page's markers.
-Of another study it writes the table under that study's name and prints what would stand in the
-page. Without an argument the page is written anew from the table. No person is named.
+Of another study it writes the table under that study's name, puts those figures into the page that
+stand there ``of`` that study, and prints the rest. Without an argument the page is written anew
+from the tables. No person is named.
 """
 
 import csv
@@ -11,6 +12,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,13 @@ COMPARED = {
 }
 """Detectors on influence and the same detectors on activations."""
 
+PROFILE_VARIANTS = (
+    "comparative_influence",
+    "influence_times_activation",
+    "influence_by_place",
+)
+"""Variants in ``conf/variant`` that change what a profile is made of."""
+
 INSIDE = {
     "impersonations": "impersonations",
     "plain_frames": "honest wearers of plain frames",
@@ -55,7 +64,13 @@ INSIDE = {
 BEST_SHOWN = 5
 """How many slices of each kind of profile are shown."""
 
-MARKERS = re.compile(r"(<!-- figures: (\w+) -->)\n.*?(<!-- figures: end -->)", re.DOTALL)
+MARKERS = re.compile(
+    r"(<!-- figures: (?P<section>\w+)(?: of (?P<study>\w+))? -->)\n.*?(<!-- figures: end -->)",
+    re.DOTALL,
+)
+"""Where a section stands, of the default study or of another one."""
+
+ITSELF = "as in the study"
 NOTHING = "–"
 
 Row = dict[str, Any]
@@ -72,11 +87,10 @@ def main() -> None:
             writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows_of(results))
-    table = read_table(study)
-    if study == STUDY:
-        page = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(filled(page, table), encoding="utf-8")
-    else:
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(filled(page), encoding="utf-8")
+    if study != STUDY:
+        table = read_table(study)
         for name, render in SECTIONS.items():
             print(f"\n{name}\n\n{render(table)}")
 
@@ -86,17 +100,18 @@ def table_of(study: str) -> Path:
     return HERE / "tables" / f"{study}-detection.csv"
 
 
-def read_table(study: str = STUDY) -> Rows:
+def read_table(study: str) -> Rows:
     """The rows of a study's table by part, name and figure, in order."""
     with table_of(study).open(encoding="utf-8", newline="") as file:
         return {(row["part"], row["name"], row["figure"]): row for row in csv.DictReader(file)}
 
 
-def filled(page: str, table: Rows) -> str:
-    """The page with every pair of markers filled."""
+def filled(page: str) -> str:
+    """The page with every pair of markers filled from the committed tables."""
 
     def fill(found: re.Match[str]) -> str:
-        return f"{found[1]}\n{SECTIONS[found[2]](table)}\n{found[3]}"
+        table = read_table(found["study"] or STUDY)
+        return f"{found[1]}\n{SECTIONS[found['section']](table)}\n{found[4]}"
 
     return MARKERS.sub(fill, page)
 
@@ -118,6 +133,7 @@ def rows_of(results: Path) -> Iterator[Row]:
     yield from layer_rows("activation layer", activation_layers)
     yield from sweep_rows(tables["sweep"])
     yield from attack_rows(tables["attacks"])
+    yield from variant_rows(results)
     yield from inside_rows(pd.read_csv(results / "influence" / "share_inside.csv"))
 
 
@@ -216,6 +232,22 @@ def attack_rows(points: pd.DataFrame) -> Iterator[Row]:
             part = f"attack {row['attack']}"
             yield measured(part, row["detector"], f"detected at {SHOWN_RATE}", row, "tpr")
             yield measured(part, row["detector"], "auc", row, "auc")
+
+
+def variant_rows(results: Path) -> Iterator[Row]:
+    """Detectors on profiles of another kind, of those variants that the study was run with."""
+    for variant in PROFILE_VARIANTS:
+        folder = results / f"variant_{variant}"
+        if not folder.exists():
+            continue
+        points = pd.read_csv(folder / "detection" / "attacks.csv")
+        points = points[points["attack"] == points["attack"].iloc[0]]
+        points = points[points["wanted_fpr"] == float(SHOWN_RATE)]
+        for row in points[points["detector"].isin(chain(*COMPARED.items()))].to_dict("records"):
+            part = f"variant {variant}, {row['population']}"
+            yield measured(part, row["detector"], "auc", row, "auc")
+            for key, what in (("tpr", "detected"), ("fpr", "flagged")):
+                yield measured(part, row["detector"], f"{what} at {SHOWN_RATE}", row, key)
 
 
 def inside_rows(shares: pd.DataFrame) -> Iterator[Row]:
@@ -463,6 +495,29 @@ def attacks_section(table: Rows) -> str:
     return markdown(header, rows)
 
 
+def variants_section(table: Rows) -> str:
+    """Detectors on other profiles beside those of the study itself."""
+    ending = f", {BARE}"
+    variants = [part for part, _, _ in table if part.startswith("variant ")]
+    names = list(dict.fromkeys(part.removesuffix(ending) for part in variants if ending in part))
+    header = ["profile", "detector", "AUC, bare", "AUC, half wearing"]
+    rows = []
+    for name in ["detector", *names]:
+        title = ITSELF if name == "detector" else f"`{name.removeprefix('variant ')}`"
+        for detector in chain(*COMPARED.items()):
+            areas = [
+                cell(table, f"{name}, {population}", detector, "auc", interval=True)
+                for population in (BARE, HALF_WEARING)
+            ]
+            rates = [
+                cell(table, f"{name}, {HALF_WEARING}", detector, f"{what} at {SHOWN_RATE}")
+                for what in ("detected", "flagged")
+            ]
+            rows.append([title, f"`{detector}`", *areas, *rates])
+    at = f"at {percent(SHOWN_RATE)}, half wearing"
+    return markdown([*header, f"detected {at}", f"flagged {at}"], rows)
+
+
 def inside_section(table: Rows) -> str:
     """Every slice, for impersonations and for what they are compared with."""
     rows = [
@@ -483,6 +538,7 @@ SECTIONS: dict[str, Callable[[Rows], str]] = {
     "gain": gain_section,
     "sweep": sweep_section,
     "attacks": attacks_section,
+    "variants": variants_section,
     "inside": inside_section,
 }
 """Name of each pair of markers to what stands between them."""

@@ -1,14 +1,15 @@
 """Write the figures of docs/saliency.md from finished runs.
 
 ``python docs/saliency.py results/embedded`` reads ``summary.json`` and ``saliency/best.json``,
-writes ``docs/tables/embedded-saliency.csv`` and puts the same figures into the page. Without an
-argument the page is written anew from the tables.
+writes ``docs/tables/embedded-saliency.csv`` and puts the same figures into the page. Of a study
+with several attacks (``results/accessories``) it takes ``saliency/generality.csv`` instead. Without
+an argument the page is written anew from the tables.
 """
 
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ DEFENCES = {
 PARAMETERS = ("map", "mu", "n", "phi", "fill")
 MEASURES = ("ac_clean_real", "ac_adv_real", "ac_adv_target", "goodness")
 STUDIES = ("embedded", "faces")
+GENERALITY = TABLES / "generality.csv"
+GENERALITY_RATES = ("undefended_success", "adversarial_success", "adversarial_correct")
+GENERALITY_COLUMNS = ("tuned_on", "tested_on", "mask", *GENERALITY_RATES, "n", "clean_accuracy")
 GOODNESS = "validation, best"
 AIMS = {
     "embedded": {
@@ -64,18 +68,19 @@ SPELT_AIMS = {
 
 def main() -> None:
     """Write the tables of the results that are given, and the page."""
+    TABLES.mkdir(exist_ok=True)
     for results in map(Path, sys.argv[1:]):
+        generality = results / "saliency" / "generality.csv"
+        if generality.exists():
+            write(GENERALITY, GENERALITY_COLUMNS, crossed(read(generality)))
+            continue
         summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
         best = json.loads((results / "saliency" / "best.json").read_text(encoding="utf-8"))
-        TABLES.mkdir(exist_ok=True)
-        with table_of(results.name).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
-            writer.writeheader()
-            test = summary["saliency"]["test"]
-            if "saliency_affordable" in test:
-                point = (results / "saliency" / "working_point.json").read_text(encoding="utf-8")
-                best["affordable"] = json.loads(point)["affordable_mask"]
-            writer.writerows([*masks(best), *rates(test)])
+        test = summary["saliency"]["test"]
+        if "saliency_affordable" in test:
+            point = (results / "saliency" / "working_point.json").read_text(encoding="utf-8")
+            best["affordable"] = json.loads(point)["affordable_mask"]
+        write(table_of(results.name), COLUMNS, [*masks(best), *rates(test)])
     page = PAGE.read_text(encoding="utf-8")
     for study in STUDIES:
         if table_of(study).exists():
@@ -83,7 +88,17 @@ def main() -> None:
     recall = TABLES / "frame-recall.csv"
     if recall.exists():
         page = replaced(page, "frame-recall", rendered_recall(read(recall)))
+    if GENERALITY.exists():
+        page = replaced(page, "generality", rendered_generality(read(GENERALITY)))
     PAGE.write_text(page, encoding="utf-8")
+
+
+def write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write a table to be committed."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def table_of(study: str) -> Path:
@@ -220,6 +235,44 @@ def goodness_of(of: dict[str, dict[str, dict[str, str]]], name: str) -> float:
         for part, found in of.items()
         if part.startswith(parts) and (name == AFFORDABLE or AFFORDABLE not in part)
     )
+
+
+def crossed(rows: list[dict[str, str]]) -> Iterator[dict[str, object]]:
+    """The best mask of every attack on every attack, every answer counted."""
+    for row in rows:
+        if row["threshold"]:
+            continue
+        yield {
+            "tuned_on": row["tuned_on"],
+            "tested_on": row["tested_on"],
+            "mask": ", ".join(row[key] for key in PARAMETERS),
+            **{key: f"{float(row[key]):.3f}" for key in (*GENERALITY_RATES, "clean_accuracy")},
+            "n": int(row["adversarial_success_n"]),
+        }
+
+
+def rendered_generality(rows: list[dict[str, str]]) -> str:
+    """Attacks in columns, masks in rows."""
+    tested = list(dict.fromkeys(row["tested_on"] for row in rows))
+    first = {row["tested_on"]: row for row in rows if row["tuned_on"] == rows[0]["tuned_on"]}
+    headings = [f"{name} (n = {first[name]['n']})" for name in tested]
+    undefended = [f"{first[name]['undefended_success']}; –" for name in tested]
+    lines = [
+        f"| tuned on | map, μ, n, φ, fill | {' | '.join(headings)} | clean, right |",
+        "|---" * (len(tested) + 3) + "|",
+        f"| no mask | – | {' | '.join(undefended)} | – |",
+    ]
+    for tuned in dict.fromkeys(row["tuned_on"] for row in rows):
+        own = {row["tested_on"]: row for row in rows if row["tuned_on"] == tuned}
+        cells = [
+            f"{own[name]['adversarial_success']}; {own[name]['adversarial_correct']}"
+            for name in tested
+        ]
+        any_row = own[tested[0]]
+        lines.append(
+            f"| {tuned} | {any_row['mask']} | {' | '.join(cells)} | {any_row['clean_accuracy']} |"
+        )
+    return "\n".join(lines)
 
 
 def rendered_recall(rows: list[dict[str, str]]) -> str:

@@ -352,7 +352,9 @@ def test_detectors_that_learnt_honest_frames_pass_wearers(study: list[str], tmp_
     frame = np.random.default_rng(7).normal(0, 6, 8).astype(np.float32)
     for kind in ("plain", "random"):
         worn = [f"{kind}_{row}" for row in range(len(manifest))]
-        columns = manifest[["image_id", "split", "identity"]].assign(example_id=worn, frame_area=0.05)
+        columns = manifest[["image_id", "split", "identity"]].assign(
+            example_id=worn, frame_area=0.05
+        )
         columns.to_csv(tmp_path / f"{kind}.csv", index=False)
         write_profiles(tmp_path / f"{kind}.npz", worn, identity, identity)
         with np.load(tmp_path / f"{kind}.npz") as file:

@@ -556,6 +556,15 @@ def test_curves_of_detectors_that_have_seen_frames_are_drawn(results):
     assert "other" not in drawn
 
 
+def test_the_logarithmic_axis_is_written_in_plain_numbers():
+    curve = {"detector": "influence", "fpr": [0.0, 0.002, 0.5, 1.0], "tpr": [0.0, 0.5, 0.9, 1.0]}
+    figure = detection_figures.roc(pd.DataFrame(curve))
+    figure.canvas.draw()
+    shown = [text.get_text() for text in figure.axes[1].get_xticklabels()]
+    assert {"0.01", "0.1", "1"} <= set(shown)
+    assert not any("$" in text for text in shown)
+
+
 def test_captions_do_not_need_heavy_packages():
     import subprocess
     import sys

@@ -18,6 +18,7 @@ def test_the_page_shows_the_committed_tables() -> None:
     recall = saliency.TABLES / "frame-recall.csv"
     if recall.exists():
         assert saliency.rendered_recall(saliency.read(recall)) in page
+    assert saliency.rendered_generality(saliency.read(saliency.GENERALITY)) in page
 
 
 def test_masks_and_rates_become_tables() -> None:
@@ -82,3 +83,23 @@ def test_what_finds_the_frame_becomes_a_table() -> None:
     assert "| map | top 6.7 % | top 12 % | time, of guided |" in text
     assert "| guided | 0.20 | 0.30 | 1.10 |" in text
     assert text.endswith("| bare faces | 0.20 |")
+
+
+def test_masks_of_every_attack_on_every_attack_become_a_table() -> None:
+    mask = {"map": "guided", "mu": "0.94", "n": "1", "phi": "0", "fill": "telea"}
+    rows = [
+        mask
+        | {"tuned_on": tuned, "tested_on": tested, "threshold": threshold, "clean_accuracy": "0.97"}
+        | {"undefended_success": "0.9", "adversarial_success": "0.1", "adversarial_success_n": "30"}
+        | {"adversarial_correct": "0.8" if tested == tuned else "0.5"}
+        for tuned in ("glasses", "sticker")
+        for tested in ("glasses", "sticker")
+        for threshold in ("", "0.8")
+    ]
+    kept = [{key: str(value) for key, value in row.items()} for row in saliency.crossed(rows)]
+    assert len(kept) == 4
+    assert set(kept[0]) == set(saliency.GENERALITY_COLUMNS)
+    lines = saliency.rendered_generality(kept).splitlines()
+    assert lines[0].endswith("| glasses (n = 30) | sticker (n = 30) | clean, right |")
+    assert lines[2] == "| no mask | – | 0.900; – | 0.900; – | – |"
+    assert lines[4].startswith("| sticker | guided, 0.94, 1, 0, telea | 0.100; 0.500 | 0.100; 0.8")

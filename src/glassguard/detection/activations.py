@@ -53,26 +53,33 @@ def activation_profiles(
     Raises:
         ValueError: a slice's module runs more than once in a forward pass.
     """
-    largest: dict[str, list[Tensor]] = {name: [] for name in slices}
-    mean: dict[str, list[Tensor]] = {name: [] for name in slices}
-    logits = []
-
-    def see(name: str, output: Tensor) -> None:
-        largest[name].append(reduced(output, "max", places))
-        flat = output.flatten(2) if output.ndim == 4 else output[:, :, None]
-        mean[name].append(flat.mean(dim=2))
-
     # One blank picture stands in for none, so that an empty set has profiles of the right width.
     rows = images if len(images) else np.zeros((1, *images.shape[1:]), dtype=np.uint8)
-    starts = range(0, len(rows), batch_size)
+    largest: dict[str, NDArray[np.float32]] = {}
+    mean: dict[str, NDArray[np.float32]] = {}
+    answers: dict[str, NDArray[np.float32]] = {}
+    batch = slice(0, 0)
+
+    def keep(found: dict[str, NDArray[np.float32]], name: str, part: Tensor) -> None:
+        # Room for all at once: small tensors kept from batch to batch lie between the large ones
+        # that every pass frees, whose memory then goes to waste.
+        if name not in found:
+            found[name] = np.empty((len(rows), part.shape[1]), dtype=np.float32)
+        found[name][batch] = part.numpy()
+
+    def see(name: str, output: Tensor) -> None:
+        flat = output.flatten(2) if output.ndim == 4 else output[:, :, None]
+        keep(largest, name, reduced(output, "max", places))
+        keep(mean, name, flat.mean(dim=2))
+
     with torch.inference_mode():
-        for start in track(starts, description="activations, batches"):
-            pixels = to_pixels(torch.from_numpy(np.array(rows[start : start + batch_size])))
+        for start in track(range(0, len(rows), batch_size), description="activations, batches"):
+            batch = slice(start, start + batch_size)
+            pixels = to_pixels(torch.from_numpy(np.array(rows[batch])))
             with watched(slices, see):
-                logits.append(network(pixels))
-    kept = slice(0, len(images))
+                keep(answers, "logits", network(pixels))
 
-    def joined(parts: dict[str, list[Tensor]]) -> dict[str, NDArray[np.float32]]:
-        return {name: torch.cat(part).numpy()[kept] for name, part in parts.items()}
+    def kept(found: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        return {name: values[: len(images)] for name, values in found.items()}
 
-    return ActivationProfiles(joined(largest), joined(mean), torch.cat(logits).numpy()[kept])
+    return ActivationProfiles(kept(largest), kept(mean), kept(answers)["logits"])

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from glassguard.detection.selection import TUNED
@@ -328,6 +329,9 @@ def roc(table: pd.DataFrame) -> Figure:
         linear.set_xlim(-0.02, 1.02)
         logarithmic.set_xscale("log")
         logarithmic.set_xlim(least, 1)
+        # The axis writes powers as mathematics, which texts of the study are not read as.
+        logarithmic.xaxis.set_major_formatter("{x:g}")
+        logarithmic.xaxis.set_minor_formatter(NullFormatter())
         for mark in (0.01, 0.05, 0.0991):
             logarithmic.axvline(mark, color=SOURCE, linewidth=0.7, linestyle=":")
     handles, labels = panels[0, 0].get_legend_handles_labels()
