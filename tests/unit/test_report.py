@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import jinja2
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,7 +27,7 @@ from glassguard.report import (
 )
 from glassguard.report.captions import CAPTIONS, FIGURES, figures_of
 from glassguard.report.page import headline
-from glassguard.report.style import drawing
+from glassguard.report.style import drawing, font_families
 from glassguard.report.summary import (
     attack_rates,
     covered_seconds,
@@ -554,6 +555,14 @@ def test_curves_of_detectors_that_have_seen_frames_are_drawn(results):
     drawn = detection_figures.drawn_in_roc(["other", "masking", "influence_with_frames", *first])
     assert drawn[:3] == ["influence", "influence_with_frames", "activations"]
     assert "other" not in drawn
+
+
+def test_fonts_of_other_scripts_are_asked_for_where_they_are_installed():
+    assert font_families([]) == ["DejaVu Sans"]
+    installed = ["Arial", "Hiragino Sans", "Noto Sans CJK SC"]
+    assert font_families(installed) == ["DejaVu Sans", "Noto Sans CJK SC", "Hiragino Sans"]
+    with drawing():
+        assert matplotlib.rcParams["font.family"][0] == "DejaVu Sans"
 
 
 def test_the_logarithmic_axis_is_written_in_plain_numbers():

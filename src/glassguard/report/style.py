@@ -1,10 +1,11 @@
 """How every figure looks: sizes, colours that stay apart in grey and for the colour-blind."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 import matplotlib as mpl
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -21,9 +22,28 @@ OURS, SECOND, INK = COLOURS[:3]
 SOURCE = "#6b6b6b"
 SEQUENTIAL = "cividis"
 
+FONT = "DejaVu Sans"
+OTHER_SCRIPTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Source Han Sans SC",
+    "WenQuanYi Micro Hei",
+    "Droid Sans Fallback",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Apple SD Gothic Neo",
+    "Microsoft YaHei",
+    "Malgun Gothic",
+    "Yu Gothic",
+    "Noto Sans Devanagari",
+    "Noto Sans Thai",
+    "Noto Sans Bengali",
+    "Noto Sans Tamil",
+)
+"""Fonts, where they are installed, for names in scripts that matplotlib's own has no letters of."""
+
 RC: dict[str, Any] = {
     "svg.hashsalt": "glassguard",
-    "font.family": "DejaVu Sans",
     "font.size": 9.0,
     # Names of people may hold dollar signs.
     "text.parse_math": False,
@@ -54,8 +74,18 @@ RC: dict[str, Any] = {
 def drawing() -> Iterator[None]:
     """The house style while a figure is made and saved; nothing outside changes."""
     look: dict[Any, Any] = dict(mpl.rcParamsDefault)
-    with mpl.rc_context(look | {"backend": "agg"} | RC):
+    families = {"font.family": font_families(font_manager.get_font_names())}
+    with mpl.rc_context(look | {"backend": "agg"} | RC | families):
         yield
+
+
+def font_families(installed: Collection[str]) -> list[str]:
+    """The font of every figure, then those that are asked for letters that it lacks.
+
+    Args:
+        installed: names of the fonts of this machine; one that is not would be warned of.
+    """
+    return [FONT, *(name for name in OTHER_SCRIPTS if name in installed)]
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
