@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from glassguard.detection.selection import GROUPS
-from glassguard.detection.tables import BARE, FALSE_POSITIVE_RATES, HALF_WEARING
+from glassguard.detection.tables import BARE, COMPARED, FALSE_POSITIVE_RATES, HALF_WEARING
 from glassguard.report import sources_figures
 
 HERE = Path(__file__).parent
@@ -40,12 +40,6 @@ BY_KIND = ("masking", "feature_squeezing", "influence_and_masking", "squeezing_a
 LARGEST_OF_A_KIND = 0.10
 AIMS = {"embedded": {"auc": 0.97, "detected": 0.90}, "faces": {"auc": 0.95, "detected": 0.80}}
 """What a study set out to reach at 5 % false alarms among honest wearers."""
-
-COMPARED = {
-    "influence": "activations",
-    "influence_with_frames": "activations_with_frames",
-}
-"""Detectors on influence and the same detectors on activations."""
 
 PROFILE_VARIANTS = (
     "comparative_influence",
@@ -121,7 +115,7 @@ def rows_of(results: Path) -> Iterator[Row]:
     detection = results / "detection"
     tables = {
         name: pd.read_csv(detection / f"{name}.csv")
-        for name in ("attacks", "controls", "table1", "sweep", "choices", "layers")
+        for name in ("attacks", "controls", "table1", "sweep", "choices", "layers", "gain")
     }
     activation_layers = pd.read_csv(detection / "activation_layers.csv")
     summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
@@ -133,6 +127,7 @@ def rows_of(results: Path) -> Iterator[Row]:
     yield from layer_rows("activation layer", activation_layers)
     yield from sweep_rows(tables["sweep"])
     yield from attack_rows(tables["attacks"])
+    yield from gain_rows(tables["gain"])
     yield from variant_rows(results)
     yield from inside_rows(pd.read_csv(results / "influence" / "share_inside.csv"))
 
@@ -232,6 +227,13 @@ def attack_rows(points: pd.DataFrame) -> Iterator[Row]:
             part = f"attack {row['attack']}"
             yield measured(part, row["detector"], f"detected at {SHOWN_RATE}", row, "tpr")
             yield measured(part, row["detector"], "auc", row, "auc")
+
+
+def gain_rows(gain: pd.DataFrame) -> Iterator[Row]:
+    """Areas of detectors on influence less those of the same detectors on activations."""
+    for row in gain.to_dict("records"):
+        part = f"gain, {row['population']}"
+        yield measured(part, row["detector"], row["against"], row, "difference")
 
 
 def variant_rows(results: Path) -> Iterator[Row]:
@@ -436,32 +438,32 @@ def layers_section(table: Rows) -> str:
 def gain_section(table: Rows) -> str:
     """Influence less what it is compared with, in words no stronger than the intervals."""
     rows = []
-    for ours, theirs in COMPARED.items():
-        for population in (BARE, HALF_WEARING):
-            part = f"detector, {population}"
-            one, other = (table.get((part, name, "auc")) for name in (ours, theirs))
-            if one is None or other is None or not one["here"] or not other["here"]:
-                continue
-            difference = float(one["here"]) - float(other["here"])
-            rows.append(
-                [
-                    f"`{ours}` − `{theirs}`",
-                    population.replace("_", " "),
-                    f"{one['here']} − {other['here']} = {difference:+.3f}",
-                    intervals(one, other),
-                ]
-            )
-    return markdown(["detectors", "benign pictures", "AUC", "95 % intervals"], rows)
-
-
-def intervals(one: Row, other: Row) -> str:
-    """Whether two intervals overlap; a dash where one is missing."""
-    if not one["low"] or not other["low"]:
-        return NOTHING
-    (_, middle), (other_low, _) = sorted(
-        (float(row["low"]), float(row["high"])) for row in (one, other)
+    for (part, ours, theirs), row in table.items():
+        population = part.removeprefix("gain, ")
+        if population == part:
+            continue
+        areas = [cell(table, f"detector, {population}", name, "auc") for name in (ours, theirs)]
+        rows.append(
+            [
+                f"`{ours}` − `{theirs}`",
+                population.replace("_", " "),
+                " − ".join(areas),
+                cell(table, part, ours, theirs, interval=True),
+                verdict(row),
+            ]
+        )
+    return markdown(
+        ["detectors", "benign pictures", "AUC", "difference, 95 % interval", "shown"], rows
     )
-    return "overlap" if other_low <= middle else "apart"
+
+
+def verdict(difference: Row) -> str:
+    """What an interval of a difference shows; a dash where there is none."""
+    if not difference["low"]:
+        return NOTHING
+    if float(difference["low"]) > 0:
+        return "influence is better"
+    return "activations are better" if float(difference["high"]) < 0 else "no difference"
 
 
 def sweep_section(table: Rows) -> str:

@@ -95,3 +95,46 @@ def bootstrap_auc_interval(
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.percentile(areas, [tail, 100 - tail])
     return float(low), float(high)
+
+
+def bootstrap_auc_difference_interval(
+    first: tuple[ArrayLike, ArrayLike],
+    second: tuple[ArrayLike, ArrayLike],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile bootstrap 95 % interval of the first area less the second, paired.
+
+    Both scores are of the same examples, which are resampled together: what makes an example hard
+    for either drops out of the difference.
+
+    Args:
+        first: scores of the negatives and of the positives.
+        second: other scores of the same examples, in the same order.
+        resamples: number of resamples.
+        seed: seed of the resampling.
+
+    Returns:
+        Lower and upper bound in [-1, 1]; two NaN where either side is empty.
+
+    Raises:
+        ValueError: the scores are of different numbers of examples.
+    """
+    scores = [[np.asarray(side, dtype=float) for side in sides] for sides in (first, second)]
+    sizes = [len(side) for side in scores[0]]
+    if sizes != [len(side) for side in scores[1]]:
+        raise ValueError("paired scores are of the same examples")
+    if not all(sizes):
+        return math.nan, math.nan
+    generator = np.random.default_rng(seed)
+    differences = []
+    for _ in range(resamples):
+        rows = [generator.integers(size, size=size) for size in sizes]
+        areas = [
+            area_under_curve(negative[rows[0]], positive[rows[1]]) for negative, positive in scores
+        ]
+        differences.append(areas[0] - areas[1])
+    tail = 100 * (1 - LEVEL) / 2
+    low, high = np.percentile(differences, [tail, 100 - tail])
+    return float(low), float(high)

@@ -86,6 +86,9 @@ def results(tmp_path: Path) -> Path:
             | {"chosen_by": "as influence", "variant": "euclidean"},
         ],
     )
+    gain = {"detector": "influence", "against": "activations", "population": "bare"}
+    gain |= {"difference": -0.3, "difference_low": -0.4, "difference_high": -0.2}
+    write("gain", [gain])
     measured = {"balanced_accuracy": 0.8, "auc": 0.75, "variant": "standardised"}
     measured |= {"benign_target": 0.9, "benign_other": 1.0, "impersonation": float("nan")}
     for name in ("layers", "activation_layers"):
@@ -136,7 +139,7 @@ def test_figures_of_a_run_end_in_the_tables(
         "| `fc6 standardised` | 2 | 0.900 | 1.000 | 0.500 |",
         "| `influence` | `fc6 standardised` | most pairs, 2 | `fc7 standardised`, 1 |",
         "| `distance_euclidean` | `fc6 euclidean` | as influence | – |",
-        "| `influence` − `activations` | half wearing | 0.600 − 0.900 = -0.300 | apart |",
+        "| `influence` − `activations` | bare | 0.600 − 0.900 | -0.300 [-0.400–-0.200] | activa",
         "| `fc6` | 1.200 [1.100–1.300] | – | – |",
         "| 0.005 | 500 | 0.900 | 1.000 | – | 0.750 | 3 |",
         "| detector | glasses (n = 7): detected; AUC | whole (n = 3): detected; AUC |",

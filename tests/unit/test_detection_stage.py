@@ -27,6 +27,7 @@ OPTIONS = (
     "table1",
     "roc",
     "points",
+    "gain",
     "controls",
     "distances",
     "distance_matrix",
@@ -233,6 +234,11 @@ def test_detection_writes_the_contract_and_repeats(study: list[str], tmp_path: P
     # At conv3_2 the made-up impersonation is the target's own profile: nothing to be seen.
     assert summary["source_setting"]["impersonation"] < 0.5
     assert json.loads((tmp_path / "record.json").read_text())["metrics"]["slice"] == "conv4_2"
+    gain = pd.read_csv(out / "gain")
+    assert len(gain) == 4
+    assert np.allclose(gain["difference"], gain["auc"] - gain["against_auc"], atol=1e-5)
+    assert (gain["difference_low"] <= gain["difference"] + 1e-5).all()
+    assert (gain["difference"] <= gain["difference_high"] + 1e-5).all()
     matrix = pd.read_csv(out / "distance_matrix")
     assert len(matrix) == 3 * len(PEOPLE) ** 2
     shares = pd.read_csv(out / "histograms").groupby(["metric", "group"])["share"].sum()

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from glassguard.statistics import area_under_curve, bootstrap_auc_interval, wilson_interval
+from glassguard.statistics import (
+    area_under_curve,
+    bootstrap_auc_difference_interval,
+    bootstrap_auc_interval,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +55,21 @@ def test_bootstrap_interval_holds_the_area_and_repeats() -> None:
     assert 0.06 < high - low < 0.13
     assert (low, high) == bootstrap_auc_interval(negatives, positives, resamples=400, seed=3)
     assert all(math.isnan(bound) for bound in bootstrap_auc_interval([], positives))
+
+
+def test_paired_interval_is_sharper_than_those_of_either_area() -> None:
+    generator = np.random.default_rng(2)
+    first = generator.normal(0, 1, 200), generator.normal(1, 1, 200)
+    # The same pictures, seen a little less well.
+    second = tuple(side + generator.normal(0, 0.4, 200) for side in first)
+    difference = area_under_curve(*first) - area_under_curve(*second)
+    low, high = bootstrap_auc_difference_interval(first, second, resamples=400, seed=3)
+    assert low < difference < high
+    single = bootstrap_auc_interval(*first, resamples=400, seed=3)
+    assert high - low < 0.6 * (single[1] - single[0])
+    assert (low, high) == bootstrap_auc_difference_interval(first, second, resamples=400, seed=3)
+    assert bootstrap_auc_difference_interval(first, first, resamples=20) == (0, 0)
+    empty = bootstrap_auc_difference_interval(([], [1.0]), ([], [2.0]))
+    assert all(math.isnan(bound) for bound in empty)
+    with pytest.raises(ValueError, match="paired scores are of the same examples"):
+        bootstrap_auc_difference_interval(([1.0], [2.0]), ([1.0, 3.0], [2.0]))

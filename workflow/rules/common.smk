@@ -247,6 +247,7 @@ TABLES = [
             "table1.csv",
             "roc.csv",
             "attacks.csv",
+            "gain.csv",
             "controls.csv",
             "histograms.csv",
             "distance_matrix.csv",

@@ -122,6 +122,7 @@ rule detection:
         table1=result("detection/table1.csv"),
         roc=result("detection/roc.csv"),
         points=result("detection/attacks.csv"),
+        gain=result("detection/gain.csv"),
         controls=result("detection/controls.csv"),
         distances=result("detection/distances.csv"),
         distance_matrix=result("detection/distance_matrix.csv"),
@@ -156,6 +157,7 @@ rule detection:
         "--layers {output.layers} --activation-layers {output.activation_layers} "
         "--classifier-sweep {output.classifier_sweep} "
         "--best-layer {output.best_layer} --choices {output.choices} --table1 {output.table1} "
-        "--roc {output.roc} --points {output.points} --controls {output.controls} --distances {output.distances} "
+        "--roc {output.roc} --points {output.points} --gain {output.gain} "
+        "--controls {output.controls} --distances {output.distances} "
         "--distance-matrix {output.distance_matrix} --histograms {output.histograms} "
         "--summary {output.summary} --record {output.record} > {log} 2>&1"

@@ -14,7 +14,12 @@ from glassguard.detection.pictures import Pictures
 from glassguard.detection.scores import Score
 from glassguard.detection.selection import GROUPS, balanced_accuracy, choose_without
 from glassguard.recognizer.layers import paper_index
-from glassguard.statistics import area_under_curve, bootstrap_auc_interval, wilson_interval
+from glassguard.statistics import (
+    area_under_curve,
+    bootstrap_auc_difference_interval,
+    bootstrap_auc_interval,
+    wilson_interval,
+)
 
 FALSE_POSITIVE_RATES = (0.01, 0.05, 0.0991)
 """False-positive rates at which detection is reported; the last is AmI's (Tao et al. 2018)."""
@@ -24,6 +29,12 @@ BARE = "bare"
 
 HALF_WEARING = "half_wearing"
 """Benign pictures of which half wear honest frames (:func:`..pictures.half_wearing`)."""
+
+COMPARED = {
+    "influence": "activations",
+    "influence_with_frames": "activations_with_frames",
+}
+"""Detectors on influence and the same detectors on activations."""
 
 HISTOGRAM_BINS = 40
 
@@ -354,6 +365,49 @@ def operating_points(
                 }
             )
     return with_intervals(pd.DataFrame(rows), ["fpr", "tpr"])
+
+
+def gain_table(
+    detectors: Mapping[str, Score],
+    *,
+    populations: Mapping[str, Pictures],
+    impersonations: Pictures,
+    bootstrap: int,
+    seed: int,
+) -> pd.DataFrame:
+    """``gain.csv``: area under the curve of influence less that of activations, paired.
+
+    Args:
+        detectors: scores by name, those of :data:`COMPARED` among them.
+        populations: by name, benign test pictures.
+        impersonations: successful test impersonations.
+        bootstrap: resamples of the interval.
+        seed: seed of the bootstrap.
+
+    Returns:
+        One row per population and pair of detectors: detector, against, population, auc,
+        against_auc, difference, difference_low, difference_high.
+    """
+    rows = []
+    for (population, benign), (ours, theirs) in product(populations.items(), COMPARED.items()):
+        first, second = (
+            (detectors[name](benign), detectors[name](impersonations)) for name in (ours, theirs)
+        )
+        area, other = area_under_curve(*first), area_under_curve(*second)
+        low, high = bootstrap_auc_difference_interval(first, second, resamples=bootstrap, seed=seed)
+        rows.append(
+            {
+                "detector": ours,
+                "against": theirs,
+                "population": population,
+                "auc": area,
+                "against_auc": other,
+                "difference": area - other,
+                "difference_low": low,
+                "difference_high": high,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def controls_table(flags: Mapping[str, Score], controls: Mapping[str, Pictures]) -> pd.DataFrame:

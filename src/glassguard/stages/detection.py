@@ -21,6 +21,7 @@ from glassguard.detection.tables import (
     detector_name,
     distance_matrix_table,
     distances_table,
+    gain_table,
     histograms_table,
     layers_table,
     operating_points,
@@ -59,6 +60,7 @@ def run(
     table1: OutputPath,
     roc: OutputPath,
     points: OutputPath,
+    gain: OutputPath,
     controls: OutputPath,
     distances: OutputPath,
     distance_matrix: OutputPath,
@@ -100,6 +102,7 @@ def run(
         table1: one row a pair, to write.
         roc: curves of all detectors, to write.
         points: every detector on every attack at thresholds set beforehand, to write.
+        gain: what influence gains over activations, to write.
         controls: flag rates on honest pictures, to write.
         distances: distances to characteristic profiles, to write.
         distance_matrix: distances between people, to write.
@@ -213,6 +216,17 @@ def run(
             ignore_index=True,
         )
         write_csv(detected[["attack", *detected.columns.drop("attack")]], points)
+
+        write_csv(
+            gain_table(
+                scores,
+                populations={name: tested for name, (_, tested) in populations.items()},
+                impersonations=impersonations,
+                bootstrap=settings.bootstrap,
+                seed=config.seed,
+            ),
+            gain,
+        )
 
         own_boundary = study.fitted(chosen.slice, chosen.variant)
         flags = {
