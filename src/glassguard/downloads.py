@@ -238,6 +238,9 @@ def _attempt(
         raise _InterruptedError("the connection broke off") from None
     except requests.RequestException as error:
         raise DownloadError(url, _plain(error)) from None
+    except ValueError as error:
+        # Of an address that a server points to and that is none.
+        raise DownloadError(url, f"sends what is no answer: {str(error)[:200]}") from None
     _refuse_other_things(url, part, total)
 
 
@@ -256,12 +259,12 @@ def _begin(
     if status in PASSING:
         wait = response.headers.get("Retry-After", "")
         raise _InterruptedError(
-            f"answers {status} {response.reason}", float(wait) if wait.isdigit() else 0.0
+            f"answers {status} {response.reason}", float(wait) if _is_number(wait) else 0.0
         )
     if status not in (200, 206):
         raise DownloadError(url, f"answers {status} {response.reason}")
     length = response.headers.get("Content-Length", "")
-    total = int(length) if length.isdigit() else None
+    total = int(length) if _is_number(length) else None
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise DownloadError(url, "is sent compressed, which was not asked for")
     if status == 206:
@@ -275,6 +278,11 @@ def _begin(
     if status == 200:
         part.start(_version(response))
     return total
+
+
+def _is_number(header: str) -> bool:
+    # Other scripts have digits too, which are no number of HTTP's.
+    return header.isascii() and header.isdecimal()
 
 
 def _version(response: requests.Response) -> str:

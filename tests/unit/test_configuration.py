@@ -111,7 +111,18 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
         ({"overrides": ["saliency.grid.mu=[0.5,2]"]}, ["saliency.grid.mu.1", "less than 1"]),
         ({"overrides": ["data.image_size=33"]}, ["data.image_size", "multiple of 32"]),
         ({"overrides": ["backbone=vgg"]}, ["backbone/vgg", "pretrain"]),
-        ({"overrides": ["seed"]}, ["'seed'"]),
+        ({"overrides": ["seed"]}, ["'seed'", "NAME=VALUE is expected"]),
+        (
+            {"experiment": "folder", "overrides": ["data.root=my péople"]},
+            ["override data.root=my péople: cannot be read", "needs quotes"],
+        ),
+        ({"experiment": "folder", "overrides": ["data.root="]}, ["data.root", "is empty"]),
+        ({"experiment": "folder", "overrides": ["data.root=2024"]}, ["2024: no such folder"]),
+        ({"experiment": "folder", "overrides": ["data.root='~/n o'"]}, ["/n o: no such folder"]),
+        (
+            {"overrides": ["backbone.pretraining.teacher.file=x"]},
+            ["backbone.pretraining.teacher.file", "backbone.pretraining.teacher is not set"],
+        ),
         ({"overrides": ["saliency=null"]}, ["conf", "must be a string"]),
         ({"overrides": ["saliency.grid.mu=[]"]}, ["saliency.grid.mu", "List should have"]),
         (

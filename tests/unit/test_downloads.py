@@ -325,3 +325,28 @@ def test_a_published_digest_is_what_counts(server, destination):
     assert known.read_text() == "0" * 64
     with pytest.raises(InputError, match=r"expected is 1111.*a copy of the file may be put at"):
         run_fetch(server, destination, "1" * 64)
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_digits_that_are_no_number_of_http_are_passed_over(
+    server: Answers, destination: Path, status: int
+) -> None:
+    def strange(handler: Handler) -> None:
+        handler.send_response(status)
+        # Superscript two is a digit to Unicode, and no integer to Python.
+        handler.send_header("Content-Length" if status == 200 else "Retry-After", "\u00b2")
+        handler.end_headers()
+        if status == 200:
+            handler.wfile.write(CONTENT)
+        handler.close_connection = True
+
+    server.answer = once(strange)
+    assert fetched(server, destination) == DIGEST
+
+
+@pytest.mark.parametrize("location", ["http://[::1/x", "http://\xff\xfe/x"])
+def test_a_redirection_to_no_address_is_refused(
+    server: Answers, destination: Path, location: str
+) -> None:
+    server.answer = lambda handler: handler.send(302, Location=location)
+    assert refusal(server, destination)

@@ -1,6 +1,8 @@
 """The network, its folding, its weights and its training."""
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -150,6 +152,18 @@ def test_bad_weight_files_are_refused_by_name(tmp_path):
     assert read_backbone(path).mean == (1.0, 2.0, 3.0)
     write_backbone(path, BackboneFile(tensors, 1 / 16, (1.0, 2.0, 3.0), 4.0))
     assert path.read_bytes() == written
+    for impossible in (
+        {"scale": 0.0},
+        {"scale": -5.0},
+        {"mean": (math.nan, 1.0, 1.0)},
+        {"width": math.inf},
+        {"width": math.nan},
+        {"width": 1e6},
+    ):
+        backbone = BackboneFile(tensors, 1 / 16, (1.0, 2.0, 3.0), 4.0)
+        write_backbone(path, replace(backbone, **impossible))
+        with pytest.raises(InputError, match=r"w\.safetensors: not a backbone that"):
+            read_backbone(path)
     path.write_bytes(written[: len(written) // 2])
     with pytest.raises(InputError, match="not a readable safetensors"):
         read_tensors(path)

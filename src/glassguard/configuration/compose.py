@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
@@ -23,6 +23,9 @@ from glassguard.configuration.schema import (
     Study,
 )
 from glassguard.errors import InputError
+
+QUOTED = """'overrides=["data.root=\\"/path/to my/people\\""]'"""
+"""How a value is quoted that Hydra would not read otherwise."""
 
 
 def compose_study(
@@ -128,12 +131,21 @@ def _hydra_message(error: HydraException, directory: Path, experiment: str) -> s
     unknown = re.search(r"full_key: (\S+)", str(error.__cause__))
     if unknown is None:
         lines = str(error).split("\nConfig search path")[0].split("\nSee https")[0]
+        if isinstance(error, OverrideParseException):
+            if "=" not in error.override:
+                return f"override '{error.override}': NAME=VALUE is expected"
+            return (
+                f"override {error.override}: cannot be read; a value with signs beside letters, "
+                f"digits and _-./ needs quotes: {QUOTED}"
+            )
         return f"{directory.name}: {' '.join(lines.split())}"
     key = unknown.group(1)
     parent, _, name = key.rpartition(".")
     allowed: Any = _compose(directory, experiment, [])[0]
     for part in parent.split(".") if parent else []:
         allowed = allowed.get(part, {}) if isinstance(allowed, dict) else {}
+    if not isinstance(allowed, dict):
+        return f"override {key}: {parent} is not set; give all of it, {parent}={{…}}"
     return f"override {key}: unknown key{suggestion(name, allowed)}"
 
 

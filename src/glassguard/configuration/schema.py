@@ -7,9 +7,21 @@ stage validates the slice that it was handed against the model of that slice.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+def _given(value: Any) -> Any:
+    """A path as it was given: a name may be a number, and nothing is not where one is."""
+    if value == "":
+        raise ValueError("is empty; give a path")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return Path(value).expanduser() if isinstance(value, str) else value
+
+
+GivenPath = Annotated[Path, BeforeValidator(_given)]
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -113,7 +125,7 @@ class PhotographData(DataCommon):
     """What every source of photographs has."""
 
     source: str
-    detector: Path | None = Field(
+    detector: GivenPath | None = Field(
         description="YuNet ONNX file, or the name of a download; without it faces are aligned by "
         "the crop"
     )
@@ -139,20 +151,20 @@ class FolderData(PhotographData):
     """A folder of photographs with one sub-folder per person."""
 
     source: Literal["folder"]
-    root: Path | None = Field(description="folder with one sub-folder per person; required")
+    root: GivenPath | None = Field(description="folder with one sub-folder per person; required")
 
 
 class LfwPictures(PhotographData):
     """Labeled Faces in the Wild (Huang et al. 2007), as it is read."""
 
     source: Literal["lfw"]
-    root: Path | None = Field(description="folder or archive of LFW; downloaded when null")
+    root: GivenPath | None = Field(description="folder or archive of LFW; downloaded when null")
 
 
 class LfwFetch(Strict):
     """How LFW is downloaded by scikit-learn."""
 
-    data_home: Path | None = Field(description="scikit-learn's data folder; its own when null")
+    data_home: GivenPath | None = Field(description="scikit-learn's data folder; its own when null")
     funneled: bool = Field(description="the variant of which in-plane rotation is removed")
 
 
@@ -171,12 +183,12 @@ class PubfigPictures(PhotographData):
 class PubfigFetch(Strict):
     """How PubFig's photographs are downloaded from where they were found in 2010."""
 
-    list_file: Path | None = Field(description="dev_urls.txt; downloaded when null")
+    list_file: GivenPath | None = Field(description="dev_urls.txt; downloaded when null")
     list_address: str = Field(pattern=r"^https?://.+")
     list_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
         description="of the list, given or downloaded; any list is taken when null"
     )
-    downloads: Path | None = Field(
+    downloads: GivenPath | None = Field(
         description="folder of photographs that experiments share; one of the experiment when null"
     )
     hosts: int = Field(ge=1, le=256, description="servers asked at a time, each for one file")
@@ -200,18 +212,18 @@ class Pubfig83Data(PhotographData):
     """PubFig83 (Pinto et al. 2011)."""
 
     source: Literal["pubfig83"]
-    root: Path | None = Field(description="folder or archive of PubFig83; required")
+    root: GivenPath | None = Field(description="folder or archive of PubFig83; required")
 
 
 class CelebaData(PhotographData):
     """CelebA (Liu et al. 2015), aligned and cropped pictures."""
 
     source: Literal["celeba"]
-    root: Path | None = Field(description="img_align_celeba, folder or archive; required")
-    people_file: Path | None = Field(
+    root: GivenPath | None = Field(description="img_align_celeba, folder or archive; required")
+    people_file: GivenPath | None = Field(
         description="identity_CelebA.txt; looked for in and beside root when null"
     )
-    landmarks_file: Path | None = Field(
+    landmarks_file: GivenPath | None = Field(
         description="list_landmarks_align_celeba.txt; looked for in and beside root when null"
     )
 
@@ -263,7 +275,7 @@ class PretrainingStep(Strict):
 class TeacherNetwork(Strict):
     """A published embedding network of faces."""
 
-    file: Path = Field(description="ONNX file with its weights inside")
+    file: GivenPath = Field(description="ONNX file with its weights inside")
     image_size: int = Field(ge=32, le=512, description="side of the pictures that it expects")
     mean: tuple[float, float, float] = Field(description="R, G, B means on the 0-255 scale")
     scale: tuple[float, float, float] = Field(
@@ -350,10 +362,10 @@ class Backbone(Strict):
         description="order of the colours that the weights file's first convolution expects; as "
         "its format says when null"
     )
-    weights: Path | None = Field(
+    weights: GivenPath | None = Field(
         description="weights file, or the name of a download, in place of pretraining"
     )
-    pool: Path | None = Field(description="folder of other people for pretraining")
+    pool: GivenPath | None = Field(description="folder of other people for pretraining")
     pretraining: Pretraining
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ is wrong ends in :class:`PictureError` with a reason of one line.
 """
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -32,14 +33,14 @@ NEUTRAL = (128, 128, 128)
 Image.init()  # registers the decoders once, since pictures are opened on several threads
 
 _EXIF_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, 3),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90,
 }
 
 
@@ -74,7 +75,13 @@ def decode(content: bytes, *, maximum_pixels: int, rotate: bool = True) -> np.nd
     picture = _opened(content, maximum_pixels)
     try:
         picture.load()
-        return _pixels(_upright(picture) if rotate else picture)
+        turn = _UPRIGHT.get(_orientation(picture)) if rotate else None
+        pixels = _pixels(picture)
+        if turn is None:
+            return pixels
+        # Turned only now that the decoder's own memory, several times the picture's, can go.
+        del picture
+        return np.ascontiguousarray(turn(pixels))
     except Exception as error:  # damaged data raises a dozen kinds of errors, by format
         raise PictureError(f"damaged picture: {_one_line(error)}") from None
 
@@ -107,13 +114,12 @@ def _opened(content: bytes, maximum_pixels: int) -> Image.Image:
     return picture
 
 
-def _upright(picture: Image.Image) -> Image.Image:
+def _orientation(picture: Image.Image) -> int:
     try:
         orientation = picture.getexif().get(_EXIF_ORIENTATION)
     except Exception:  # broken metadata is no reason to lose a sound picture
-        return picture
-    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return picture if turn is None else picture.transpose(turn)
+        return 1
+    return orientation if isinstance(orientation, int) else 1
 
 
 def _pixels(picture: Image.Image) -> np.ndarray:

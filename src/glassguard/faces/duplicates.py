@@ -50,8 +50,8 @@ def near_pairs(hashes: np.ndarray, others: np.ndarray, distance: int) -> np.ndar
         distance: number of differing bits up to which two pictures look alike.
 
     Returns:
-        int64 P×2: positions in ``hashes`` and in ``others``, sorted. Memory is bounded whatever
-        N, for a given M.
+        int64 P×2: positions in ``hashes`` and in ``others``, sorted. Beside the pairs themselves,
+        memory is bounded whatever N, for a given M.
     """
     found = [np.empty((0, 2), dtype=np.int64)]
     for start in range(0, len(hashes), _ROWS_AT_ONCE):

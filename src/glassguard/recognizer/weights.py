@@ -1,6 +1,7 @@
 """Reading and writing of networks as safetensors: no pickle, every shape checked by name."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from glassguard.recognizer.layers import CONVOLUTIONS, FILTERS_PER_BLOCK
 from glassguard.recognizer.network import FaceRecognizer, channels_last, convolutional_layers
 
 METADATA_KEY = "glassguard"
+LARGEST_WIDTH = 1.0
+"""Of a backbone, as in the configuration."""
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -127,13 +130,20 @@ def read_backbone(path: Path) -> BackboneFile:
 def described_backbone(
     metadata: dict[str, str],
 ) -> tuple[float, tuple[float, float, float], float] | None:
-    """Width, mean and scale that :func:`write_backbone` put beside the tensors, if it did."""
+    """Width, mean and scale that :func:`write_backbone` put beside the tensors, if it did.
+
+    A file from elsewhere may say anything: what no network could have is none of ours.
+    """
     try:
         described = json.loads(metadata[METADATA_KEY])
         red, green, blue = (float(value) for value in described["mean"])
-        return float(described["width"]), (red, green, blue), float(described["scale"])
+        width, scale = float(described["width"]), float(described["scale"])
     except (KeyError, ValueError, TypeError):
         return None
+    finite = all(math.isfinite(value) for value in (red, green, blue, scale))
+    if not (finite and scale > 0 and 0 < width <= LARGEST_WIDTH):
+        return None
+    return width, (red, green, blue), scale
 
 
 def write_recognizer(path: Path, network: FaceRecognizer, identities: list[str]) -> None:

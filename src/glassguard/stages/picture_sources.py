@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from glassguard.configuration.schema import (
 from glassguard.errors import InputError
 from glassguard.faces import published
 from glassguard.faces.alignment import Rectangle
-from glassguard.faces.decoding import SUFFIXES
+from glassguard.faces.decoding import SUFFIXES, PictureError
 from glassguard.faces.folder import find_pictures, printable
 from glassguard.stages.files import read_table, require_columns
 from glassguard.stages.picture_files import (
@@ -196,8 +197,9 @@ def _list_of_celeba(key: str, given: Path | None, found: FoundFiles, root: Path)
         return None
     try:
         return files[0].read(_LONGEST_LIST).decode("utf-8", "replace")
-    except OSError as error:
-        raise InputError(f"data.{key}: {given}: cannot be read: {error.strerror}") from None
+    except (OSError, PictureError, BadZipFile) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"data.{key}: {given or name}: cannot be read: {reason}") from None
 
 
 def _parsed(parse: Callable[[str], dict], text: str, key: str) -> dict:
