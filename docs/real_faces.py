@@ -53,6 +53,8 @@ def main() -> None:
     if len(sys.argv) > 1:
         results = Path(sys.argv[1])
         summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
+        if summary["experiment"] != "faces":
+            sys.exit(f"{results}: of experiment {summary['experiment']}; the page is of faces")
         backbone = json.loads((results / "backbone/metrics.json").read_text(encoding="utf-8"))
         with (results / "timings.csv").open(encoding="utf-8", newline="") as file:
             timings = list(csv.DictReader(file))
