@@ -214,3 +214,24 @@ def test_real_faces_are_found_and_agree_with_a_turned_copy():
         larger = cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
         twice = (detector.landmarks(larger) + 0.5) / 2 - 0.5
         assert np.abs(twice - points).max() < 0.04 * max(picture.shape)
+
+
+@pytest.mark.skipif(not (YUNET.exists() and FACES.exists()), reason="no real faces here")
+@pytest.mark.parametrize("side", [160, 250, 400])
+def test_a_small_face_in_a_large_photograph_is_found_as_well(side):
+    detector = LandmarkDetector(YUNET.read_bytes())
+    errors = []
+    paths = sorted(FACES.rglob("*.jpg"))[::400]
+    for path in paths:
+        face = cv2.imread(str(path))[:, :, ::-1].copy()
+        scale = side / max(face.shape)
+        small = cv2.resize(face, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        photograph = np.full((2400, 3200, 3), 127, np.uint8)
+        top, left = 900, 1500
+        photograph[top : top + small.shape[0], left : left + small.shape[1]] = small
+        points = detector.landmarks(photograph)
+        if points is not None:
+            expected = (detector.landmarks(face) + 0.5) * scale - 0.5 + np.array([left, top])
+            errors.append(np.abs(points - expected).max() / (expected[1, 0] - expected[0, 0]))
+    assert len(errors) >= 0.8 * len(paths)
+    assert np.median(errors) < 0.25

@@ -266,6 +266,13 @@ def test_spellings_of_one_name_are_one_person(name):
     assert same_person_key(name) == same_person_key("Tom_Hardy") != same_person_key("Tom_Harding")
 
 
+def test_accents_and_apostrophes_do_not_make_another_person():
+    assert same_person_key("José O'Brien") == same_person_key("jose_obrien")
+    # Vowel signs of other scripts are no accents.
+    assert same_person_key("\u0930\u093e\u092e") != same_person_key("\u0930\u093f\u092e")
+    assert same_person_key("--") != same_person_key("__")
+
+
 def test_drawn_study_and_pool_share_nobody(tmp_path):
     drawn = section("data/embedded", identities=4, images_per_identity=8, image_size=64)
     names = ("images.npy", "manifest.csv", "rejected.csv")

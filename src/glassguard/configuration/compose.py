@@ -180,6 +180,17 @@ def _sets(path: Path, parts: Sequence[str]) -> bool:
     return True
 
 
+def _refuse_common_folder(folders: Mapping[str, Path | None]) -> None:
+    root, pool = folders.get("data.root"), folders["backbone.pool"]
+    if root is None or pool is None:
+        return
+    one, other = root.resolve(), pool.resolve()
+    if one.is_relative_to(other) or other.is_relative_to(one):
+        raise InputError(
+            f"backbone.pool: {pool}: lies in data.root or holds it; the pool is of other people"
+        )
+
+
 def _check_inputs(study: Study) -> None:
     """Refuse folders without pictures and files that are not there, before any job starts."""
     folders: dict[str, Path | None] = {"backbone.pool": study.backbone.pool}
@@ -205,6 +216,7 @@ def _check_inputs(study: Study) -> None:
             from glassguard.faces.folder import check_folder  # imports OpenCV: only where needed
 
             check_folder(folder, key=key)
+    _refuse_common_folder(folders)
     downloads = study.downloads
     fetched = {downloads.folder / download.file for download in downloads.files.values()}
     for key, file in files.items():

@@ -16,6 +16,13 @@ LONG_SIDE = 320
 """Pixels to which the longer side is brought: the size that YuNet was trained at. Smaller crops
 are enlarged; they lose faces otherwise (below 160 pixels most of them)."""
 
+SECOND_LOOK = 4 * LONG_SIDE
+"""The same for a second look at a photograph of at least twice :data:`LONG_SIDE` in which the first
+finds no face, or one smaller than :data:`SMALL`."""
+
+SMALL = LONG_SIDE / 4
+"""Longer side of a face that the first look sees too coarsely, pixels after shrinking."""
+
 SCORE = 0.6
 """Score from which a face counts; tight crops hold one face and rarely anything face-like."""
 
@@ -49,7 +56,8 @@ class LandmarkDetector:
         """Landmarks of the largest and most central face.
 
         Of several faces the one with the greatest area less twice the squared distance of its
-        centre from the picture's is taken, the rule of FaceNet's and SphereFace's alignment.
+        centre from the picture's is taken, the rule of FaceNet's and SphereFace's alignment. Where
+        the face is a small part of a large photograph, landmarks are read in a crop around it.
 
         Args:
             picture: uint8 RGB, H×W×3.
@@ -58,10 +66,24 @@ class LandmarkDetector:
             float64 5×2 in the order of :data:`glassguard.faces.alignment.COMMON_POSE`, in the
             picture's pixels; None when no face is found.
         """
-        height, width = picture.shape[:2]
-        scale = LONG_SIDE / max(height, width)
-        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-        shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        face = self._best_face(picture, LONG_SIDE)
+        longer = max(picture.shape[:2])
+        if longer < 2 * LONG_SIDE or (face is not None and face[2:4].max() >= SMALL):
+            return None if face is None else _points(face, picture, LONG_SIDE)
+        face = self._best_face(picture, SECOND_LOOK)
+        if face is None:
+            return None
+        left, top, right, bottom = _around(face, picture, SECOND_LOOK)
+        crop = picture[top:bottom, left:right]
+        nearer = self._best_face(crop, LONG_SIDE)
+        if nearer is None:
+            return _points(face, picture, SECOND_LOOK)
+        return _points(nearer, crop, LONG_SIDE) + np.array([left, top])
+
+    def _best_face(self, picture: np.ndarray, long_side: int) -> np.ndarray | None:
+        """YuNet's row of the face, in pixels of the picture brought to ``long_side``."""
+        inner = _brought_to(picture, long_side)
+        shrinking = cv2.INTER_AREA if inner[0] < picture.shape[1] else cv2.INTER_LINEAR
         resized = cv2.resize(picture, inner, interpolation=shrinking)
         self._detector.setInputSize(inner)
         _, faces = self._detector.detect(cv2.cvtColor(resized, cv2.COLOR_RGB2BGR))
@@ -69,10 +91,39 @@ class LandmarkDetector:
             return None
         centres = faces[:, :2] + faces[:, 2:4] / 2
         offsets = np.square(centres - np.array(inner) / 2).sum(axis=1)
-        best = faces[np.argmax(faces[:, 2] * faces[:, 3] - 2 * offsets)]
-        points = best[4:14].reshape(5, 2).astype(np.float64)
-        # YuNet names the eyes by the person: the right eye, on the left of the picture, is first.
-        return (points + 0.5) * np.array([width / inner[0], height / inner[1]]) - 0.5
+        return faces[np.argmax(faces[:, 2] * faces[:, 3] - 2 * offsets)]
+
+
+def _brought_to(picture: np.ndarray, long_side: int) -> tuple[int, int]:
+    """Width and height of the picture when its longer side is ``long_side``."""
+    height, width = picture.shape[:2]
+    scale = long_side / max(height, width)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _points(face: np.ndarray, picture: np.ndarray, long_side: int) -> np.ndarray:
+    """Landmarks of YuNet's row in the picture's own pixels, float64 5×2."""
+    height, width = picture.shape[:2]
+    inner = _brought_to(picture, long_side)
+    # YuNet names the eyes by the person: the right eye, on the left of the picture, is first.
+    points = face[4:14].reshape(5, 2).astype(np.float64)
+    return (points + 0.5) * np.array([width / inner[0], height / inner[1]]) - 0.5
+
+
+def _around(face: np.ndarray, picture: np.ndarray, long_side: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the face with half of its longer side around it."""
+    height, width = picture.shape[:2]
+    scale = max(height, width) / long_side
+    left, top, right, bottom = scale * np.array(
+        [face[0], face[1], face[0] + face[2], face[1] + face[3]]
+    )
+    margin = scale * face[2:4].max() / 2
+    return (
+        max(0, round(left - margin)),
+        max(0, round(top - margin)),
+        min(width, round(right + margin)),
+        min(height, round(bottom + margin)),
+    )
 
 
 def align(

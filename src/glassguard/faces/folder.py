@@ -9,6 +9,7 @@ from glassguard.errors import InputError
 from glassguard.faces.decoding import SUFFIXES
 
 _NOT_ON_A_LINE = ("Cc", "Zl", "Zp")
+_ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 """Unicode categories: control characters, separators of lines and of paragraphs."""
 
 
@@ -126,12 +127,17 @@ def printable(name: str) -> str:
 
 
 def same_person_key(name: str) -> str:
-    """A name without case, underscores, spaces, hyphens, dots and the form of its accents.
+    """A name without case, accents and whatever is no letter and no digit.
 
-    ``Tom_Hardy``, ``tom hardy`` and ``Tom-Hardy`` are one person in two collections.
+    ``Tom_Hardy``, ``tom hardy`` and ``Tom-Hardy`` are one person in two collections, as ``José``
+    and ``Jose`` are. A name of signs alone stays as it is.
     """
-    folded = unicodedata.normalize("NFKC", name).casefold()
-    return "".join(letter for letter in folded if letter not in "_-. \t")
+    folded = unicodedata.normalize("NFKD", name.casefold())
+    # Accents are marks of their own now. Marks of other scripts are vowels.
+    kept = (
+        sign for sign in folded if unicodedata.category(sign)[0] in "LNM" and sign not in _ACCENTS
+    )
+    return "".join(kept) or name
 
 
 def _walk(
