@@ -63,6 +63,7 @@ def png_that_claims(width: int, height: int) -> bytes:
         (encoded(Image.effect_noise((60, 40), 90), "PNG")[:-400], "damaged"),
         (encoded(halves(1001, 1000), "PNG"), "more than 1000000 pixels"),
         (png_that_claims(60_000, 60_000), "more than 1000000 pixels"),
+        (encoded(halves(600, 600), "WEBP"), "more than 333333 pixels"),
         (encoded(halves(200, 10), "PNG"), "shorter than 24"),
     ],
     ids=["empty", "html", "stub", "gif", "cut_jpeg", "cut_png", "large", "bomb", "tiny"],

@@ -44,6 +44,10 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+WEBP_DIVISOR = 3
+"""A WebP may have that much fewer pixels: its decoder holds a picture five times over."""
+
+
 class PictureError(Exception):
     """A file that cannot be used; the message is the reason, one line."""
 
@@ -107,8 +111,9 @@ def _opened(content: bytes, maximum_pixels: int) -> Image.Image:
     except Exception as error:  # a hostile header may raise anything inside a decoder
         raise PictureError(f"damaged picture: {_one_line(error)}") from None
     width, height = picture.size
-    if width * height > maximum_pixels:
-        raise PictureError(f"{width}×{height}: more than {maximum_pixels} pixels")
+    allowed = maximum_pixels // WEBP_DIVISOR if picture.format == "WEBP" else maximum_pixels
+    if width * height > allowed:
+        raise PictureError(f"{width}×{height}: more than {allowed} pixels")
     if min(width, height) < MINIMUM_SIDE:
         raise PictureError(f"{width}×{height}: a side is shorter than {MINIMUM_SIDE} pixels")
     return picture
