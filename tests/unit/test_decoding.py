@@ -66,7 +66,7 @@ def png_that_claims(width: int, height: int) -> bytes:
         (encoded(halves(600, 600), "WEBP"), "more than 333333 pixels"),
         (encoded(halves(200, 10), "PNG"), "shorter than 24"),
     ],
-    ids=["empty", "html", "stub", "gif", "cut_jpeg", "cut_png", "large", "bomb", "tiny"],
+    ids=["empty", "html", "stub", "gif", "cut_jpeg", "cut_png", "large", "bomb", "webp", "tiny"],
 )
 def test_every_bad_file_has_a_reason_of_one_line(content, reason):
     with pytest.raises(PictureError, match=reason) as caught:
