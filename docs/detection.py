@@ -498,11 +498,12 @@ def attacks_section(table: Rows) -> str:
 
 
 def variants_section(table: Rows) -> str:
-    """Detectors on other profiles beside those of the study itself."""
+    """Detectors on other profiles beside those of the study itself, where they differ."""
     ending = f", {BARE}"
     variants = [part for part, _, _ in table if part.startswith("variant ")]
     names = list(dict.fromkeys(part.removesuffix(ending) for part in variants if ending in part))
     header = ["profile", "detector", "AUC, bare", "AUC, half wearing"]
+    own: list[list[str]] = []
     rows = []
     for name in ["detector", *names]:
         title = ITSELF if name == "detector" else f"`{name.removeprefix('variant ')}`"
@@ -515,7 +516,11 @@ def variants_section(table: Rows) -> str:
                 cell(table, f"{name}, {HALF_WEARING}", detector, f"{what} at {SHOWN_RATE}")
                 for what in ("detected", "flagged")
             ]
-            rows.append([title, f"`{detector}`", *areas, *rates])
+            row = [f"`{detector}`", *areas, *rates]
+            if name == "detector" or row not in own:
+                rows.append([title, *row])
+            if name == "detector":
+                own.append(row)
     at = f"at {percent(SHOWN_RATE)}, half wearing"
     return markdown([*header, f"detected {at}", f"flagged {at}"], rows)
 
