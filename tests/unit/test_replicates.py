@@ -50,6 +50,20 @@ def test_figures_are_measurements_only() -> None:
     }
 
 
+def test_figures_of_every_detector_are_replicated() -> None:
+    point = {"detector": "masking", "population": "half_wearing", "auc": 0.9, "fpr": 0.04}
+    points = [point | {"wanted_fpr": rate, "tpr": 10 * rate} for rate in (0.01, 0.05)]
+    found = dict(figures_of({"detection": {"detectors": points}}))
+    where = "detection.detectors.masking.half_wearing"
+    assert found == {
+        f"{where}.tpr_at_fpr.0.01": pytest.approx(0.1),
+        f"{where}.tpr_at_fpr.0.05": pytest.approx(0.5),
+        f"{where}.fpr_at_fpr.0.01": 0.04,
+        f"{where}.fpr_at_fpr.0.05": 0.04,
+        f"{where}.auc": 0.9,
+    }
+
+
 def test_every_figure_has_mean_and_interval_for_each_variant() -> None:
     given = [summary(0, 0.9), summary(1, 1.0), summary(2, 0.8), summary(0, 0.2, extra=0.5)]
     found = replicate_table(given, ["", "", "", "other"])
