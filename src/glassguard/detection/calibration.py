@@ -10,6 +10,7 @@ a test picture.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,6 +137,8 @@ def threshold_for_every_kind(
     )
 
 
+# Asked for every detector again, with the same few numbers.
+@cache
 def _sure_share(n: int, rate: float) -> float:
     """The largest share of n of which Wilson's interval does not reach beyond ``rate``."""
     sure = [count for count in range(n + 1) if wilson_interval(count, n)[1] <= rate]
