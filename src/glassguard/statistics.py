@@ -92,9 +92,7 @@ def bootstrap_auc_interval(
         )
         for _ in range(resamples)
     ]
-    tail = 100 * (1 - LEVEL) / 2
-    low, high = np.percentile(areas, [tail, 100 - tail])
-    return float(low), float(high)
+    return _percentile_interval(areas)
 
 
 def bootstrap_auc_difference_interval(
@@ -135,6 +133,10 @@ def bootstrap_auc_difference_interval(
             area_under_curve(negative[rows[0]], positive[rows[1]]) for negative, positive in scores
         ]
         differences.append(areas[0] - areas[1])
+    return _percentile_interval(differences)
+
+
+def _percentile_interval(resampled: list[float]) -> tuple[float, float]:
     tail = 100 * (1 - LEVEL) / 2
-    low, high = np.percentile(differences, [tail, 100 - tail])
+    low, high = np.percentile(resampled, [tail, 100 - tail])
     return float(low), float(high)

@@ -1,6 +1,7 @@
 """How much of a face is covered, and scores that are judged by it.
 
 Conditioning on the area of a frame: a wearer is compared with wearers, a bare face with bare faces.
+Neither study has it; it answers the objection that a detector merely finds frames.
 """
 
 import numpy as np
@@ -48,6 +49,9 @@ def given_area(score: Score, *, area: Score, benign: Pictures) -> Score:
         area: :func:`estimated_area`.
         benign: benign validation pictures with and without honest frames, which say what is usual:
             a line through their scores.
+
+    Returns:
+        N float64 for N pictures, in the unit of ``score``; negative where less than usual.
     """
     usual = LinearRegression().fit(area(benign)[:, None], score(benign))
 

@@ -52,9 +52,6 @@ def replicate_table(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-HEADLINE_RATE = "0.05"
-
-
 def figures_of(summary: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """Every headline figure of a study by its dotted name.
 
@@ -65,15 +62,16 @@ def figures_of(summary: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         values = [pair[name] for pair in pairs if pair.get(name) is not None]
         if values:
             yield f"detection.pairs.{name}", float(np.mean(values))
+    areas: dict[str, float] = {}
     for point in summary.get("detection", {}).get("detectors") or []:
         where = f"detection.detectors.{point['detector']}.{point['population']}"
-        rate = f"{point['wanted_fpr']:g}"
         for name in ("tpr", "fpr"):
             if point.get(name) is not None:
-                yield f"{where}.{name}_at_fpr.{rate}", float(point[name])
-        # The same at every rate.
-        if rate == HEADLINE_RATE and point.get("auc") is not None:
-            yield f"{where}.auc", float(point["auc"])
+                yield f"{where}.{name}_at_fpr.{point['wanted_fpr']:g}", float(point[name])
+        # The area is the same at every rate.
+        if point.get("auc") is not None:
+            areas[f"{where}.auc"] = float(point["auc"])
+    yield from areas.items()
     yield from _leaves("", summary)
 
 
