@@ -105,8 +105,8 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
             ["largest_change", "initial_colour=null"],
         ),
         (
-            {"overrides": ["saliency.search.method=bayesian"]},
-            ["saliency", "grid.shards: 4 must be 1"],
+            {"overrides": ["saliency.search.method=bayesian", "saliency.grid.shards=4"]},
+            ["saliency", "grid.shards: 4 must be 1 or null"],
         ),
         ({"overrides": ["saliency.grid.mu=[0.5,2]"]}, ["saliency.grid.mu.1", "less than 1"]),
         ({"overrides": ["data.image_size=33"]}, ["data.image_size", "multiple of 32"]),

@@ -208,6 +208,11 @@ def test_experts_of_a_class_are_asked_in_each_picture(
     of_class = class_experts(influence, [pixels], share=SHARE)
     with pytest.raises(ValueError, match=r"conv1_1: experts of 1 picture\(s\) for 4.*seen_in"):
         heat_maps(network, slices, pixels, of_class)
+    with pytest.raises(ValueError, match=r"conv1_1: experts of 1 picture\(s\) for 4.*seen_in"):
+        expert_gradients(network, slices, pixels, of_class, guided=True)
+    without = {name: experts for name, experts in of_class.items() if name != "fc7"}
+    with pytest.raises(ValueError, match="fc7: no experts; there are those of conv1_1"):
+        heat_maps(network, {"fc7": slices["fc7"]}, pixels, without)
     here = influence.neurons(pixels).slices
     asked = {name: experts.seen_in(here[name]) for name, experts in of_class.items()}
     assert heat_maps(network, slices, pixels, asked)["conv3_1"].shape == pixels.shape
@@ -218,3 +223,10 @@ def test_a_slice_that_does_not_run_is_named(network: FaceRecognizer, pixels: Ten
     experts = {"beside": Experts(torch.zeros(4, 1).long(), torch.ones(4, 1), torch.Size([3]))}
     with pytest.raises(ValueError, match="beside: not run by the network"):
         heat_maps(network, beside, pixels, experts)
+
+
+def test_heat_maps_of_a_network_in_training_mode_are_refused(pixels: Tensor) -> None:
+    dropping = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(pixels[0].numel(), 5))
+    experts = {"last": Experts(torch.zeros(4, 1).long(), torch.ones(4, 1), torch.Size([5]))}
+    with pytest.raises(ValueError, match="Sequential is in training mode"):
+        heat_maps(dropping, {"last": dropping[2]}, pixels, experts)

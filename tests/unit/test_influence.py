@@ -2,6 +2,7 @@
 
 import doctest
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,7 @@ def test_profiles_of_several_places_are_those_of_the_parts(
         else:
             assert by_place[name].shape == (len(pixels), 2 * whole.shape[1])
     assert divided > 5
-    with pytest.raises(ValueError, match=r"places \(0, 1\): at least one row"):
+    with pytest.raises(ValueError, match=r"places \(0, 1\): rows and columns"):
         influence.profiles(pixels, places=(0, 1))
 
 
@@ -514,21 +515,39 @@ def test_many_pictures_in_batches(network: FaceRecognizer) -> None:
 class HalfFunctional(nn.Module):
     """One ReLU that is a module and one that is not."""
 
-    def __init__(self) -> None:
+    def __init__(self, rectify: Callable[[Tensor], Tensor] = torch.relu) -> None:
         super().__init__()
+        self.rectify = rectify
         self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
         self.activation, self.last = nn.ReLU(), nn.Linear(4, 5)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        middle = torch.relu(self.second(self.activation(self.first(pixels))))
+        middle = self.rectify(self.second(self.activation(self.first(pixels))))
         return self.last(middle.mean(dim=(2, 3)))
 
 
-def test_a_functional_activation_beside_modules_is_refused(pixels: Tensor) -> None:
-    network = HalfFunctional().eval()
+@pytest.mark.parametrize(
+    "rectify",
+    [
+        torch.relu,
+        lambda values: values.clamp(min=0),
+        lambda values: values.clamp_min(0),
+        lambda values: nn.functional.threshold(values, 0.0, 0.0),
+    ],
+    ids=["relu", "clamp", "clamp_min", "threshold"],
+)
+def test_a_functional_activation_beside_modules_is_refused(
+    pixels: Tensor, rectify: Callable[[Tensor], Tensor]
+) -> None:
+    network = HalfFunctional(rectify).eval()
     with pytest.raises(ValueError, match="HalfFunctional calls a ReLU that is no"):
         guided_backpropagation(network, pixels)
     assert hooks_left(network) == 0
+
+
+def test_pixels_may_be_cut_to_their_range(pixels: Tensor) -> None:
+    network = HalfFunctional(lambda values: values.clamp(0.0, 1.0)).eval()
+    assert guided_backpropagation(network, pixels).shape == pixels.shape
 
 
 def test_wrong_use_is_named(network: FaceRecognizer, pixels: Tensor) -> None:
@@ -550,6 +569,18 @@ def test_wrong_use_is_named(network: FaceRecognizer, pixels: Tensor) -> None:
     dropping = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(pixels[0].numel(), 5))
     with pytest.raises(ValueError, match=r"Sequential is in training mode: call eval\(\) first"):
         InternalInfluence(dropping, {"last": dropping[2]}).profiles(pixels)
+    rectified = nn.Sequential(
+        nn.Flatten(), nn.Dropout(), nn.Linear(pixels[0].numel(), 5), nn.ReLU()
+    )
+    with pytest.raises(ValueError, match="Sequential is in training mode"):
+        guided_backpropagation(rectified, pixels)
+    with pytest.raises(ValueError, match=r"places \(3,\): rows and columns"):
+        InternalInfluence(network, fc6).profiles(pixels, places=(3,))  # type: ignore[arg-type]
+    classes = network(pixels).shape[1]
+    for unknown in (-1, classes):
+        asked = Logit(torch.full((len(pixels),), unknown))
+        with pytest.raises(ValueError, match=f"no class {unknown}: the network has classes 0 to"):
+            InternalInfluence(network, fc6, quantity=asked).profiles(pixels)
 
 
 def test_a_quantity_may_be_given_by_name(network: FaceRecognizer, pixels: Tensor) -> None:

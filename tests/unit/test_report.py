@@ -68,6 +68,7 @@ def configuration(source="embedded", attacks=("glasses",)):
                 "downloads": section("downloads/published"),
                 "backbone": section("backbone/pretrain"),
                 "recognizer": section("recognizer/dense"),
+                "costs": section("costs/measured"),
                 "attack_shards": 1,
                 "attacks": dict.fromkeys(attacks, attack),
                 "controls": section("controls/frames", colour=[1, 1, 0]),

@@ -19,11 +19,11 @@ rule attack_shard:
         "../../environment.yml"
     threads: lambda wildcards: STUDY.attacks[wildcards.attack].threads
     resources:
-        mem_mb=growing(2500),
-        runtime=growing(20),
+        mem_mb=growing(1000 + 1500 * PIXELS),
+        runtime=growing(ATTACK_MINUTES),
     params:
         shard=shard,
-        shards=STUDY.attack_shards,
+        shards=ATTACK_SHARDS,
     shell:
         "glassguard attack_shard --config {input.config} --images {input.images} "
         "--manifest {input.manifest} --recognizer {input.recognizer} --shard {params.shard} "
@@ -51,7 +51,7 @@ rule attack:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=growing(1500),
+        mem_mb=growing(1000 + 500 * PIXELS),
         runtime=growing(5),
     shell:
         "glassguard attack --config {input.config} --shards {input.shards} "
@@ -79,8 +79,8 @@ rule controls:
         "../../environment.yml"
     threads: STUDY.controls.threads
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=growing(1000 + 1000 * PIXELS),
+        runtime=growing(5 * PASSES),
     params:
         kind=lambda wildcards: CONTROLS[wildcards.control],
     shell:

@@ -1,11 +1,13 @@
 # The validated study, and the names of the files that rules share.
 
 import json
+import math
 import os
 import re
 import sys
 from pathlib import Path
 
+from glassguard.configuration import costs
 from glassguard.configuration.remarks import remarks
 from glassguard.configuration.replicates import replicates_slice, studies_from_workflow
 from glassguard.configuration.slices import slices
@@ -68,9 +70,22 @@ wildcard_constraints:
     set="|".join(["benign", *ATTACKS, *CONTROLS]),
 
 
+ATTACK_SHARDS = costs.attack_shards(STUDY)
+GRID_SHARDS = costs.grid_shards(STUDY)
+
+
 scattergather:
-    attack=STUDY.attack_shards,
-    grid=STUDY.saliency.grid.shards,
+    attack=ATTACK_SHARDS,
+    grid=GRID_SHARDS,
+
+
+# Minutes that a shard is expected to take, with the headroom of costs. The other rules have theirs
+# from the same study, of 96 pixels and half width: time grows with the passes through the network,
+# memory with the pixels. What is smaller is asked for alike.
+ATTACK_MINUTES = costs.time_limit(costs.attack_minutes(STUDY) / ATTACK_SHARDS, STUDY)
+GRID_MINUTES = costs.time_limit(costs.grid_minutes(STUDY) / GRID_SHARDS, STUDY)
+PASSES = max(1.0, costs.relative_work(STUDY))
+PIXELS = max(1.0, costs.relative_pixels(STUDY))
 
 
 def result(name):
@@ -90,7 +105,7 @@ def gathered(gather_shards, pattern):
 
 def growing(amount):
     """What a job asks for: more in every attempt after one that may have run out of it."""
-    return lambda wildcards, attempt: attempt * amount
+    return lambda wildcards, attempt: attempt * math.ceil(amount)
 
 
 def slice_of(name):

@@ -21,8 +21,8 @@ rule influence:
         "../../environment.yml"
     threads: STUDY.influence.threads
     resources:
-        mem_mb=growing(2500),
-        runtime=growing(10),
+        mem_mb=growing(1000 + 1500 * PIXELS),
+        runtime=growing(5 * PASSES),
     shell:
         "glassguard influence --config {input.config} --images {input.images} "
         "--ids {input.ids} --recognizer {input.recognizer} --profiles {output.profiles} "
@@ -54,8 +54,8 @@ rule experts:
         "../../environment.yml"
     threads: STUDY.influence.threads
     resources:
-        mem_mb=growing(2500),
-        runtime=growing(10),
+        mem_mb=growing(1000 + 1500 * PIXELS),
+        runtime=growing(5 * PASSES),
     shell:
         "glassguard experts --config {input.config} --manifest {input.manifest} "
         "--images {input.images} --examples {input.examples} "
@@ -85,8 +85,8 @@ rule baselines:
         "../../environment.yml"
     threads: STUDY.detector.threads
     resources:
-        mem_mb=growing(2500),
-        runtime=growing(10),
+        mem_mb=growing(1000 + 1500 * PIXELS),
+        runtime=growing(5 * PASSES),
     shell:
         "glassguard baselines --config {input.config} --images {input.images} "
         "--ids {input.ids} --recognizer {input.recognizer} --baselines {output.baselines} "
@@ -140,7 +140,7 @@ rule detection:
     threads: STUDY.detector.threads
     resources:
         mem_mb=growing(2000),
-        runtime=growing(20),
+        runtime=growing(45),
     shell:
         "glassguard detection --config {input.config} --manifest {input.manifest} "
         "--examples {input.examples} --benign {input.benign} --attack {input.attack} "

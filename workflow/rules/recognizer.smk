@@ -48,7 +48,7 @@ else:
             threads: 1
             resources:
                 mem_mb=growing(2000),
-                runtime=growing(60),
+                runtime=growing(60 * PIXELS),
             shell:
                 "glassguard teacher --config {input.config} --teacher {input.teacher:q} "
                 "--images {input.images} --embeddings {output.embeddings} "
@@ -84,8 +84,8 @@ else:
             "../../environment.yml"
         threads: STUDY.backbone.pretraining.threads
         resources:
-            mem_mb=growing(4000),
-            runtime=growing(120),
+            mem_mb=growing(1000 + 3000 * PIXELS),
+            runtime=growing(180 * PASSES),
             gpu=GPUS,
         params:
             teacher=lambda wildcards, input: (
@@ -119,8 +119,8 @@ rule recognizer:
         "../../environment.yml"
     threads: STUDY.recognizer.threads
     resources:
-        mem_mb=growing(2500),
-        runtime=growing(30),
+        mem_mb=growing(1000 + 1500 * PIXELS),
+        runtime=growing(20 * PASSES),
     shell:
         "glassguard recognizer --config {input.config} --images {input.images} "
         "--manifest {input.manifest} --backbone {input.backbone} "

@@ -21,8 +21,8 @@ rule saliency_maps:
         "../../environment.yml"
     threads: STUDY.saliency.threads
     resources:
-        mem_mb=growing(2500),
-        runtime=growing(10),
+        mem_mb=growing(1000 + 1500 * PIXELS),
+        runtime=growing(5 * PASSES),
     shell:
         "glassguard saliency_maps --config {input.config} --images {input.images} "
         "--ids {input.ids} --recognizer {input.recognizer} --maps {output.maps} "
@@ -50,8 +50,8 @@ rule masked_decisions:
         "../../environment.yml"
     threads: STUDY.saliency.threads
     resources:
-        mem_mb=growing(2500),
-        runtime=growing(20),
+        mem_mb=growing(1000 + 1500 * PIXELS),
+        runtime=growing(5 * PASSES),
     shell:
         "glassguard masked_decisions --config {input.config} --images {input.images} "
         "--ids {input.ids} --maps {input.maps} --recognizer {input.recognizer} "
@@ -80,11 +80,11 @@ rule grid_shard:
         "../../environment.yml"
     threads: STUDY.saliency.threads
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(20),
+        mem_mb=growing(1000 + 1000 * PIXELS),
+        runtime=growing(GRID_MINUTES),
     params:
         shard=shard,
-        shards=STUDY.saliency.grid.shards,
+        shards=GRID_SHARDS,
     shell:
         "glassguard grid_shard --config {input.config} --manifest {input.manifest} "
         "--images {input.images} --maps {input.maps} --examples {input.examples} "
@@ -149,8 +149,8 @@ rule evaluation:
         "../../environment.yml"
     threads: STUDY.saliency.threads
     resources:
-        mem_mb=growing(2500),
-        runtime=growing(15),
+        mem_mb=growing(1000 + 1500 * PIXELS),
+        runtime=growing(6 * PASSES),
     shell:
         "glassguard evaluation --config {input.config} --manifest {input.manifest} "
         "--images {input.images} --maps {input.maps} --examples {input.examples} "
@@ -229,8 +229,8 @@ rule generality:
         "../../environment.yml"
     threads: STUDY.saliency.threads
     resources:
-        mem_mb=growing(2500),
-        runtime=growing(30),
+        mem_mb=growing(1000 + 1500 * PIXELS),
+        runtime=growing(30 * PASSES),
     shell:
         "glassguard generality --config {input.config} --manifest {input.manifest} "
         "--images {input.images} --maps {input.maps} --examples {input.examples} "

@@ -696,7 +696,7 @@ class Grid(Strict):
     images: int | None = Field(
         ge=1, description="attacked validation pictures used, at most; all when null"
     )
-    shards: int = Field(ge=1, le=10000)
+    shards: int | None = Field(ge=1, le=10000, description="jobs; by their cost when null")
 
 
 class Search(Strict):
@@ -736,10 +736,10 @@ class MaskSearch(MaskBasics):
 
     @model_validator(mode="after")
     def _bayesian_search_sees_all_pictures(self) -> "MaskSearch":
-        if self.search.method == "bayesian" and self.grid.shards != 1:
+        if self.search.method == "bayesian" and self.grid.shards not in (None, 1):
             raise ValueError(
-                f"grid.shards: {self.grid.shards} must be 1 with search.method=bayesian: every "
-                "trial depends on the one before, on all pictures"
+                f"grid.shards: {self.grid.shards} must be 1 or null with search.method=bayesian: "
+                "every trial depends on the one before, on all pictures"
             )
         return self
 
@@ -788,6 +788,19 @@ class Tracking(Strict):
     artifacts: Path
 
 
+class Costs(Strict):
+    """What jobs cost that are split, measured (:mod:`glassguard.configuration.costs`)."""
+
+    seconds_per_mask: float = Field(
+        gt=0, description="one point of the mask grid on one picture, at 96 px and half width"
+    )
+    seconds_per_attacked_picture: float = Field(gt=0, description="at 96 px and half width")
+    shard_minutes: float = Field(gt=0, description="work of a shard, at most")
+    least_shards: int = Field(ge=1, le=10000)
+    headroom: float = Field(ge=1, description="time asked for, over that expected")
+    least_minutes: int = Field(ge=1)
+
+
 class Study(Strict):
     """The whole resolved configuration."""
 
@@ -797,7 +810,8 @@ class Study(Strict):
     data: Data = Field(discriminator="source")
     backbone: Backbone
     recognizer: Recognizer
-    attack_shards: int = Field(ge=1, le=10000)
+    costs: Costs
+    attack_shards: int | None = Field(ge=1, le=10000, description="jobs; by their cost when null")
     attacks: dict[SetName, AccessoryAttack] = Field(min_length=1)
     controls: Controls
     influence: Influence

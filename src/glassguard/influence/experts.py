@@ -14,7 +14,12 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from glassguard.influence.guided_backpropagation import guided_activations
-from glassguard.influence.internal import InternalInfluence, Slices, watched
+from glassguard.influence.internal import (
+    InternalInfluence,
+    Slices,
+    require_evaluation_mode,
+    watched,
+)
 
 
 @dataclass(frozen=True)
@@ -134,9 +139,10 @@ def pulled_back(
 
     Raises:
         ValueError: a slice does not depend on the pixels, does not run, or its module runs more
-            than once; or the rule is guided and the network has a ReLU that is no ``nn.ReLU``
-            module, or none.
+            than once; the network is in training mode; or the rule is guided and the network has a
+            ReLU that is no ``nn.ReLU`` module, or none.
     """
+    require_evaluation_mode(network)
     edges: dict[str, GradientEdge] = {}
 
     def remember(name: str, output: Tensor) -> None:
@@ -161,6 +167,30 @@ def pulled_back(
         }
 
 
+def experts_of(experts: Mapping[str, Experts], name: str, count: int) -> Experts:
+    """The experts of one slice, of as many pictures as there are.
+
+    Args:
+        experts: by slice.
+        name: of the slice.
+        count: number of pictures.
+
+    Raises:
+        ValueError: the slice has none, or they are of another number of pictures.
+    """
+    if name not in experts:
+        raise ValueError(
+            f"{name}: no experts; there are those of {', '.join(experts) or 'nothing'}"
+        )
+    of_slice = experts[name]
+    if len(of_slice.influence) != count:
+        raise ValueError(
+            f"{name}: experts of {len(of_slice.influence)} picture(s) for {count}; those "
+            "of a class are asked by seen_in what they are worth in each picture"
+        )
+    return of_slice
+
+
 def heat_maps(
     network: nn.Module, slices: Slices, pixels: Tensor, experts: Mapping[str, Experts]
 ) -> dict[str, Tensor]:
@@ -178,16 +208,11 @@ def heat_maps(
         By slice, N x 3 x H x W: quantity per unit of pixel value, signs kept.
 
     Raises:
-        ValueError: see :func:`pulled_back`; or the experts are of another number of pictures.
+        ValueError: see :func:`pulled_back` and :func:`experts_of`.
     """
 
     def influence(name: str) -> Tensor:
-        of_slice = experts[name]
-        if len(of_slice.influence) != len(pixels):
-            raise ValueError(
-                f"{name}: experts of {len(of_slice.influence)} picture(s) for {len(pixels)}; those "
-                "of a class are asked by seen_in what they are worth in each picture"
-            )
+        of_slice = experts_of(experts, name, len(pixels))
         return of_slice.placed(of_slice.influence)
 
     return pulled_back(network, slices, pixels, influence)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
+from glassguard.influence.internal import require_evaluation_mode
 from glassguard.influence.quantities import Logit
 
 
@@ -51,7 +52,7 @@ def guided_activations(network: nn.Module) -> Iterator[Callable[[Tensor], None]]
             if node is None or node in seen:
                 continue
             seen.add(node)
-            if node.name().startswith("ReluBackward") and node not in guided:
+            if _is_rectifier(node) and node not in guided:
                 raise ValueError(
                     f"{type(network).__name__} calls a ReLU that is no nn.ReLU module: guided "
                     "backpropagation would be the plain gradient there"
@@ -64,6 +65,13 @@ def guided_activations(network: nn.Module) -> Iterator[Callable[[Tensor], None]]
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _is_rectifier(node: Node) -> bool:
+    """Whether a node is a ReLU, by whatever name it was called: ``clamp(min=0)`` is one as well."""
+    if node.name().startswith("ClampBackward"):
+        return node._saved_min == 0 and node._saved_max is None  # type: ignore[attr-defined]
+    return node.name().startswith(("ReluBackward", "ClampMinBackward", "ThresholdBackward"))
 
 
 def guided_backpropagation(
@@ -81,9 +89,10 @@ def guided_backpropagation(
         N x 3 x H x W float32, logits per unit of pixel value; signs kept.
 
     Raises:
-        ValueError: ``classes`` has another length than ``pixels``, or the network has a ReLU that
-            is no ``nn.ReLU`` module, or none.
+        ValueError: ``classes`` has another length than ``pixels`` or names no class, the network
+            is in training mode, or it has a ReLU that is no ``nn.ReLU`` module, or none.
     """
+    require_evaluation_mode(network)
     leaf = pixels.detach().requires_grad_(True)
     with torch.enable_grad(), guided_activations(network) as check:
         logits = network(leaf)

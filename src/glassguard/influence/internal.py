@@ -128,6 +128,19 @@ def watched(slices: Slices, see: Callable[[str, Tensor], Tensor | None]) -> Iter
             handle.remove()
 
 
+def require_evaluation_mode(network: nn.Module) -> None:
+    """Refuse a network whose answer to a picture depends on chance or on the other pictures.
+
+    Args:
+        network: any network; only its modules of dropout and batch normalisation are asked.
+
+    Raises:
+        ValueError: one of them is in training mode.
+    """
+    if any(isinstance(m, _DIFFERENT_IN_TRAINING) and m.training for m in network.modules()):
+        raise ValueError(f"{type(network).__name__} is in training mode: call eval() first")
+
+
 class InternalInfluence:
     """Influence of every neuron or filter of some slices on a quantity of interest.
 
@@ -200,8 +213,8 @@ class InternalInfluence:
             raise ValueError(
                 f"no reduction {reduction!r}; allowed are {', '.join(get_args(Reduction))}"
             )
-        if min(places) < 1:
-            raise ValueError(f"places {places}: at least one row and one column")
+        if len(places) != len(EVERYWHERE) or min(places) < 1:
+            raise ValueError(f"places {places}: rows and columns, at least one of each")
         found = self.measure(pixels, lambda name, influence: reduced(influence, reduction, places))
         return InfluenceProfiles(found.slices, found.logits)
 
@@ -225,12 +238,7 @@ class InternalInfluence:
                 once; a baseline does not fit; or the activation to multiply by was overwritten in
                 place.
         """
-        if any(
-            isinstance(m, _DIFFERENT_IN_TRAINING) and m.training for m in self.network.modules()
-        ):
-            raise ValueError(
-                f"{type(self.network).__name__} is in training mode: call eval() first"
-            )
+        require_evaluation_mode(self.network)
         # A tensor of its own: what is written on it stays off the caller's.
         pixels = pixels.detach()
         with torch.enable_grad(), inputs_forgotten(self.network):

@@ -29,7 +29,7 @@ class Quantity(Protocol):
             ... x N.
 
         Raises:
-            ValueError: a given class is not one a picture.
+            ValueError: a given class is not one a picture, or is no class of the network.
         """
         ...
 
@@ -114,12 +114,19 @@ def predicted_or(classes: Tensor | None, pictures: Tensor) -> Tensor:
         pictures: N x C logits.
 
     Raises:
-        ValueError: ``classes`` is not one class a picture.
+        ValueError: ``classes`` is not one class a picture, or is no class of the network.
     """
-    chosen = pictures.detach().argmax(dim=1) if classes is None else classes
-    if chosen.shape != pictures.shape[:1]:
-        raise ValueError(f"one class a picture: {tuple(chosen.shape)} for {len(pictures)} pictures")
-    return chosen
+    if classes is None:
+        return pictures.detach().argmax(dim=1)
+    if classes.shape != pictures.shape[:1]:
+        raise ValueError(
+            f"one class a picture: {tuple(classes.shape)} for {len(pictures)} pictures"
+        )
+    count = pictures.shape[1]
+    unknown = classes[(classes < 0) | (classes >= count)]
+    if len(unknown):
+        raise ValueError(f"no class {int(unknown[0])}: the network has classes 0 to {count - 1}")
+    return classes
 
 
 def of_classes(scores: Tensor, classes: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from glassguard.influence.experts import Experts, pulled_back
+from glassguard.influence.experts import Experts, experts_of, pulled_back
 from glassguard.influence.internal import Slices
 
 
@@ -37,11 +37,13 @@ def expert_gradients(
         By slice, N x 3 x H x W: activation per unit of pixel value.
 
     Raises:
-        ValueError: see :func:`glassguard.influence.experts.pulled_back`.
+        ValueError: see :func:`glassguard.influence.experts.pulled_back` and
+            :func:`glassguard.influence.experts.experts_of`.
     """
 
     def ones(name: str) -> Tensor:
-        return experts[name].placed(torch.ones_like(experts[name].influence))
+        of_slice = experts_of(experts, name, len(pixels))
+        return of_slice.placed(torch.ones_like(of_slice.influence))
 
     return pulled_back(network, slices, pixels, ones, guided=guided)
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from glassguard.configuration.slices import AttackSlice
 from glassguard.errors import InputError
-from glassguard.stages.files import write_csv
+from glassguard.stages.files import read_arrays, write_csv
 from glassguard.stages.paths import OutputPath
 
 
@@ -20,7 +20,7 @@ def run(
     frames: OutputPath,
 ) -> dict[str, float | int | str]:
     """Put every example back into the order of the plan."""
-    parts = [dict(np.load(path)) for path in shards]
+    parts = [read_arrays(path, kind="a shard of an attack") for path in shards]
     gathered = {
         key: np.concatenate([part[key] for part in parts])
         for key in parts[0]

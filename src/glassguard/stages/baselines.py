@@ -8,11 +8,10 @@ from glassguard.configuration.slices import BaselinesSlice
 from glassguard.detection.activations import activation_profiles
 from glassguard.detection.feature_squeezing import squeezing_distance
 from glassguard.stages.detection_inputs import LARGEST, MEAN
-from glassguard.stages.files import check_rows, read_images
+from glassguard.stages.files import check_rows, read_images, read_pictures_table
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
     open_recognizer,
-    read_held_out_table,
     use_threads,
 )
 
@@ -39,7 +38,7 @@ def run(
     use_threads(config.threads)
     settings = config.baselines
     pictures = read_images(images)
-    table, column = read_held_out_table(ids)
+    table, column = read_pictures_table(ids)
     check_rows(table, pictures, ids, images)
     network, _ = open_recognizer(recognizer, pictures, images)
     found = activation_profiles(

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from glassguard.detection.pictures import NOBODY, Pictures
 from glassguard.errors import InputError
 from glassguard.recognizer.layers import SLICES
-from glassguard.stages.files import read_examples, read_manifest, require_columns
+from glassguard.stages.files import read_arrays, read_examples, read_manifest, require_columns
 
 LARGEST, MEAN = "largest_", "mean_"
 """Begin the names of activations in the file of baselines, by how space was reduced."""
@@ -118,19 +117,8 @@ def _misnamed_bare(table: pd.DataFrame, bare: Bare, path: Path) -> NDArray[np.bo
     return np.array([bare.misnamed[name] for name in table["image_id"]], dtype=bool)
 
 
-def _read_arrays(path: Path, what: str) -> dict[str, NDArray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (ValueError, OSError, KeyError, EOFError, TypeError, BadZipFile):
-        # What NumPy says is about pickles, which are not read.
-        raise InputError(f"{path}: not a file of {what}, or damaged; compute it again") from None
-
-
 def _read_profiles(path: Path) -> dict[str, NDArray]:
-    arrays = _read_arrays(path, "profiles")
+    arrays = read_arrays(path, kind="a file of profiles")
     lacking = {"ids", "identities", "prediction", "confidence", "quantity"} - set(arrays)
     if lacking:
         raise InputError(f"{path}: not a file of profiles: lacks {min(lacking)}")
@@ -151,7 +139,7 @@ def _check_profiles(arrays: Mapping[str, NDArray], prefix: str, path: Path) -> N
 
 def _read_agreement(path: Path, profiles: Mapping[str, NDArray]) -> NDArray[np.float64]:
     """Mean log confidence under masks, in the order of the profiles; NaN where not measured."""
-    arrays = _read_arrays(path, "masked decisions")
+    arrays = read_arrays(path, kind="a file of masked decisions")
     try:
         ids, decision = arrays["ids"].tolist(), arrays["decision"]
         agreement = arrays["log_confidence"].mean(axis=1, dtype=np.float64)
@@ -168,7 +156,7 @@ def _read_agreement(path: Path, profiles: Mapping[str, NDArray]) -> NDArray[np.f
 
 
 def _read_baselines(path: Path, profiles: Mapping[str, NDArray]) -> dict[str, NDArray]:
-    arrays = _read_arrays(path, "baselines")
+    arrays = read_arrays(path, kind="a file of baselines")
     lacking = {"ids", "prediction", "squeezed"} - set(arrays)
     if lacking:
         raise InputError(f"{path}: not a file of baselines: lacks {min(lacking)}")

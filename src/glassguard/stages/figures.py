@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -251,7 +252,8 @@ class _Study:
     def saliency_grid(self) -> Drawn:
         grid = self._table("saliency", "grid.csv")
         by_map = read_json(self.results / "saliency" / "best.json")["by_map"]
-        searched = [by_map[kind] for kind in self.study.saliency.grid.map]
+        # A search by chance may have drawn no point of a kind.
+        searched = [by_map[kind] for kind in self.study.saliency.grid.map if kind in by_map]
         return saliency_figures.saliency_grid(grid, searched), {
             "kinds": "; ".join(
                 f"{best['map']}, fill {spelt(best['fill'])}, μ as {best['mu_as']}"
@@ -315,9 +317,11 @@ def _counts(groups: list[TargetProfiles]) -> dict[str, int]:
 def _profiles(path: Path, slice_name: str) -> pd.DataFrame:
     """Profiles of one slice, row named by picture."""
     try:
-        with np.load(path) as file:
+        with np.load(path, allow_pickle=False) as file:
             return pd.DataFrame(file[slice_name], index=file["ids"])
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except KeyError as error:
         raise InputError(f"{path}: lacks {error}") from None
+    except (ValueError, OSError, EOFError, BadZipFile):
+        raise InputError(f"{path}: not a file of profiles, or damaged; compute it again") from None

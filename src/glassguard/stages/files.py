@@ -4,6 +4,7 @@ import json
 from collections.abc import Sized
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -96,8 +97,9 @@ def read_arrays(path: Path, *, kind: str) -> dict[str, np.ndarray]:
             return dict(file)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not {kind}: {error}") from None
+    except (ValueError, OSError, KeyError, EOFError, TypeError, BadZipFile):
+        # What NumPy says is about pickles, which are not read.
+        raise InputError(f"{path}: not {kind}, or damaged; compute it again") from None
 
 
 def read_embeddings(path: Path) -> np.ndarray:
@@ -146,6 +148,19 @@ def read_examples(path: Path) -> pd.DataFrame:
     frame = _read_csv(path)
     require_columns(frame, ("example_id", "image_id", "split"), path)
     return frame
+
+
+def read_pictures_table(path: Path) -> tuple[pd.DataFrame, str]:
+    """A manifest or an attack's or a control's examples, and the column of its ids.
+
+    An ``examples.csv`` has two columns of ids: its own, and that of the picture behind each row.
+
+    Raises:
+        InputError: the file is missing or neither of them.
+    """
+    if "example_id" in _read_csv(path).columns:
+        return read_examples(path), "example_id"
+    return read_manifest(path), "image_id"
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from glassguard.configuration.slices import InfluenceSlice
 from glassguard.errors import InputError
 from glassguard.influence.profiles import profiles_of_images
 from glassguard.recognizer.weights import read_recognizer
-from glassguard.stages.files import read_examples, read_images, read_manifest
+from glassguard.stages.files import check_rows, read_images, read_pictures_table
 from glassguard.stages.influence_measure import internal_influence, pictures_at_once
 from glassguard.stages.paths import OutputPath
 
@@ -36,9 +35,10 @@ def run(
     settings = config.influence
     torch.set_num_threads(settings.threads)
     network, identities = read_recognizer(recognizer)
-    pictures, names = read_images(images), _names(ids)
-    if len(pictures) != len(names):
-        raise InputError(f"{ids}: {len(names)} rows for {len(pictures)} pictures in {images}")
+    pictures = read_images(images)
+    table, column = read_pictures_table(ids)
+    check_rows(table, pictures, ids, images)
+    names = table[column].tolist()
     if pictures.shape[1:3] != (network.image_size, network.image_size):
         raise InputError(
             f"{images}: pictures of {pictures.shape[1]}x{pictures.shape[2]} pixels, "
@@ -70,10 +70,3 @@ def run(
         "slices": len(found.profiles),
         "mean_confidence": float(found.confidence.mean()) if len(names) else 0.0,
     }
-
-
-def _names(path: Path) -> list[str]:
-    # An examples.csv has both: its own id and that of the picture it was made from.
-    if path.exists() and "example_id" in pd.read_csv(path, nrows=0).columns:
-        return read_examples(path)["example_id"].tolist()
-    return read_manifest(path)["image_id"].tolist()

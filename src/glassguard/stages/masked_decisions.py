@@ -8,12 +8,11 @@ from glassguard.configuration.slices import MaskedDecisionsSlice
 from glassguard.progress import track
 from glassguard.saliency.agreement import masked_agreement
 from glassguard.saliency.grid import combinations
-from glassguard.stages.files import check_rows, read_images
+from glassguard.stages.files import check_rows, read_images, read_pictures_table
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
     open_recognizer,
     read_decided_maps,
-    read_held_out_table,
     use_threads,
     with_maps,
 )
@@ -46,7 +45,7 @@ def run(
     """
     use_threads(config.threads)
     pictures = read_images(images)
-    table, column = read_held_out_table(ids)
+    table, column = read_pictures_table(ids)
     check_rows(table, pictures, ids, images)
     network, _ = open_recognizer(recognizer, pictures, images)
     held_out = table[table["split"].isin(("val", "test"))]

@@ -155,23 +155,6 @@ def with_maps(
         yield pictures[row], {kind: of_kind[place] for kind, of_kind in maps.items()}
 
 
-def read_held_out_table(path: Path) -> tuple[pd.DataFrame, str]:
-    """A manifest or an attack's or a control's examples, and the column of its ids.
-
-    Raises:
-        InputError: the file is missing or neither of them.
-    """
-    try:
-        columns = pd.read_csv(path, nrows=0).columns
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not a table in CSV: {error}") from None
-    if "example_id" in columns:
-        return read_examples(path), "example_id"
-    return read_manifest(path), "image_id"
-
-
 def read_frames(path: Path) -> np.ndarray:
     """Open the attack's frame masks without loading them: bool N x H x W.
 

@@ -9,11 +9,10 @@ from glassguard.configuration.slices import SaliencyMapsSlice
 from glassguard.progress import track
 from glassguard.recognizer.network import to_pixels
 from glassguard.saliency.explanation import explainer
-from glassguard.stages.files import check_rows, check_top_classes, read_images
+from glassguard.stages.files import check_rows, check_top_classes, read_images, read_pictures_table
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
     open_recognizer,
-    read_held_out_table,
     use_threads,
 )
 
@@ -29,7 +28,7 @@ def run(
     """
     use_threads(config.threads)
     pictures = read_images(images)
-    table, column = read_held_out_table(ids)
+    table, column = read_pictures_table(ids)
     check_rows(table, pictures, ids, images)
     network, identities = open_recognizer(recognizer, pictures, images)
     check_top_classes("saliency.top_classes", config.top_classes, identities, recognizer)
