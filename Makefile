@@ -113,7 +113,7 @@ $(VENV)/.installed: $(VENV)/.torch $(DEPENDENCIES)
 
 $(VENV)/.installed-test: $(VENV)/.torch $(DEPENDENCIES)
 	@echo "installing the pinned dependencies and the tests' into $(VENV) (once, a few minutes)"
-	@$(INSTALL) --editable '.[test]'
+	@$(INSTALL) --editable '.[slurm,test]'
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-dev: $(VENV)/.torch $(DEPENDENCIES)

@@ -1,7 +1,7 @@
 """How much the search over masks saves against the loop over everything.
 
     python benchmarks/grid.py
-    python benchmarks/grid.py results/embedded
+    python benchmarks/grid.py results/embedded [--table docs/tables/cost-grid-of-embedded.csv]
 
 Eight equal steps of each of μ, n and φ up to the point that Study S found best, 0.98, 8 and 80, on
 the same pictures in one process: a naive loop that makes every
@@ -22,12 +22,14 @@ pass of this small network, and is no network pass.
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from bounds import Figure, reported
 from torch import nn
 
 from glassguard.attack.frames import frame_masks, random_texture, wear
@@ -166,12 +168,13 @@ def masks_are_equal(masks: np.ndarray, maps: Sequence[Maps], points: list[Combin
     return True
 
 
-def main() -> None:
-    """Print the ratios."""
+def main() -> int:
+    """Print the ratios; returns 1 when a bound is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("results", type=Path, nargs="?", help="folder of a finished study")
     parser.add_argument("--pictures", type=int, default=12, help="how many, 12 by default")
     parser.add_argument("--fill", default="zero", help="zero (default), mean, telea, ...")
+    parser.add_argument("--table", type=Path, help="CSV file to write as well")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     source = trained_on_drawn_faces if chosen.results is None else of_a_study
@@ -200,12 +203,17 @@ def main() -> None:
     passes, passes_naive = found.network_passes, len(images) * len(points)
     difference = float(np.abs(found.confidences - confidences).max())
     print(f"{len(images)} pictures, {len(points)} combinations, fill {chosen.fill}")
-    print(f"network passes: {passes_naive} / {passes} = {passes_naive / passes:.2f}")
-    print(f"seconds: {seconds_naive:.1f} / {seconds:.1f} = {seconds_naive / seconds:.2f}")
-    print(f"no network pass: {(seconds - in_network) / seconds:.1%} of the search's time")
-    print(f"masks equal to the bit: {masks_are_equal(masks, saliency, points)}")
-    print(f"confidences: differ by at most {difference:.1g}")
+    print(f"network passes: {passes_naive}, {passes}; seconds: {seconds_naive:.1f}, {seconds:.1f}")
+    equal = masks_are_equal(masks, saliency, points)
+    figures = [
+        Figure("times fewer passes than the naive loop", passes_naive / passes, 2, ">=", 2.2),
+        Figure("times less time than the naive loop", seconds_naive / seconds, 2, ">=", 2),
+        Figure("share of time that is no pass", (seconds - in_network) / seconds, 3, "<=", 0.1),
+        Figure("masks equal to the bit (1: all)", float(equal), 0, ">=", 1),
+        Figure("largest difference of a confidence", difference, 7, "<=", 1e-5),
+    ]
+    return reported(figures, chosen.table)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,7 +2,7 @@
 
     snakemake --cores 2 --config experiment=smoke
     python benchmarks/grid_shards.py results/smoke
-    python benchmarks/grid_shards.py results/embedded --images 8
+    python benchmarks/grid_shards.py results/embedded --images 8 --table FILE.csv
 
 Ten values each of μ, n and φ with three fills, on the attacked validation pictures of a finished
 study: the stage ``grid_shard`` once over everything and then in shards, each a process of its own
@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import yaml
+from bounds import Figure, reported
 
 from glassguard.configuration.compose import compose_study
 from glassguard.configuration.slices import slices
@@ -43,12 +44,13 @@ def processor_seconds(command: list[str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def main() -> None:
-    """Print the costs."""
+def main() -> int:
+    """Print the costs; returns 1 when a bound is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("results", type=Path, help="folder of a finished study")
     parser.add_argument("--shards", type=int, help="how many; one for each minute by default")
     parser.add_argument("--images", type=int, help="attacked pictures; the study's by default")
+    parser.add_argument("--table", type=Path, help="CSV file to write as well")
     chosen = parser.parse_args()
     results, experiment = chosen.results, chosen.results.name
     grid = list(GRID)
@@ -85,13 +87,17 @@ def main() -> None:
         shards = chosen.shards or max(2, round(whole / 60))
         parts = sweep(shards)
     print(f"3,000 points; processor seconds at once: {whole:.1f}")
-    print(f"in {shards} shards: {parts:.1f}, ratio {parts / whole:.2f}")
+    print(f"in {shards} shards: {parts:.1f}")
     overrides = ",".join(f'"{item}"' for item in (*grid, f"saliency.grid.shards={shards}"))
     planning = ["snakemake", "-n", "--quiet", "--config", f"experiment={experiment}"]
     started = time.perf_counter()
-    seconds = processor_seconds([*planning, f"overrides=[{overrides}]"])
-    print(f"snakemake -n: {seconds:.1f} processor seconds, {time.perf_counter() - started:.1f} s")
+    processor_seconds([*planning, f"overrides=[{overrides}]"])
+    figures = [
+        Figure(f"time in {shards} shards over one process", parts / whole, 2, "<=", 1.3),
+        Figure("seconds to plan the sweep", time.perf_counter() - started, 1, "<=", 5),
+    ]
+    return reported(figures, chosen.table)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,7 +2,8 @@
 
 ``python docs/saliency.py results/embedded`` reads ``summary.json`` and ``saliency/best.json``,
 writes ``docs/tables/embedded-saliency.csv`` and puts the same figures into the page. Of a study
-with several attacks (``results/accessories``) it takes ``saliency/generality.csv`` instead. Without
+with several attacks (``results/accessories``) it takes ``saliency/generality.csv`` instead, of the
+variant ``all_fills`` ``saliency/grid.csv``. Without
 an argument the page is written anew from the tables.
 """
 
@@ -41,6 +42,9 @@ PARAMETERS = ("map", "mu", "n", "phi", "fill")
 MEASURES = ("ac_clean_real", "ac_adv_real", "ac_adv_target", "goodness")
 STUDIES = ("embedded", "faces")
 GENERALITY = TABLES / "generality.csv"
+ALL_FILLS = "variant_all_fills"
+FILLS = TABLES / "fills.csv"
+FILLS_COLUMNS = ("fill", "mu_as", "mu", "n", "phi", "goodness", "n_adv", "n_clean")
 GENERALITY_RATES = ("undefended_success", "adversarial_success", "adversarial_correct")
 GENERALITY_COLUMNS = ("tuned_on", "tested_on", "mask", *GENERALITY_RATES, "n", "clean_accuracy")
 GOODNESS = "validation, best"
@@ -70,6 +74,9 @@ def main() -> None:
     """Write the tables of the results that are given, and the page."""
     TABLES.mkdir(exist_ok=True)
     for results in map(Path, sys.argv[1:]):
+        if results.name == ALL_FILLS:
+            write(FILLS, FILLS_COLUMNS, best_of_fills(read(results / "saliency" / "grid.csv")))
+            continue
         generality = results / "saliency" / "generality.csv"
         if generality.exists():
             write(GENERALITY, GENERALITY_COLUMNS, crossed(read(generality)))
@@ -90,6 +97,8 @@ def main() -> None:
         page = replaced(page, "frame-recall", rendered_recall(read(recall)))
     if GENERALITY.exists():
         page = replaced(page, "generality", rendered_generality(read(GENERALITY)))
+    if FILLS.exists():
+        page = replaced(page, "fills", rendered_fills(read(FILLS)))
     PAGE.write_text(page, encoding="utf-8")
 
 
@@ -272,6 +281,38 @@ def rendered_generality(rows: list[dict[str, str]]) -> str:
         lines.append(
             f"| {tuned} | {any_row['mask']} | {' | '.join(cells)} | {any_row['clean_accuracy']} |"
         )
+    return "\n".join(lines)
+
+
+def best_of_fills(rows: list[dict[str, str]]) -> Iterator[dict[str, object]]:
+    """Of every fill and kind of threshold the point of the best goodness."""
+    best: dict[tuple[str, str], dict[str, str]] = {}
+    for row in rows:
+        key = row["fill"], row["mu_as"]
+        if key not in best or float(row["goodness"]) > float(best[key]["goodness"]):
+            best[key] = row
+    for row in best.values():
+        kept = {name: row[name] for name in FILLS_COLUMNS}
+        yield {**kept, "goodness": f"{float(row['goodness']):.3f}"}
+
+
+def rendered_fills(rows: list[dict[str, str]]) -> str:
+    """Fills in rows, kinds of threshold in columns."""
+    kinds = list(dict.fromkeys(row["mu_as"] for row in rows))
+    of = {(row["fill"], row["mu_as"]): row for row in rows}
+    lines = [
+        f"Best goodness over {rows[0]['n_adv']} attacked and {rows[0]['n_clean']} clean validation "
+        "pictures, behind it μ, n and φ:",
+        "",
+        f"| fill | {' | '.join(f'μ as {kind}' for kind in kinds)} |",
+        "|---" * (len(kinds) + 1) + "|",
+    ]
+    for fill in dict.fromkeys(row["fill"] for row in rows):
+        cells = []
+        for kind in kinds:
+            row = of[fill, kind]
+            cells.append(f"{row['goodness']} ({row['mu']}, {row['n']}, {row['phi']})")
+        lines.append(f"| {fill.replace('_', '-')} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -1,6 +1,7 @@
 """What the project ships beside its package: sections of ``conf/``, scripts of ``docs/``."""
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,12 +18,14 @@ def section(file: str, **changes: Any) -> dict[str, Any]:
     return _merged(yaml.safe_load((CONF / f"{file}.yaml").read_text()), changes)
 
 
-def script_of(name: str) -> ModuleType:
-    """The script ``docs/<name>.py`` as a module."""
-    specification = importlib.util.spec_from_file_location(f"{name}_page", DOCS / f"{name}.py")
+def script_of(name: str, folder: Path = DOCS) -> ModuleType:
+    """The script ``<folder>/<name>.py`` as a module."""
+    specification = importlib.util.spec_from_file_location(f"{name}_page", folder / f"{name}.py")
     assert specification is not None
     assert specification.loader is not None
     script = importlib.util.module_from_spec(specification)
+    # Where dataclasses look their module up.
+    sys.modules[specification.name] = script
     specification.loader.exec_module(script)
     return script
 

@@ -19,6 +19,28 @@ def test_the_page_shows_the_committed_tables() -> None:
     if recall.exists():
         assert saliency.rendered_recall(saliency.read(recall)) in page
     assert saliency.rendered_generality(saliency.read(saliency.GENERALITY)) in page
+    assert saliency.rendered_fills(saliency.read(saliency.FILLS)) in page
+
+
+def test_the_best_point_of_every_fill_and_threshold() -> None:
+    def point(fill: str, mu_as: str, mu: float, goodness: float) -> dict[str, str]:
+        values = {"fill": fill, "mu_as": mu_as, "mu": mu, "n": 1, "phi": 4, "goodness": goodness}
+        return {name: str(value) for name, value in values.items()} | {"n_adv": "9", "n_clean": "8"}
+
+    grid = [
+        point("zero", "quantile", 0.9, 0.51),
+        point("zero", "quantile", 0.8, 0.6249),
+        point("zero", "value", 0.3, 0.4),
+        point("navier_stokes", "quantile", 0.9, 0.75),
+        point("navier_stokes", "value", 0.2, 0.7),
+    ]
+    best = [
+        {name: str(value) for name, value in row.items()} for row in saliency.best_of_fills(grid)
+    ]
+    text = saliency.rendered_fills(best)
+    assert "over 9 attacked and 8 clean validation pictures" in text
+    assert "| zero | 0.625 (0.8, 1, 4) | 0.400 (0.3, 1, 4) |" in text
+    assert "| navier-stokes | 0.750 (0.9, 1, 4) | 0.700 (0.2, 1, 4) |" in text
 
 
 def test_masks_and_rates_become_tables() -> None:

@@ -264,6 +264,7 @@ TABLES = [
             "attacks.csv",
             "gain.csv",
             "controls.csv",
+            "distances.csv",
             "histograms.csv",
             "distance_matrix.csv",
             "summary.json",
@@ -279,6 +280,11 @@ TABLES = [
             "working_point.json",
             "masks.npz",
             *(["generality.csv"] if SEVERAL_ATTACKS else []),
+            *[
+                f"tuned_on/{attack}/{name}"
+                for attack in ATTACKS[1:]
+                for name in ("grid.csv", "best.json")
+            ],
         )
     ],
 ]

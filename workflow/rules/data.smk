@@ -52,6 +52,11 @@ rule data:
         config=slice_of("data"),
         listing=LISTING,
         detector=getattr(STUDY.data, "detector", None) or [],
+        lists=[
+            file
+            for name in ("people_file", "landmarks_file")
+            if (file := getattr(STUDY.data, name, None)) is not None
+        ],
         sources=sources("data"),
     output:
         images=result("data/images.npy"),

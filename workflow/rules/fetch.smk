@@ -28,4 +28,4 @@ rule fetch:
         config=lambda wildcards, output: f"{output.file}.yaml",
     shell:
         "(glassguard write-config --values {params.values:q} --output {params.config:q} && "
-        "glassguard fetch --config {params.config:q} --file {output.file:q}) > {log} 2>&1"
+        "glassguard fetch --config {params.config:q} --file {output.file:q}) > {log:q} 2>&1"

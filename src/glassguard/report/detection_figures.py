@@ -262,7 +262,7 @@ ROC_FIRST = (
     "influence",
     "activations",
     "masking",
-    "influence_and_masking",
+    "squeezing_and_masking",
     "mahalanobis_layers",
     "intrinsic_dimensionality",
     "feature_squeezing",

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from glassguard.detection.tables import HALF_WEARING
 from glassguard.report import sources_figures
 from glassguard.report.style import spelt
-from glassguard.report.tables import Table, percent
+from glassguard.report.tables import HEADLINE_RATE, Table, percent
 
 TEMPLATE = "page.html.jinja"
 
@@ -96,8 +96,13 @@ def render(
     )
 
 
-HEADLINE_RATE = 0.05
-AMONG_WEARERS = ("influence", "activations", "feature_squeezing", "masking")
+AMONG_WEARERS = (
+    "influence",
+    "activations",
+    "feature_squeezing",
+    "masking",
+    "squeezing_and_masking",
+)
 """Detectors that are named at once: on either profile, and those that ask the decision again."""
 
 

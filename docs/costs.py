@@ -1,0 +1,49 @@
+"""Write what benchmarks measured into docs/influence.md and docs/saliency.md.
+
+The benchmarks write the tables (``--table docs/tables/cost-….csv``); ``python docs/costs.py`` puts
+the same figures into the pages.
+"""
+
+import csv
+from pathlib import Path
+
+HERE = Path(__file__).parent
+TABLES = HERE / "tables"
+SHOWN = {
+    "influence.md": ("influence",),
+    "saliency.md": ("grid", "grid-of-embedded", "grid-shards"),
+}
+"""By page, the benchmarks whose table stands in it."""
+SIGNS = {"<=": "≤", ">=": "≥"}
+
+
+def main() -> None:
+    """Write the pages anew from the tables."""
+    for name, benchmarks in SHOWN.items():
+        page = (HERE / name).read_text(encoding="utf-8")
+        for benchmark in benchmarks:
+            start, end = (f"<!-- cost of {benchmark}: {place} -->" for place in ("start", "end"))
+            before, rest = page.split(start)
+            page = f"{before}{start}\n\n{rendered(benchmark)}\n\n{end}{rest.split(end)[1]}"
+        (HERE / name).write_text(page, encoding="utf-8")
+
+
+def table_of(benchmark: str) -> Path:
+    """The committed table of a benchmark."""
+    return TABLES / f"cost-{benchmark}.csv"
+
+
+def rendered(benchmark: str) -> str:
+    """The table of a benchmark in Markdown, the machine below it."""
+    with table_of(benchmark).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    machine = rows.pop()
+    lines = ["| | measured | bound |", "|---|---|---|"]
+    for row in rows:
+        bound = f"{SIGNS[row['relation']]} {row['bound']}" if row["relation"] else ""
+        lines.append(f"| {row['figure']} | {row['measured']} | {bound} |")
+    return "\n".join([*lines, "", f"Machine: {machine['measured']}."])
+
+
+if __name__ == "__main__":
+    main()

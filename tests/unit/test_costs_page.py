@@ -1,0 +1,43 @@
+"""The costs in the pages are those that benchmarks wrote."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from shipped import DOCS, ROOT, script_of
+
+costs = script_of("costs")
+bounds = script_of("bounds", ROOT / "benchmarks")
+
+
+def test_the_pages_show_the_committed_tables() -> None:
+    for page, benchmarks in costs.SHOWN.items():
+        text = (DOCS / page).read_text(encoding="utf-8")
+        for benchmark in benchmarks:
+            assert costs.rendered(benchmark) in text, "run: python docs/costs.py"
+
+
+def test_figures_become_a_table_and_an_exit_status(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = [
+        bounds.Figure("ratio", 1.101, 3, "<=", 1.15),
+        bounds.Figure("times fewer", 2.0, 1, ">=", 2.2),
+        bounds.Figure("seconds", 7.25),
+    ]
+    assert bounds.reported(figures, tmp_path / "cost.csv") == 1
+    assert bounds.reported(figures[::2], None) == 0
+    printed = capsys.readouterr().out
+    assert "ratio: 1.101, <= 1.15\n" in printed
+    assert "missed: times fewer\n" in printed
+    assert printed.endswith("every bound holds\n")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "cost.csv").read_text())))
+    assert rows[1] == {
+        "figure": "times fewer",
+        "measured": "2.0",
+        "relation": ">=",
+        "bound": "2.2",
+    }
+    assert rows[2]["bound"] == ""
+    assert rows[-1]["figure"] == "machine"
