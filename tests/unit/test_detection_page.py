@@ -1,5 +1,6 @@
 """The figures of docs/detection.md are those of the committed table."""
 
+import doctest
 import json
 from itertools import product
 from pathlib import Path
@@ -21,6 +22,12 @@ def test_the_page_shows_the_committed_table() -> None:
 def test_every_table_of_the_page_has_its_place() -> None:
     text = page.PAGE.read_text(encoding="utf-8")
     assert {found[2] for found in page.MARKERS.finditer(text)} == set(page.SECTIONS)
+
+
+def test_the_worked_example_of_the_documentation_runs() -> None:
+    failed, tried = doctest.testfile(str(page.PAGE), module_relative=False)
+    assert failed == 0
+    assert tried > 5
 
 
 def rate(name: str, value: float, n: int = 8) -> dict:
