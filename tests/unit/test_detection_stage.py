@@ -229,6 +229,8 @@ def test_detection_writes_the_contract_and_repeats(study: list[str], tmp_path: P
     assert set(points["population"]) == {"bare", "half_wearing"}
     assert list(summary["tpr_at_fpr"]) == ["0.01", "0.05", "0.0991"]
     assert {"plain_frames", "random_frames", "failed_attacks"} <= set(summary["flag_rate"])
+    flagged = pd.read_csv(out / "controls").set_index(["detector", "control"])["n"]
+    assert 0 < flagged["influence", "benign_targets"] < flagged["influence", "benign"]
     assert summary["auc"] > 0.95
     assert summary["source_setting"]["slice"] == "conv3_2"
     # At conv3_2 the made-up impersonation is the target's own profile: nothing to be seen.
@@ -464,7 +466,7 @@ def test_influence_refuses_pictures_that_do_not_fit(
     write_manifest(tmp_path / "manifest.csv", np.arange(5), np.repeat("test", 5))
     np.save(tmp_path / "images.npy", np.zeros((4, 32, 32, 3), dtype=np.uint8))
     assert main(influence_arguments(tmp_path, recognizer)) == 2
-    assert "5 rows for 4 pictures" in capsys.readouterr().err
+    assert "images.npy: has 4 rows" in capsys.readouterr().err
     np.save(tmp_path / "images.npy", np.zeros((5, 64, 64, 3), dtype=np.uint8))
     assert main(influence_arguments(tmp_path, recognizer)) == 2
     assert "takes 32x32" in capsys.readouterr().err

@@ -16,6 +16,7 @@ TEMPLATE = "page.html.jinja"
 
 KINDS = {
     "benign": "benign test pictures",
+    "benign_targets": "benign test pictures of people who are a target",
     "plain_frames": "benign pictures with plain frames",
     "random_frames": "benign pictures with frames of random texture",
     "failed_attacks": "attacks that failed",

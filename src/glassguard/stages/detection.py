@@ -237,6 +237,7 @@ def run(
         }
         kinds = {
             "benign": test,
+            "benign_targets": test.where(np.isin(test.identity, attacks.target)),
             **dict(zip(honest, wearers["test"], strict=True)),
             "failed_attacks": test_attacks.where(~test_attacks.impersonating),
             "impersonations": impersonations,
