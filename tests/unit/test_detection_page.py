@@ -141,7 +141,7 @@ def test_figures_of_a_run_end_in_the_tables(
     assert (flagged["here"], flagged["n"]) == ("0.200", "5")
     for line in (
         "seed 4, run 2026-01-01; 7 successful test impersonations over 3 pairs, 8 benign",
-        "| `masking` | 0.700 [0.000–1.000] | 0.500 [0.250–1.000] | 0.020 | 0.100 | 0.200 | 0.300 |",
+        "| `masking` | 0.700 [0.000–1.000] | 0.500 [0.250–1.000] | 0.500 [0.250–1.000] | 0.020 |",
         "| `influence` | 0.600 [0.500–0.700] | 0.500; 0.010 | 0.500; 0.050 | 0.500; 0.099 |",
         "| `masking` | 0.",
         "| detector | AUC | impersonations detected | half wearing flagged | bare flagged |",
