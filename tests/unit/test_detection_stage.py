@@ -221,7 +221,7 @@ def test_detection_writes_the_contract_and_repeats(study: list[str], tmp_path: P
     assert read.at["distance_euclidean", "slice"] == "conv4_2"
     assert {"activations", "influence_with_frames", "activations_with_frames"} <= set(read.index)
     settings = pd.read_csv(out / "classifier_sweep")
-    assert len(settings) == 6
+    assert len(settings) == 8
     assert settings["chosen"].sum() == len(PAIRS)
     assert set(pd.read_csv(out / "activation_layers")["slice"]) == {"conv3_2", "fc7"}
     summary = json.loads(first["summary"])
