@@ -10,6 +10,7 @@ from glassguard.configuration.costs import (
     attack_shards,
     grid_minutes,
     grid_shards,
+    pretraining_minutes,
     relative_work,
     time_limit,
 )
@@ -41,6 +42,16 @@ def test_cost_follows_pixels_width_points_and_pictures() -> None:
     pictures = pairs * (attack.validation_images + attack.test_images)
     seconds = pictures * here.costs.seconds_per_attacked_picture
     assert attack_minutes(here) == pytest.approx(seconds / 60)
+
+
+def test_pretraining_costs_what_its_epochs_show() -> None:
+    steps = "backbone.pretraining.steps=[{image_size:96,epochs:2},{image_size:48,epochs:4}]"
+    here = study("backbone.width=0.5", steps, "backbone.pretraining.threads=1")
+    pretraining = here.backbone.pretraining
+    pictures = pretraining.identities * pretraining.images_per_identity
+    expected = pictures * 3 * here.costs.seconds_per_pretraining_picture / 60
+    assert pretraining_minutes(here) == pytest.approx(expected)
+    assert time_limit(pretraining_minutes(study(experiment="smoke")), here) == 5
 
 
 def test_costly_work_is_split_into_more_jobs() -> None:

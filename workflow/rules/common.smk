@@ -84,6 +84,7 @@ scattergather:
 # memory with the pixels. What is smaller is asked for alike.
 ATTACK_MINUTES = costs.time_limit(costs.attack_minutes(STUDY) / ATTACK_SHARDS, STUDY)
 GRID_MINUTES = costs.time_limit(costs.grid_minutes(STUDY) / GRID_SHARDS, STUDY)
+PRETRAINING_MINUTES = costs.time_limit(costs.pretraining_minutes(STUDY), STUDY)
 PASSES = max(1.0, costs.relative_work(STUDY))
 PIXELS = max(1.0, costs.relative_pixels(STUDY))
 

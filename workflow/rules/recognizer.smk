@@ -85,7 +85,7 @@ else:
         threads: STUDY.backbone.pretraining.threads
         resources:
             mem_mb=growing(1000 + 3000 * PIXELS),
-            runtime=growing(180 * PASSES),
+            runtime=growing(PRETRAINING_MINUTES),
             gpu=GPUS,
         params:
             teacher=lambda wildcards, input: (

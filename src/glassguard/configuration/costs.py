@@ -52,6 +52,22 @@ def grid_minutes(study: Study) -> float:
     return masks * study.costs.seconds_per_mask * relative_work(study) / 60
 
 
+def pretraining_minutes(study: Study) -> float:
+    """Minutes that pretraining takes on its threads; of a GPU nothing is known, so at its slowest.
+
+    A pool of photographs is counted when it is read, not before: a size is assumed.
+    """
+    pretraining = study.backbone.pretraining
+    people, each = pretraining.identities, pretraining.images_per_identity
+    pictures = study.costs.pool_pictures if people is None or each is None else people * each
+    epochs = sum(
+        step.epochs * (step.image_size / MEASURED_IMAGE_SIZE) ** 2 for step in pretraining.steps
+    )
+    width = 1.0 if pretraining.accelerator == "gpu" else study.backbone.width / MEASURED_WIDTH
+    seconds = pictures * epochs * width**2 * study.costs.seconds_per_pretraining_picture
+    return seconds / pretraining.threads / 60
+
+
 def attack_shards(study: Study) -> int:
     """How many jobs an attack is split into: those asked for, or by what it costs."""
     return study.attack_shards or _by_cost(attack_minutes(study), study)

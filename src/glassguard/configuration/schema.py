@@ -795,6 +795,10 @@ class Costs(Strict):
         gt=0, description="one point of the mask grid on one picture, at 96 px and half width"
     )
     seconds_per_attacked_picture: float = Field(gt=0, description="at 96 px and half width")
+    seconds_per_pretraining_picture: float = Field(
+        gt=0, description="one epoch, forwards and backwards, at 96 px and half width"
+    )
+    pool_pictures: int = Field(ge=1, description="assumed of a pool that is not counted yet")
     shard_minutes: float = Field(gt=0, description="work of a shard, at most")
     least_shards: int = Field(ge=1, le=10000)
     headroom: float = Field(ge=1, description="time asked for, over that expected")
