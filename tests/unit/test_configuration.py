@@ -241,6 +241,7 @@ def test_a_variant_comes_after_the_experiment_and_before_overrides(tmp_path: Pat
     [
         "attack_shards: 7",
         "saliency: {grid: {shards: 9}}",
+        "saliency: {grid: {shards: 1}, search: {method: bayesian}}",
         "recognizer: {threads: 3}",
         "backbone: {weights: somewhere}",
     ],

@@ -70,8 +70,13 @@ wildcard_constraints:
     set="|".join(["benign", *ATTACKS, *CONTROLS]),
 
 
-ATTACK_SHARDS = costs.attack_shards(STUDY)
-GRID_SHARDS = costs.grid_shards(STUDY)
+def largest(cost):
+    """The largest cost of all studies side by side: their jobs are as many and ask for the same."""
+    return max(map(cost, STUDIES.values()))
+
+
+ATTACK_SHARDS = largest(costs.attack_shards)
+GRID_SHARDS = largest(costs.grid_shards)
 
 
 scattergather:
@@ -82,11 +87,11 @@ scattergather:
 # Minutes that a shard is expected to take, with the headroom of costs. The other rules have theirs
 # from the same study, of 96 pixels and half width: time grows with the passes through the network,
 # memory with the pixels. What is smaller is asked for alike.
-ATTACK_MINUTES = costs.time_limit(costs.attack_minutes(STUDY) / ATTACK_SHARDS, STUDY)
-GRID_MINUTES = costs.time_limit(costs.grid_minutes(STUDY) / GRID_SHARDS, STUDY)
-PRETRAINING_MINUTES = costs.time_limit(costs.pretraining_minutes(STUDY), STUDY)
-PASSES = max(1.0, costs.relative_work(STUDY))
-PIXELS = max(1.0, costs.relative_pixels(STUDY))
+ATTACK_MINUTES = costs.time_limit(largest(costs.attack_minutes) / ATTACK_SHARDS, STUDY)
+GRID_MINUTES = costs.time_limit(largest(costs.grid_minutes) / GRID_SHARDS, STUDY)
+PRETRAINING_MINUTES = costs.time_limit(largest(costs.pretraining_minutes), STUDY)
+PASSES = max(1.0, largest(costs.relative_work))
+PIXELS = max(1.0, largest(costs.relative_pixels))
 
 
 def result(name):

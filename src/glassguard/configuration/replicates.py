@@ -16,7 +16,15 @@ VARIANT = "variant_"
 SEED = "seed_"
 
 # Jobs, threads and pictures are asked for once, for all studies together.
-SAME_IN_ALL = ("data.source", "data.root", "data.detector", "backbone.weights", "backbone.pool")
+SAME_IN_ALL = (
+    "data.source",
+    "data.root",
+    "data.detector",
+    "backbone.weights",
+    "backbone.pool",
+    # A Bayesian search is one job.
+    "saliency.search.method",
+)
 SAME_ENDINGS = ("attack_shards", "threads", "shards")
 
 
