@@ -2,7 +2,7 @@
 
     snakemake --cores 2 --config experiment=smoke
     python benchmarks/grid_shards.py results/smoke
-    python benchmarks/grid_shards.py results/embedded --images 8 --table FILE.csv
+    python benchmarks/grid_shards.py results/embedded --images 4 --table FILE.csv
 
 Ten values each of μ, n and φ with three fills, on the attacked validation pictures of a finished
 study: the stage ``grid_shard`` once over everything and then in shards, each a process of its own
