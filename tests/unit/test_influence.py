@@ -1,5 +1,6 @@
 """Internal influence and guided backpropagation against Captum."""
 
+import copy
 import doctest
 from collections import OrderedDict
 from collections.abc import Callable
@@ -17,8 +18,8 @@ from captum.attr import (
 from captum.attr import InternalInfluence as CaptumInternalInfluence
 from torch import Tensor, nn
 
+from glassguard.influence.convolution_inputs import inputs_forgotten
 from glassguard.influence.distributions import InputLine, LayerLine
-from glassguard.influence.frozen_convolutions import inputs_forgotten
 from glassguard.influence.guided_backpropagation import guided_backpropagation
 from glassguard.influence.internal import (
     Call,
@@ -295,11 +296,10 @@ def test_inplace_and_shared_activations_give_what_captum_finds_without(
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-def test_inputs_of_frozen_convolutions_are_not_kept(frozen: bool, pixels: Tensor) -> None:
+def test_inputs_of_convolutions_are_not_kept(frozen: bool, pixels: Tensor) -> None:
     clean = Small("plain").requires_grad_(not frozen).eval()
     leaf = pixels.clone().requires_grad_(True)
-    wanted = [leaf, *(clean.parameters() if not frozen else [])]
-    expected = torch.autograd.grad(clean(leaf).amax(1).sum(), wanted)
+    (expected,) = torch.autograd.grad(clean(leaf).amax(1).sum(), leaf)
     kept: list[Any] = []
     with inputs_forgotten(clean):
         handle = clean.relu1.register_forward_hook(
@@ -309,9 +309,61 @@ def test_inputs_of_frozen_convolutions_are_not_kept(frozen: bool, pixels: Tensor
         handle.remove()
     assert hooks_left(clean) == 0
     # The first convolution's input is the picture: its strides tell whether that was kept.
-    assert (kept[0]._saved_input.stride() == (0, 0, 0, 0)) is frozen
-    for found, gradient in zip(torch.autograd.grad(total, wanted), expected, strict=True):
-        assert torch.equal(found, gradient)
+    assert kept[0]._saved_input.stride() == (0, 0, 0, 0)
+    assert torch.equal(torch.autograd.grad(total, leaf)[0], expected)
+
+
+class Scaled(nn.Conv2d):
+    """A convolution that uses its input twice, as a squeeze or an attention does."""
+
+    def forward(self, seen: Tensor) -> Tensor:
+        return super().forward(seen) * seen.square().mean(dim=(1, 2, 3), keepdim=True)
+
+
+def test_a_convolution_with_a_forward_pass_of_its_own_keeps_its_input(pixels: Tensor) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), Scaled(4, 4, 3), nn.Flatten(), nn.Linear(4 * 28 * 28, 5)
+    )
+    network.requires_grad_(False).eval()
+    peer = LayerGradientXActivation(network, network[1], multiply_by_inputs=False)
+    expected = peer.attribute(pixels.clone().requires_grad_(True), target=network(pixels).argmax(1))
+    ours = InternalInfluence(network, {"relu": network[1]}).neurons(pixels)
+    assert relative_error(ours.slices["relu"], expected) <= 1e-5
+
+
+class Residual(nn.Module):
+    """A block as of a ResNet: two convolutions beside a shortcut with one of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.first = nn.Conv2d(4, 6, 3, padding=1)
+        self.second = nn.Conv2d(6, 6, 3, padding=1)
+        self.shortcut = nn.Conv2d(4, 6, 1)
+        self.relu1, self.relu2, self.relu3 = nn.ReLU(), nn.ReLU(), nn.ReLU()
+        self.last = nn.Linear(6, 5)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        seen = self.relu1(self.stem(pixels))
+        beside = self.shortcut(seen)
+        behind = self.relu3(self.second(self.relu2(self.first(seen))) + beside)
+        return self.last(behind.mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize(
+    "names", [("first", "shortcut"), ("shortcut", "relu2"), ("relu1", "second", "shortcut")]
+)
+def test_slices_may_lie_side_by_side(names: tuple[str, ...], frozen: bool, pixels: Tensor) -> None:
+    network = Residual().requires_grad_(not frozen).eval()
+    slices = {name: network.get_submodule(name) for name in names}
+    peer = LayerGradientXActivation(network, list(slices.values()), multiply_by_inputs=False)
+    expected = peer.attribute(pixels.clone().requires_grad_(True), target=network(pixels).argmax(1))
+    ours = InternalInfluence(network, slices).neurons(pixels).slices
+    for (name, found), wanted in zip(ours.items(), expected, strict=True):
+        assert relative_error(found, wanted) <= 1e-5, name
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -327,7 +379,7 @@ def test_a_module_that_runs_twice_is_refused_by_name(pixels: Tensor) -> None:
     network = Small("shared").eval()
     with pytest.raises(ValueError, match="first: its ReLU runs more than once"):
         InternalInfluence(network, {"first": network.relu}).profiles(pixels)
-    with pytest.raises(ValueError, match="fourth"):
+    with pytest.raises(ValueError, match="fourth: not run by the network, or not so often"):
         InternalInfluence(network, {"fourth": Call(network.relu, 3)}).profiles(pixels)
     assert hooks_left(network) == 0
 
@@ -402,6 +454,25 @@ def test_layer_line_is_captums_integrated_gradient_of_the_layer(
         assert relative_error(ours.slices[name], expected) <= 1e-5, name
 
 
+@pytest.mark.parametrize("baseline", [None, 0.3])
+def test_along_a_layers_line_times_activation_sums_to_what_the_logit_owes(
+    baseline: float | None, pixels: Tensor
+) -> None:
+    network = Small("plain").double().eval()
+    given = pixels.double()
+    line = LayerLine(steps=64, baseline=baseline)
+    owed = InternalInfluence(
+        network, {"relu3": network.relu3}, distribution=line, times_activation=True
+    ).neurons(given)
+    start = network.fc(torch.zeros(1, 8 * 8 * 8).double())
+    if baseline is not None:
+        start = network(torch.full_like(given[:1], baseline))
+    classes = owed.logits.argmax(1)
+    gained = (owed.logits - start).gather(1, classes[:, None])[:, 0]
+    # Pooling is not smooth: completeness holds up to the quadrature.
+    assert relative_error(owed.slices["relu3"].flatten(1).sum(1), gained) <= 2e-3
+
+
 def test_classes_are_chosen_on_the_picture_and_not_along_the_line(
     network: FaceRecognizer, pixels: Tensor
 ) -> None:
@@ -417,8 +488,9 @@ def test_baselines_must_fit(network: FaceRecognizer, pixels: Tensor) -> None:
         line = InputLine(steps=2, baseline=wrong)
         with pytest.raises(ValueError, match="baseline of shape"):
             InternalInfluence(network, network.slice_modules(), distribution=line).profiles(pixels)
-    with pytest.raises(ValueError, match="at least one step: 0"):
-        LayerLine(steps=0)
+    for steps in (0, 2.5):
+        with pytest.raises(ValueError, match=f"a whole number of steps, at least one: {steps}"):
+            LayerLine(steps=steps)  # type: ignore[arg-type]
 
 
 def test_given_classes(network: FaceRecognizer, pixels: Tensor) -> None:
@@ -477,7 +549,7 @@ def test_guided_backpropagation_without_activations_is_refused_by_name(pixels: T
             return torch.relu(self.dense(seen.flatten(1)))
 
     with pytest.raises(ValueError, match=r"Functional has no nn\.ReLU module"):
-        guided_backpropagation(Functional(), pixels)
+        guided_backpropagation(Functional().eval(), pixels)
 
 
 def test_the_worked_example_of_the_documentation_runs() -> None:
@@ -533,8 +605,13 @@ class HalfFunctional(nn.Module):
         lambda values: values.clamp(min=0),
         lambda values: values.clamp_min(0),
         lambda values: nn.functional.threshold(values, 0.0, 0.0),
+        nn.functional.relu6,
+        lambda values: nn.functional.leaky_relu(values, 0.0),
+        lambda values: nn.functional.prelu(values, torch.zeros(1)),
+        lambda values: torch.maximum(values, torch.zeros(())),
+        lambda values: torch.where(values > 0, values, 0.0),
     ],
-    ids=["relu", "clamp", "clamp_min", "threshold"],
+    ids=["relu", "clamp", "clamp_min", "threshold", "relu6", "leaky", "prelu", "maximum", "where"],
 )
 def test_a_functional_activation_beside_modules_is_refused(
     pixels: Tensor, rectify: Callable[[Tensor], Tensor]
@@ -545,8 +622,20 @@ def test_a_functional_activation_beside_modules_is_refused(
     assert hooks_left(network) == 0
 
 
-def test_pixels_may_be_cut_to_their_range(pixels: Tensor) -> None:
-    network = HalfFunctional(lambda values: values.clamp(0.0, 1.0)).eval()
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        lambda values: values.clamp(0.0, 1.0),
+        lambda values: nn.functional.leaky_relu(values, 0.1),
+        lambda values: torch.maximum(values, 2 * values),
+        nn.functional.hardtanh,
+    ],
+    ids=["pixel range", "leaky", "maxout", "hardtanh"],
+)
+def test_what_is_no_rectifier_is_let_through(
+    harmless: Callable[[Tensor], Tensor], pixels: Tensor
+) -> None:
+    network = HalfFunctional(harmless).eval()
     assert guided_backpropagation(network, pixels).shape == pixels.shape
 
 
@@ -555,6 +644,17 @@ def test_wrong_use_is_named(network: FaceRecognizer, pixels: Tensor) -> None:
     fc6 = {"fc6": slices["fc6"]}
     with pytest.raises(ValueError, match="no slice to measure"):
         InternalInfluence(network, {})
+    with pytest.raises(ValueError, match="slices are modules by name, not a list"):
+        InternalInfluence(network, list(fc6.values()))  # type: ignore[arg-type]
+    for distribution in ("point", InputLine, 42):
+        with pytest.raises(ValueError, match=r"a distribution of interest is Point\(\), InputLine"):
+            InternalInfluence(network, fc6, distribution=distribution)  # type: ignore[arg-type]
+    for quantity in (Logit, 3):
+        with pytest.raises(ValueError, match="a quantity of interest is one of logit, comparative"):
+            InternalInfluence(network, fc6, quantity=quantity)  # type: ignore[arg-type]
+    for classes in (3, torch.zeros(6)):
+        with pytest.raises(ValueError, match="classes are a tensor of int64"):
+            Logit(classes)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="fc6: a slice is a module"):
         InternalInfluence(network, {"fc6": "fc6"})  # type: ignore[dict-item]
     with pytest.raises(ValueError, match="no quantity of interest 'odds'"):
@@ -563,7 +663,8 @@ def test_wrong_use_is_named(network: FaceRecognizer, pixels: Tensor) -> None:
         InternalInfluence(network, fc6).profiles(pixels, reduction="median")  # type: ignore[arg-type]
     words = nn.Sequential(nn.Flatten(2), nn.Linear(pixels[0, 0].numel(), 6), nn.Flatten())
     in_words = InternalInfluence(words, {"words": words[1]})
-    with pytest.raises(ValueError, match=r"shape N x 3 x 6 has no filters"):
+    words.eval()
+    with pytest.raises(ValueError, match=r"shape N x 3 x 6 is neither N x filters x height x"):
         in_words.profiles(pixels)
     assert in_words.neurons(pixels).slices["words"].shape == (len(pixels), 3, 6)
     dropping = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(pixels[0].numel(), 5))
@@ -590,3 +691,98 @@ def test_a_quantity_may_be_given_by_name(network: FaceRecognizer, pixels: Tensor
         for one in ("comparative", Comparative())
     )
     assert torch.equal(named, built)
+
+
+def test_functional_dropout_is_refused_in_training_mode(pixels: Tensor) -> None:
+    class Dropping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = nn.Linear(pixels[0].numel(), 5)
+
+        def forward(self, seen: Tensor) -> Tensor:
+            return nn.functional.dropout(self.dense(seen.flatten(1)), training=self.training)
+
+    network = Dropping()
+    influence = InternalInfluence(network, {"dense": network.dense})
+    with pytest.raises(ValueError, match=r"Dropping is in training mode: call eval\(\) first"):
+        influence.profiles(pixels)
+    network.eval()
+    assert influence.profiles(pixels).profiles["dense"].shape == (len(pixels), 5)
+
+
+def test_pixels_of_inference_mode_are_asked_like_others(
+    network: FaceRecognizer, pixels: Tensor
+) -> None:
+    slices = network.slice_modules(["post_relu"])
+    expected = profiles_at(network, slices, pixels).profiles
+    with torch.inference_mode():
+        made_there = pixels.clone()
+        inside = profiles_at(network, slices, made_there).profiles
+        guided = guided_backpropagation(network, made_there)
+    outside = profiles_at(network, slices, made_there).profiles
+    for name, wanted in expected.items():
+        assert torch.equal(inside[name], wanted)
+        assert torch.equal(outside[name], wanted)
+    assert torch.equal(guided, guided_backpropagation(network, pixels))
+
+
+def test_answers_that_are_no_logits_are_named(pixels: Tensor) -> None:
+    class Answering(nn.Module):
+        def __init__(self, answer: Callable[[Tensor], Any]) -> None:
+            super().__init__()
+            self.dense, self.relu, self.answer = (
+                nn.Linear(pixels[0].numel(), 5),
+                nn.ReLU(),
+                answer,
+            )
+
+        def forward(self, seen: Tensor) -> Any:
+            return self.answer(self.relu(self.dense(seen.flatten(1))))
+
+    for answer, message in (
+        (lambda values: {"logits": values}, "answers with a dict, not with logits"),
+        (lambda values: values.sum(1), r"answers \(6,\) to 6 pictures; logits are 6 x classes"),
+    ):
+        network = Answering(answer).eval()
+        with pytest.raises(ValueError, match=message):
+            InternalInfluence(network, {"dense": network.dense}).profiles(pixels)
+        with pytest.raises(ValueError, match=message):
+            guided_backpropagation(network, pixels)
+    one = Answering(lambda values: values[:, :1]).eval()
+    with pytest.raises(ValueError, match="needs two classes: the network has one"):
+        InternalInfluence(one, {"dense": one.dense}, quantity=Comparative()).profiles(pixels)
+
+
+def test_a_slice_that_is_part_of_a_tensor_is_named(pixels: Tensor) -> None:
+    class Halved(nn.Module):
+        def forward(self, seen: Tensor) -> Tensor:
+            return seen.chunk(2, dim=1)[0]
+
+    network = nn.Sequential(nn.Flatten(), nn.Linear(pixels[0].numel(), 8), Halved()).eval()
+    with pytest.raises(ValueError, match="half: its output is one of several parts of a tensor"):
+        InternalInfluence(network, {"half": network[2]}).profiles(pixels)
+
+
+def test_pictures_are_read_as_the_network_wants_them(network: FaceRecognizer) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    double = copy.deepcopy(network).double()
+    influence = InternalInfluence(double, {"fc7": double.slice_modules()["fc7"]})
+    found = profiles_of_images(influence, images)
+    assert found.profiles["fc7"].dtype == found.confidence.dtype == np.float32
+    for wrong in (images.astype(np.float32) / 255, images[0], images.transpose(0, 3, 1, 2)):
+        with pytest.raises(ValueError, match="pictures are uint8, N x height x width x 3: "):
+            profiles_of_images(influence, wrong)
+    with pytest.raises(ValueError, match="a batch has at least one picture: 0"):
+        profiles_of_images(influence, images, batch_size=0)
+
+
+def test_a_batch_holds_the_points_of_its_lines(network: FaceRecognizer) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    line = InternalInfluence(
+        network, {"fc7": network.slice_modules()["fc7"]}, distribution=InputLine(steps=3)
+    )
+    sizes: list[int] = []
+    handle = network.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+    profiles_of_images(line, images, batch_size=8)
+    handle.remove()
+    assert sizes == [8, 8, 4]

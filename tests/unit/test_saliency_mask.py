@@ -148,7 +148,7 @@ def test_a_picture_without_gradient_has_a_map_of_zeros():
             return torch.stack([pixels.sum(dim=(1, 2, 3)) * 0, pixels.flatten(1).mean(1)], dim=1)
 
     # Every pixel has the same influence: there is no contrast to threshold.
-    maps, _ = saliency_maps(Constant(), torch.rand(2, 3, 8, 8))
+    maps, _ = saliency_maps(Constant().eval(), torch.rand(2, 3, 8, 8))
     assert torch.equal(maps, torch.zeros(2, 8, 8))
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from glassguard.influence.internal import EVERYWHERE, Places, reduced, watched
 from glassguard.progress import track
-from glassguard.recognizer.network import to_pixels
+from glassguard.recognizer.network import pixels_for
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,11 @@ def activation_profiles(
         places: rows and columns of which each has its own maximum.
 
     Raises:
-        ValueError: a slice's module runs more than once in a forward pass.
+        ValueError: the pictures are of another type or shape, the batches are empty, or a slice's
+            module runs more than once in a forward pass.
     """
+    if batch_size < 1:
+        raise ValueError(f"a batch has at least one picture: {batch_size}")
     # One blank picture stands in for none, so that an empty set has profiles of the right width.
     rows = images if len(images) else np.zeros((1, *images.shape[1:]), dtype=np.uint8)
     largest: dict[str, NDArray[np.float32]] = {}
@@ -65,7 +68,7 @@ def activation_profiles(
         # that every pass frees, whose memory then goes to waste.
         if name not in found:
             found[name] = np.empty((len(rows), part.shape[1]), dtype=np.float32)
-        found[name][batch] = part.numpy()
+        found[name][batch] = part.cpu().numpy()
 
     def see(name: str, output: Tensor) -> None:
         flat = output.flatten(2) if output.ndim == 4 else output[:, :, None]
@@ -75,7 +78,7 @@ def activation_profiles(
     with torch.inference_mode():
         for start in track(range(0, len(rows), batch_size), description="activations, batches"):
             batch = slice(start, start + batch_size)
-            pixels = to_pixels(torch.from_numpy(np.array(rows[batch])))
+            pixels = pixels_for(network, rows[batch])
             with watched(slices, see):
                 keep(answers, "logits", network(pixels))
 

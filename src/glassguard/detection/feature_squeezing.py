@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from glassguard.progress import track
-from glassguard.recognizer.network import to_pixels
+from glassguard.recognizer.network import pixels_for
 
 
 def fewer_bits(image: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
@@ -61,7 +61,12 @@ def squeezing_distance(
 
     Returns:
         N distances in [0, 2].
+
+    Raises:
+        ValueError: the pictures are of another type or shape, or the batches are empty.
     """
+    if batch_size < 1:
+        raise ValueError(f"a batch has at least one picture: {batch_size}")
     found = np.zeros(len(images), dtype=np.float32)
     with torch.inference_mode():
         for start in track(range(0, len(images), batch_size), description="squeezing, batches"):
@@ -72,7 +77,7 @@ def squeezing_distance(
                 fewer_bits(plain, bits),
                 np.stack([median_smoothed(image, median) for image in plain]),
             ):
-                other = network(to_pixels(torch.from_numpy(squeezed))).softmax(dim=1)
+                other = network(pixels_for(network, squeezed)).softmax(dim=1).cpu()
                 moved = (answer - other).abs().sum(dim=1).numpy()
                 found[rows] = np.maximum(found[rows], moved)
     return found

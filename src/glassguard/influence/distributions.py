@@ -21,6 +21,11 @@ Baseline = Tensor | float
 class Point:
     """The picture itself."""
 
+    @property
+    def points(self) -> int:
+        """How many a pass takes of each picture."""
+        return 1
+
 
 @dataclass(frozen=True, eq=False)
 class InputLine:
@@ -29,6 +34,9 @@ class InputLine:
     Attributes:
         steps: number of points; a pass takes so many times the pictures, and the pictures.
         baseline: where the line starts, in [0, 1].
+
+    Raises:
+        ValueError: ``steps`` is no whole number above 0.
     """
 
     steps: int
@@ -36,6 +44,11 @@ class InputLine:
 
     def __post_init__(self) -> None:
         _check_steps(self.steps)
+
+    @property
+    def points(self) -> int:
+        """How many a pass takes of each picture."""
+        return self.steps + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +62,9 @@ class LayerLine:
         steps: number of points.
         baseline: the picture, in [0, 1], whose activations are the start; no activation at all
             when None.
+
+    Raises:
+        ValueError: ``steps`` is no whole number above 0.
     """
 
     steps: int
@@ -56,6 +72,11 @@ class LayerLine:
 
     def __post_init__(self) -> None:
         _check_steps(self.steps)
+
+    @property
+    def points(self) -> int:
+        """How many a pass takes of each picture, behind the slice."""
+        return self.steps + 1
 
 
 Distribution = Point | InputLine | LayerLine
@@ -118,5 +139,5 @@ def as_pictures(baseline: Baseline, pixels: Tensor) -> Tensor:
 
 
 def _check_steps(steps: int) -> None:
-    if steps < 1:
-        raise ValueError(f"a line needs at least one step: {steps}")
+    if not isinstance(steps, int) or steps < 1:
+        raise ValueError(f"a line needs a whole number of steps, at least one: {steps!r}")

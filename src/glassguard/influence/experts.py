@@ -17,7 +17,9 @@ from glassguard.influence.guided_backpropagation import guided_activations
 from glassguard.influence.internal import (
     InternalInfluence,
     Slices,
+    own_pixels,
     require_evaluation_mode,
+    require_logits,
     watched,
 )
 
@@ -151,10 +153,15 @@ def pulled_back(
         # The edge, not the tensor: an activation behind may work in place on that.
         edges[name] = get_gradient_edge(output)
 
-    leaf = pixels.detach().requires_grad_(True)
     rule = guided_activations(network) if guided else nullcontext(lambda logits: None)
-    with torch.enable_grad(), rule as check, watched(slices, remember):
-        check(network(leaf))
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        rule as check,
+        watched(slices, remember),
+    ):
+        leaf = own_pixels(pixels).requires_grad_(True)
+        check(require_logits(network(leaf), len(leaf)))
         silent = [name for name in slices if name not in edges]
         if silent:
             raise ValueError(f"{', '.join(silent)}: not run by the network")

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
-from glassguard.influence.internal import require_evaluation_mode
+from glassguard.influence.graph import nodes_behind
+from glassguard.influence.internal import own_pixels, require_evaluation_mode, require_logits
 from glassguard.influence.quantities import Logit
 
 
@@ -21,7 +22,7 @@ def guided_activations(network: nn.Module) -> Iterator[Callable[[Tensor], None]]
     work in place and may be shared: every call of it is guided.
 
     Args:
-        network: the network whose ``nn.ReLU`` modules are guided. A functional ReLU is not seen.
+        network: the network whose ``nn.ReLU`` modules are guided.
 
     Yields:
         What refuses logits that came through a ReLU which was not guided: to be called with them
@@ -45,19 +46,12 @@ def guided_activations(network: nn.Module) -> Iterator[Callable[[Tensor], None]]
             output.register_hook(lambda gradient: gradient.clamp_min(0.0))
 
     def check(logits: Tensor) -> None:
-        seen: set[Node] = set()
-        waiting = [logits.grad_fn]
-        while waiting:
-            node = waiting.pop()
-            if node is None or node in seen:
-                continue
-            seen.add(node)
+        for node in nodes_behind(logits.grad_fn):
             if _is_rectifier(node) and node not in guided:
                 raise ValueError(
-                    f"{type(network).__name__} calls a ReLU that is no nn.ReLU module: guided "
-                    "backpropagation would be the plain gradient there"
+                    f"{type(network).__name__} calls a ReLU that is no nn.ReLU module "
+                    f"({node.name()}): guided backpropagation would be the plain gradient there"
                 )
-            waiting += [one for one, _ in node.next_functions]
 
     handles = [module.register_forward_hook(guide) for module in activations]
     try:
@@ -67,11 +61,30 @@ def guided_activations(network: nn.Module) -> Iterator[Callable[[Tensor], None]]
             handle.remove()
 
 
+_RECTIFIERS = {
+    "ReluBackward": lambda node: True,
+    "ThresholdBackward": lambda node: True,
+    "ClampMinBackward": lambda node: True,
+    # With both ends it is what cuts pixels to their range.
+    "ClampBackward": lambda node: node._saved_min == 0 and node._saved_max is None,
+    # ReLU6 is one from 0 to 6.
+    "HardtanhBackward": lambda node: node._saved_min_val == 0,
+    "LeakyReluBackward": lambda node: node._saved_negative_slope == 0,
+    "PreluKernelBackward": lambda node: not node._saved_weight.any(),
+    # The larger of a tensor and a constant, and a choice between them.
+    "MaximumBackward": lambda node: None in (before for before, _ in node.next_functions),
+    "WhereBackward": lambda node: None in (before for before, _ in node.next_functions),
+}
+
+
 def _is_rectifier(node: Node) -> bool:
-    """Whether a node is a ReLU, by whatever name it was called: ``clamp(min=0)`` is one as well."""
-    if node.name().startswith("ClampBackward"):
-        return node._saved_min == 0 and node._saved_max is None  # type: ignore[attr-defined]
-    return node.name().startswith(("ReluBackward", "ClampMinBackward", "ThresholdBackward"))
+    """Whether a node is a ReLU, by whatever name it was called: ``clamp(min=0)`` is one as well.
+
+    A product with ``x > 0`` is one that no graph shows.
+    """
+    return any(
+        node.name().startswith(name) and is_one(node) for name, is_one in _RECTIFIERS.items()
+    )
 
 
 def guided_backpropagation(
@@ -93,9 +106,9 @@ def guided_backpropagation(
             is in training mode, or it has a ReLU that is no ``nn.ReLU`` module, or none.
     """
     require_evaluation_mode(network)
-    leaf = pixels.detach().requires_grad_(True)
-    with torch.enable_grad(), guided_activations(network) as check:
-        logits = network(leaf)
+    with torch.inference_mode(False), torch.enable_grad(), guided_activations(network) as check:
+        leaf = own_pixels(pixels).requires_grad_(True)
+        logits = require_logits(network(leaf), len(leaf))
         check(logits)
         (gradient,) = torch.autograd.grad(Logit(classes)(logits, logits).sum(), leaf)
     return gradient

@@ -6,8 +6,8 @@ interest. There is no factor z_j: that would be attribution, and is an option.
 
 All slices are read off one forward and one backward pass. A gradient is reduced to one number a
 filter the moment it arrives at its slice and is then dropped, so that at 224 pixels an image costs
-a few kilobytes in place of 54 MB. What frozen convolutions would keep for the gradient of their
-weights is not kept.
+a few kilobytes in place of 54 MB. What convolutions would keep for the gradient of their weights
+is not kept.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from glassguard.influence.convolution_inputs import inputs_forgotten
 from glassguard.influence.distributions import (
     Distribution,
     InputLine,
@@ -29,7 +30,7 @@ from glassguard.influence.distributions import (
     expectation,
     nodes,
 )
-from glassguard.influence.frozen_convolutions import inputs_forgotten
+from glassguard.influence.graph import nodes_behind
 from glassguard.influence.quantities import Logit, Quantity, QuantityName, quantity_named
 
 Reduction = Literal["max", "abs_max", "mean"]
@@ -38,7 +39,6 @@ Places = tuple[int, int]
 
 EVERYWHERE: Places = (1, 1)
 Reduced = TypeVar("Reduced")
-_DIFFERENT_IN_TRAINING = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
 
 
 @dataclass(frozen=True)
@@ -132,21 +132,55 @@ def require_evaluation_mode(network: nn.Module) -> None:
     """Refuse a network whose answer to a picture depends on chance or on the other pictures.
 
     Args:
-        network: any network; only its modules of dropout and batch normalisation are asked.
+        network: any network. Every module of it is asked: dropout may be a function that is called
+            with a module's ``training``.
 
     Raises:
-        ValueError: one of them is in training mode.
+        ValueError: a module is in training mode.
     """
-    if any(isinstance(m, _DIFFERENT_IN_TRAINING) and m.training for m in network.modules()):
+    if any(module.training for module in network.modules()):
         raise ValueError(f"{type(network).__name__} is in training mode: call eval() first")
+
+
+def require_logits(logits: object, count: int) -> Tensor:
+    """What a network answered, if it is one row of logits a picture.
+
+    Args:
+        logits: the answer.
+        count: number of pictures that it was asked about.
+
+    Returns:
+        ``logits``: count x C.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    if not isinstance(logits, Tensor):
+        raise ValueError(f"the network answers with a {type(logits).__name__}, not with logits")
+    if logits.ndim != 2 or len(logits) != count:
+        raise ValueError(
+            f"the network answers {tuple(logits.shape)} to {count} pictures; logits are "
+            f"{count} x classes"
+        )
+    return logits
+
+
+def own_pixels(pixels: Tensor) -> Tensor:
+    """Pictures as a tensor of their own: what is done to it stays off the caller's.
+
+    To be called where inference mode is off: a tensor that was made in it takes no part in a
+    backward pass and is copied.
+    """
+    return pixels.clone() if pixels.is_inference() else pixels.detach()
 
 
 class InternalInfluence:
     """Influence of every neuron or filter of some slices on a quantity of interest.
 
     Activations that work in place and modules that several layers share are handled: a gradient
-    belongs to the output as it was when the slice's module returned. Weights may be frozen or not:
-    gradients of weights and of pixels are not computed and nothing is accumulated.
+    belongs to the output as it was when the slice's module returned. Weights may be frozen or not,
+    and slices may lie side by side, as in the branches of a residual block: gradients of weights
+    and of pixels are not computed and nothing is accumulated.
 
     Args:
         network: maps N pictures to N x C logits; in evaluation mode.
@@ -158,10 +192,11 @@ class InternalInfluence:
         distribution: the points that it is averaged over. With :class:`LayerLine` everything behind
             a slice must depend on the picture through the slice alone.
         times_activation: multiply by the picture's own activation, which makes it attribution
-            (χ times z).
+            (χ times z); with :class:`LayerLine` by what lies between it and the line's start.
 
     Raises:
-        ValueError: there is no slice, no quantity of that name, or a slice is no module.
+        ValueError: there is no slice, no quantity of that name, a slice is no module, or the
+            quantity or the distribution is of another kind.
 
     Example:
         >>> slices = {"conv3_2": network.features.relu3_2}
@@ -179,6 +214,8 @@ class InternalInfluence:
         distribution: Distribution | None = None,
         times_activation: bool = False,
     ) -> None:
+        if not isinstance(slices, Mapping):
+            raise ValueError(f"slices are modules by name, not a {type(slices).__name__}")
         if not slices:
             raise ValueError("no slice to measure influence at")
         for name, place in slices.items():
@@ -189,7 +226,17 @@ class InternalInfluence:
         self.quantity: Quantity = (
             quantity_named(quantity) if isinstance(quantity, str) else quantity or Logit()
         )
-        self.distribution = distribution or Point()
+        if isinstance(quantity, type) or not callable(self.quantity):
+            raise ValueError(
+                f"a quantity of interest is one of {', '.join(get_args(QuantityName))}, Logit(), "
+                f"Comparative(), Softmax() or a function of logits: {quantity!r}"
+            )
+        self.distribution = Point() if distribution is None else distribution
+        if not isinstance(self.distribution, Point | InputLine | LayerLine):
+            raise ValueError(
+                "a distribution of interest is Point(), InputLine(...) or LayerLine(...): "
+                f"{distribution!r}"
+            )
         self.times_activation = times_activation
 
     def profiles(
@@ -233,15 +280,18 @@ class InternalInfluence:
                 not to be kept or changed.
 
         Raises:
-            ValueError: the network drops units or normalises by the batch, because it is not in
-                evaluation mode; a slice is not on the way to the logits; its module runs more than
-                once; a baseline does not fit; or the activation to multiply by was overwritten in
-                place.
+            ValueError: the network is not in evaluation mode or does not answer with logits; a
+                slice does not run or is not on the way to the logits; its module runs more than
+                once or gives part of another tensor; a baseline does not fit; or the activation to
+                multiply by was overwritten in place.
         """
         require_evaluation_mode(self.network)
-        # A tensor of its own: what is written on it stays off the caller's.
-        pixels = pixels.detach()
-        with torch.enable_grad(), inputs_forgotten(self.network):
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            inputs_forgotten(self.network),
+        ):
+            pixels = own_pixels(pixels)
             if isinstance(self.distribution, LayerLine):
                 parts = [
                     self._along_layer(name, pixels, self.distribution, reduce)
@@ -249,7 +299,7 @@ class InternalInfluence:
                 ]
                 return Measured(
                     {name: part for found in parts for name, part in found.slices.items()},
-                    parts[0].logits if parts else self.network(pixels).detach(),
+                    parts[0].logits,
                 )
             return self._at_points(pixels, reduce)
 
@@ -263,7 +313,7 @@ class InternalInfluence:
             points = along(as_pictures(self.distribution.baseline, pixels), pixels, places)
         gathered = _Gathered(self.slices, reduce, len(pixels), weights, self.times_activation)
         with watched(self.slices, gathered.see):
-            logits = self.network(points)
+            logits = require_logits(self.network(points), len(points))
         return gathered.backward(logits, self.quantity)
 
     def _along_layer(
@@ -283,10 +333,12 @@ class InternalInfluence:
             activation = output.detach()
             own = activation[:count]
             lines_start = activation[count:] if start else torch.zeros_like(own[:1])
-            return gathered.see(name, along(lines_start, own, places))
+            return gathered.see(name, along(lines_start, own, places), lines_start)
 
         with watched(here, spread):
-            logits = self.network(torch.cat([pixels, *start]))
+            logits = require_logits(
+                self.network(torch.cat([pixels, *start])), count * (len(places) + 1)
+            )
         return gathered.backward(logits, self.quantity)
 
 
@@ -309,8 +361,8 @@ def reduced(influence: Tensor, reduction: Reduction, places: Places = EVERYWHERE
         return influence.clone()
     if influence.ndim != 4:
         raise ValueError(
-            f"a slice of shape N x {' x '.join(map(str, influence.shape[1:]))} has no filters and "
-            "no space: reduce it yourself, by measure"
+            f"a slice of shape N x {' x '.join(map(str, influence.shape[1:]))} is neither N x "
+            "filters x height x width nor N x neurons: reduce it yourself, by measure"
         )
     if places != EVERYWHERE:
         return _by_place(influence, reduction, places).flatten(1)
@@ -334,7 +386,7 @@ def _by_place(influence: Tensor, reduction: Reduction, places: Places) -> Tensor
 
 
 class _Anchor(torch.autograd.Function):
-    """The output of the first slice as the start of the graph, without a copy of it.
+    """The output of a slice before which there is no other as a start of the graph, uncopied.
 
     The gradient that is asked for is that of a number that nothing depends on. Asked for the output
     itself, autograd would hand over the gradient behind an activation that works in place.
@@ -365,14 +417,19 @@ class _Gathered(Generic[Reduced]):
         self.count, self.weights = count, weights
         self.times_activation = times_activation
         self.anchor: Tensor | None = None
+        self.seen: set[str] = set()
         self.found: dict[str, Reduced] = {}
 
-    def see(self, name: str, output: Tensor) -> Tensor:
+    def see(self, name: str, output: Tensor, start: Tensor | None = None) -> Tensor:
+        self.seen.add(name)
         if self.anchor is None:
             self.anchor = output.new_zeros((), requires_grad=True)
-            output = _Anchor.apply(output, self.anchor)
-        elif not output.requires_grad:
-            output = _Anchor.apply(output, self.anchor)
+        # With weights that are not frozen, a branch beside the slices so far has a graph, but one
+        # that autograd would not walk: nothing in it is asked for.
+        if not any(
+            getattr(node, "variable", None) is self.anchor for node in nodes_behind(output.grad_fn)
+        ):
+            output = self._anchored(name, output, self.anchor)
         activation = output.detach()[-self.count :] if self.times_activation else None
         version = output._version
 
@@ -384,11 +441,22 @@ class _Gathered(Generic[Reduced]):
                         f"{name}: its activation was overwritten in place by what follows; build "
                         "that with inplace=False"
                     )
-                influence = influence * activation
+                influence = influence * (activation if start is None else activation - start)
             self.found[name] = self.reduce(name, influence)
 
         output.register_hook(receive)
         return output
+
+    def _anchored(self, name: str, output: Tensor, anchor: Tensor) -> Tensor:
+        try:
+            return _Anchor.apply(output, anchor)
+        except RuntimeError as error:
+            if not output._is_view():
+                raise
+            raise ValueError(
+                f"{name}: its output is one of several parts of a tensor, as chunk and split give "
+                "them; clone it there"
+            ) from error
 
     def backward(self, logits: Tensor, quantity: Quantity) -> Measured[Reduced]:
         pictures = logits[len(logits) - self.count :]
@@ -396,6 +464,11 @@ class _Gathered(Generic[Reduced]):
             points = logits.unflatten(0, (-1, self.count)) if self.weights else logits
             total = quantity(points, pictures).sum()
             torch.autograd.grad(total, self.anchor, allow_unused=True)
+        absent = [name for name in self.slices if name not in self.seen]
+        if absent:
+            raise ValueError(
+                f"{', '.join(absent)}: not run by the network, or not so often as the call's number"
+            )
         missing = [name for name in self.slices if name not in self.found]
         if missing:
             raise ValueError(f"no influence at {', '.join(missing)}: not on the way to the logits")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from glassguard.influence.internal import EVERYWHERE, InternalInfluence, Places, Reduction
 from glassguard.progress import track
-from glassguard.recognizer.network import to_pixels
+from glassguard.recognizer.network import pixels_for
 
 
 @dataclass(frozen=True)
@@ -42,23 +42,26 @@ def profiles_of_images(
             be 0: then the profiles have no rows.
         reduction: see :meth:`glassguard.influence.internal.InternalInfluence.profiles`.
         places: see there.
-        batch_size: pictures per pass.
+        batch_size: pictures per pass; the points of a line count as pictures.
 
     Raises:
-        ValueError: as :meth:`glassguard.influence.internal.InternalInfluence.measure`.
+        ValueError: the pictures are of another type or shape, the batches are empty, or as
+            :meth:`glassguard.influence.internal.InternalInfluence.measure`.
     """
+    if batch_size < 1:
+        raise ValueError(f"a batch has at least one picture: {batch_size}")
+    at_once = max(1, batch_size // influence.distribution.points)
     parts: dict[str, list[torch.Tensor]] = {name: [] for name in influence.slices}
     logits = []
     # One blank picture stands in for none, so that an empty set has profiles of the right width.
     rows = images if len(images) else np.zeros((1, *images.shape[1:]), dtype=np.uint8)
-    starts = range(0, len(rows), batch_size)
+    starts = range(0, len(rows), at_once)
     for start in track(starts, description="influence, batches"):
-        # A copy: a memory-mapped file is read-only and torch needs memory of its own.
-        pixels = to_pixels(torch.from_numpy(np.array(rows[start : start + batch_size])))
+        pixels = pixels_for(influence.network, rows[start : start + at_once])
         batch = influence.profiles(pixels, reduction=reduction, places=places)
-        logits.append(batch.logits)
+        logits.append(batch.logits.cpu())
         for name, profile in batch.profiles.items():
-            parts[name].append(profile)
+            parts[name].append(profile.cpu())
     confidence, prediction = torch.cat(logits).softmax(dim=1).max(dim=1)
     kept = slice(0, len(images))
     return ImageProfiles(
@@ -67,5 +70,5 @@ def profiles_of_images(
             for name, part in parts.items()
         },
         prediction.numpy()[kept],
-        confidence.numpy()[kept],
+        confidence.numpy().astype(np.float32, copy=False)[kept],
     )

@@ -8,6 +8,7 @@ the same, whatever the network would answer on the way.
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import torch
 from torch import Tensor
 
 QuantityName = Literal["logit", "comparative", "softmax"]
@@ -40,9 +41,15 @@ class Logit:
 
     Attributes:
         classes: N int64; the predicted class of each picture when None.
+
+    Raises:
+        ValueError: the classes are no tensor of int64.
     """
 
     classes: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        require_classes(self.classes)
 
     def __call__(self, logits: Tensor, pictures: Tensor) -> Tensor:
         """See :class:`Quantity`."""
@@ -56,15 +63,24 @@ class Comparative:
     Attributes:
         classes: N int64; the predicted class of each picture when None.
         others: N int64; the picture's largest logit beside that class when None.
+
+    Raises:
+        ValueError: the classes or the others are no tensor of int64.
     """
 
     classes: Tensor | None = None
     others: Tensor | None = None
 
+    def __post_init__(self) -> None:
+        require_classes(self.classes)
+        require_classes(self.others)
+
     def __call__(self, logits: Tensor, pictures: Tensor) -> Tensor:
         """See :class:`Quantity`."""
         classes = predicted_or(self.classes, pictures)
         if self.others is None:
+            if pictures.shape[1] < RUNNER_UP:
+                raise ValueError("a comparative quantity needs two classes: the network has one")
             best = pictures.detach().topk(RUNNER_UP, dim=1).indices
             others = best[:, 0].where(best[:, 0] != classes, best[:, 1])
         else:
@@ -78,9 +94,15 @@ class Softmax:
 
     Attributes:
         classes: N int64; the predicted class of each picture when None.
+
+    Raises:
+        ValueError: the classes are no tensor of int64.
     """
 
     classes: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        require_classes(self.classes)
 
     def __call__(self, logits: Tensor, pictures: Tensor) -> Tensor:
         """See :class:`Quantity`."""
@@ -104,6 +126,16 @@ def quantity_named(name: QuantityName) -> Quantity:
         case "softmax":
             return Softmax()
     raise ValueError(f"no quantity of interest {name!r}")
+
+
+def require_classes(classes: object) -> None:
+    """Refuse what cannot name one class a picture: anything but None and a tensor of int64.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if classes is not None and not (isinstance(classes, Tensor) and classes.dtype == torch.int64):
+        raise ValueError(f"classes are a tensor of int64, one for each picture: {classes!r}")
 
 
 def predicted_or(classes: Tensor | None, pictures: Tensor) -> Tensor:

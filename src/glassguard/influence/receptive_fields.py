@@ -7,7 +7,6 @@ gradient of the experts' activations, plain or guided (Springenberg et al. 2015)
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
@@ -26,6 +25,9 @@ def expert_gradients(
 ) -> dict[str, Tensor]:
     """Gradient of the sum of the experts' activations with respect to the pixels.
 
+    Experts whose influence is not positive speak for nothing and are left out: where fewer neurons
+    than the wanted share have any, the rest of them were taken at random.
+
     Args:
         network: in evaluation mode.
         slices: the module whose output each slice is.
@@ -43,7 +45,7 @@ def expert_gradients(
 
     def ones(name: str) -> Tensor:
         of_slice = experts_of(experts, name, len(pixels))
-        return of_slice.placed(torch.ones_like(of_slice.influence))
+        return of_slice.placed((of_slice.influence > 0).to(of_slice.influence))
 
     return pulled_back(network, slices, pixels, ones, guided=guided)
 
@@ -90,16 +92,18 @@ def share_inside(
     Their ratio is 1 where the glasses count as much as any other part of the picture.
 
     Args:
-        maps: N x H x W, or N x 3 x H x W of which magnitudes are added; any sign.
+        maps: N x H x W, or N x 3 x H x W of which magnitudes are added; any sign; arrays, or
+            tensors in main memory.
         frames: N x H x W bool.
 
     Returns:
         Share of the map's magnitude inside, NaN for an empty map; share of the area. N each.
     """
-    magnitude = np.abs(maps).astype(np.float64)
+    magnitude = np.abs(np.asarray(maps, dtype=np.float64))
     if magnitude.ndim == 4:
         magnitude = magnitude.sum(axis=1)
     whole = magnitude.sum(axis=(1, 2))
-    inside = (magnitude * frames).sum(axis=(1, 2))
+    covered = np.asarray(frames, dtype=bool)
+    inside = (magnitude * covered).sum(axis=(1, 2))
     share = np.divide(inside, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-    return share, frames.mean(axis=(1, 2), dtype=np.float64)
+    return share, covered.mean(axis=(1, 2), dtype=np.float64)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from glassguard.recognizer.network import FaceRecognizer, to_pixels
+from glassguard.recognizer.network import FaceRecognizer, pixels_for
 
 BATCH = 64
 
@@ -21,9 +21,7 @@ def probabilities_of(network: FaceRecognizer, images: NDArray[np.uint8]) -> NDAr
         N x identities float32, rows sum to one.
     """
     rows = [
-        network(to_pixels(torch.from_numpy(np.array(images[start : start + BATCH]))))
-        .softmax(1)
-        .numpy()
+        network(pixels_for(network, images[start : start + BATCH])).softmax(1).cpu().numpy()
         for start in range(0, len(images), BATCH)
     ]
     return np.concatenate(rows)

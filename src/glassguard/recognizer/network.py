@@ -11,7 +11,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from glassguard.configuration.schema import Position
@@ -163,6 +165,29 @@ Network = TypeVar("Network", bound=nn.Module)
 def channels_last(network: Network) -> Network:
     """The network with its weights laid out channels last: convolutions on a CPU run faster."""
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def pixels_for(network: nn.Module, images: NDArray[np.uint8]) -> Tensor:
+    """Pictures as a network wants them: of its number type, in its memory.
+
+    Args:
+        network: whose first parameter says which; float32 in main memory where it has none.
+        images: N x H x W x 3 uint8 RGB; may be memory-mapped, and is copied.
+
+    Returns:
+        N x 3 x H x W in [0, 1].
+
+    Raises:
+        ValueError: the pictures are of another type or shape.
+    """
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        raise ValueError(
+            "pictures are uint8, N x height x width x 3: "
+            f"{images.dtype}, {' x '.join(map(str, images.shape))}"
+        )
+    first = next(network.parameters(), torch.empty(0))
+    # A memory-mapped file is read-only and torch needs memory of its own.
+    return to_pixels(torch.from_numpy(np.array(images))).to(first)
 
 
 def to_pixels(images: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from glassguard.recognizer.network import to_pixels
+from glassguard.recognizer.network import pixels_for
 
 
 def probabilities(
@@ -43,4 +43,4 @@ def probabilities(
 
 def _softmax(network: nn.Module, images: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
-        return network(to_pixels(torch.from_numpy(images))).softmax(dim=1).numpy()
+        return network(pixels_for(network, images)).softmax(dim=1).cpu().numpy()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from glassguard.influence.guided_backpropagation import guided_activations
+from glassguard.influence.internal import own_pixels, require_evaluation_mode, require_logits
 
 ChannelReduction = Literal["max_abs", "mean_abs", "max", "sum_abs"]
 
@@ -33,15 +34,17 @@ def saliency_maps(
         Maps, N x H x W float32 in [0, 1]; predicted classes, N int64.
 
     Raises:
-        ValueError: the network has fewer than ``top_classes`` classes.
+        ValueError: the network is in training mode, does not answer with logits, or has fewer than
+            ``top_classes`` classes.
     """
-    leaf = pixels.detach().requires_grad_(True)
-    with torch.enable_grad(), guided_activations(network) as check:
-        logits = network(leaf)
+    require_evaluation_mode(network)
+    with torch.inference_mode(False), torch.enable_grad(), guided_activations(network) as check:
+        leaf = own_pixels(pixels).requires_grad_(True)
+        logits = require_logits(network(leaf), len(leaf))
         check(logits)
         if top_classes > logits.shape[1]:
             raise ValueError(f"{top_classes} classes of a network that has {logits.shape[1]}")
-        gradient = torch.zeros_like(pixels)
+        gradient = torch.zeros_like(leaf)
         for logit in logits.topk(top_classes, dim=1).values.unbind(dim=1):
             # Guided backpropagation is not linear: each class takes a backward pass of its own.
             (of_class,) = torch.autograd.grad(logit.sum(), leaf, retain_graph=True)

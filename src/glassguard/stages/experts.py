@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from glassguard.configuration.schema import Experts as ExpertSettings
 from glassguard.configuration.slices import ExpertsSlice
@@ -19,7 +18,7 @@ from glassguard.influence.receptive_fields import (
 )
 from glassguard.progress import track
 from glassguard.recognizer.layers import paper_index
-from glassguard.recognizer.network import to_pixels
+from glassguard.recognizer.network import pixels_for
 from glassguard.stages.files import check_rows, read_examples, read_images, write_csv
 from glassguard.stages.influence_measure import internal_influence, pictures_at_once
 from glassguard.stages.paths import OutputPath
@@ -149,7 +148,7 @@ def _shares(
     starts = range(0, len(worn.images), at_once)
     for start in track(starts, description=f"experts of {name}, batches"):
         batch = slice(start, start + at_once)
-        pixels = to_pixels(torch.from_numpy(np.array(worn.images[batch])))
+        pixels = pixels_for(influence.network, worn.images[batch])
         experts = find_experts(influence, pixels, share=share)
         for one, heat in heat_maps(influence.network, influence.slices, pixels, experts).items():
             shares, areas = share_inside(heat.numpy(), worn.frames[batch])
@@ -245,7 +244,7 @@ def _maps(
     heat, fields = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
     blur = settings.blur * images.shape[1]
     for row, image in enumerate(images):
-        pixels = to_pixels(torch.from_numpy(image[None]))
+        pixels = pixels_for(influence.network, image[None])
         experts = find_experts(influence, pixels, share=settings.share)
         network, slices = influence.network, influence.slices
         warm = heat_maps(network, slices, pixels, experts)

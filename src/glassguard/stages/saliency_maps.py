@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from glassguard.configuration.slices import SaliencyMapsSlice
 from glassguard.progress import track
-from glassguard.recognizer.network import to_pixels
+from glassguard.recognizer.network import pixels_for
 from glassguard.saliency.explanation import explainer
 from glassguard.stages.files import check_rows, check_top_classes, read_images, read_pictures_table
 from glassguard.stages.paths import OutputPath
@@ -40,7 +39,7 @@ def run(
     starts = range(0, len(rows), config.batch_size)
     for start in track(starts, description="saliency maps, batches"):
         batch = slice(start, start + config.batch_size)
-        pixels = to_pixels(torch.from_numpy(pictures[rows[batch]]))
+        pixels = pixels_for(network, pictures[rows[batch]])
         for kind, maps_of_kind in found.items():
             batch_maps, batch_prediction = explain[kind](pixels)
             maps_of_kind[batch], prediction[batch] = batch_maps.numpy(), batch_prediction.numpy()

@@ -1,4 +1,4 @@
-"""Less memory for gradients through convolutions whose weights are frozen.
+"""Less memory for gradients through convolutions whose weights are not asked for theirs.
 
 The gradient with respect to a convolution's input depends on that input's shape alone; its values
 are needed for the gradient of the weights. PyTorch keeps them for either. At 224 pixels that is a
@@ -27,13 +27,14 @@ class _Shape:
 
 @contextmanager
 def inputs_forgotten(network: nn.Module) -> Iterator[None]:
-    """While open, forward passes do not keep the inputs of frozen convolutions for backward.
+    """While open, forward passes do not keep the inputs of convolutions for backward.
 
-    Gradients of inputs are the same to the bit. Convolutions with a weight that requires its
-    gradient are left alone.
+    Gradients of inputs are the same to the bit. Those of weights must not be asked of what was run
+    in here: they would be wrong.
 
     Args:
-        network: whose ``nn.Conv2d`` modules are looked for.
+        network: whose ``nn.Conv2d`` modules are looked for. Those with a forward pass of their own
+            are left alone, since that may use its input once more.
     """
     entered: list[Tensor] = []
 
@@ -55,7 +56,7 @@ def inputs_forgotten(network: nn.Module) -> Iterator[None]:
 
     handles = []
     for module in network.modules():
-        if isinstance(module, nn.Conv2d) and not module.weight.requires_grad:
+        if _convolves_and_nothing_else(module):
             handles.append(module.register_forward_pre_hook(enter))
             # First, since the hooks of a slice may leave by an error.
             handles.append(module.register_forward_hook(leave, prepend=True))
@@ -65,3 +66,10 @@ def inputs_forgotten(network: nn.Module) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _convolves_and_nothing_else(module: nn.Module) -> bool:
+    if not isinstance(module, nn.Conv2d):
+        return False
+    kind = type(module)
+    return kind.forward is nn.Conv2d.forward and kind._conv_forward is nn.Conv2d._conv_forward
