@@ -4,17 +4,19 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest, rankdata
+from scipy.stats import norm as normal
+from scipy.stats import rankdata
 from scipy.stats import t as student
 
 LEVEL = 0.95
 
 
-def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+def wilson_interval(successes: float, n: int) -> tuple[float, float]:
     """Wilson's 95 % score interval of a rate (Wilson 1927).
 
     Args:
-        successes: how often it happened, 0 to ``n``.
+        successes: how often it happened, 0 to ``n``; between whole numbers where it is a mean, as
+            over the seeds of a detector that judged the same ``n`` pictures.
         n: how often it was tried.
 
     Returns:
@@ -23,10 +25,16 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     Raises:
         ValueError: ``successes`` is not between 0 and ``n``.
     """
-    if n == 0 and successes == 0:
+    # A mean over seeds times n may miss the whole number by rounding.
+    if not -1e-9 <= successes <= n + 1e-9:
+        raise ValueError(f"{successes:g} of {n}: a rate lies between 0 and 1")
+    if n == 0:
         return math.nan, math.nan
-    interval = binomtest(int(successes), int(n)).proportion_ci(LEVEL, method="wilson")
-    return float(interval.low), float(interval.high)
+    share, z = min(max(successes / n, 0.0), 1.0), float(normal.ppf((1 + LEVEL) / 2))
+    centre = share + z * z / (2 * n)
+    reach = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
+    low, high = ((centre + sign * reach) / (1 + z * z / n) for sign in (-1, 1))
+    return max(low, 0.0), min(high, 1.0)
 
 
 def mean_interval(values: ArrayLike) -> tuple[float, float]:

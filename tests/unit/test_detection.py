@@ -6,17 +6,23 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import SGDClassifier
+from sklearn.utils.estimator_checks import check_estimator
 
 from glassguard.detection.calibration import (
     calibrate,
     threshold_at,
     threshold_for_every_kind,
 )
-from glassguard.detection.characteristic_profiles import METRICS, CharacteristicProfiles, Metric
+from glassguard.detection.characteristic_profiles import (
+    METRICS,
+    CharacteristicProfiles,
+    Metric,
+    profiles_of_people,
+)
 from glassguard.detection.covered_area import estimated_area, given_area
 from glassguard.detection.evaluation import (
     DetectorSettings,
@@ -37,6 +43,7 @@ from glassguard.detection.pictures import (
     together,
 )
 from glassguard.detection.projection import Projection
+from glassguard.detection.quadratic_terms import QuadraticTerms
 from glassguard.detection.scores import (
     dimensionality_over_layers,
     joint_score,
@@ -391,7 +398,7 @@ def test_detectors_that_turn_honest_people_away_come_last() -> None:
 def test_profiles_that_never_vary_within_a_class_have_finite_distances(metric: Metric) -> None:
     identity = np.repeat(np.arange(3), 4)
     profiles = np.eye(3)[identity]
-    found = CharacteristicProfiles(metric).fit(profiles, identity).distances(profiles)
+    found = CharacteristicProfiles(metric).fit(profiles, identity).transform(profiles)
     assert np.allclose(found, np.sqrt(2) * (1 - np.eye(3)[identity]))
 
 
@@ -528,15 +535,15 @@ def test_distances_of_known_geometry() -> None:
         fitted = CharacteristicProfiles(metric).fit(values, identity)
         assert np.allclose(fitted.centres_, [values[:4000].mean(0), values[4000:].mean(0)])
         assert fitted.between()[0, 1] == pytest.approx(distance, rel=0.05)
-        assert fitted.distances(fitted.centres_[:1])[0, 0] == pytest.approx(0, abs=1e-9)
-        assert fitted.distances(np.zeros((0, 2))).shape == (0, 2)
+        assert fitted.transform(fitted.centres_[:1])[0, 0] == pytest.approx(0, abs=1e-9)
+        assert fitted.transform(np.zeros((0, 2))).shape == (0, 2)
 
 
 def test_mahalanobis_survives_dead_and_doubled_filters() -> None:
     benign, _ = made_up()
     values = benign.profiles["conv4_1"]
     values = np.hstack([values, values, np.zeros((len(values), 3))])
-    distances = CharacteristicProfiles("mahalanobis").fit(values, benign.identity).distances(values)
+    distances = CharacteristicProfiles("mahalanobis").fit(values, benign.identity).transform(values)
     assert np.isfinite(distances).all()
     assert (distances.argmin(axis=1) == benign.identity).mean() > 0.95
 
@@ -634,7 +641,7 @@ def test_characteristic_profiles_are_an_estimator() -> None:
     copy = clone(CharacteristicProfiles("standardised"))
     assert copy.get_params() == {"metric": "standardised"}
     with pytest.raises(NotFittedError):
-        copy.distances([[0.0]])
+        copy.transform([[0.0]])
     with pytest.raises(ValueError, match="must be one of euclidean"):
         CharacteristicProfiles("cosine").fit([[0.0]], [0])  # type: ignore[arg-type]
 
@@ -699,8 +706,44 @@ def test_dimensionality_is_that_of_the_surface() -> None:
     by_hand = -1 / np.mean(np.log(distances / distances[-1]))
     assert fitted.score_samples(plane[3500:3501])[0] == pytest.approx(by_hand)
     twice = LocalIntrinsicDimensionality(20).fit(np.zeros((5, 3)))
-    assert np.isfinite(twice.score_samples(np.zeros((1, 3)))).all()
+    assert twice.score_samples(np.zeros((1, 3))).tolist() == [0]
     assert twice.score_samples(np.zeros((0, 3))).shape == (0,)
+    # All as far away as each other: as many directions are open as there are.
+    assert twice.score_samples(np.ones((1, 3))).tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        ProfileDetector(),
+        ProfileDetector("unit_standardised"),
+        *(CharacteristicProfiles(metric) for metric in METRICS),
+        QuadraticTerms(),
+        LocalIntrinsicDimensionality(),
+    ],
+    ids=repr,
+)
+def test_estimators_keep_scikit_learns_rules(estimator: BaseEstimator) -> None:
+    checked = check_estimator(estimator, on_skip=None)
+    assert {one["status"] for one in checked} <= {"passed", "skipped"}
+    assert len(checked) > 20
+
+
+def test_quadratic_terms_leave_out_what_is_rounding() -> None:
+    generator = np.random.default_rng(3)
+    plane = generator.normal(size=(200, 2)) @ generator.normal(size=(2, 30))
+    rounding = 1e-9 * generator.normal(size=plane.shape)
+    # Two components, their squares and their product.
+    assert QuadraticTerms().fit(plane + rounding).transform(plane).shape == (200, 5)
+    assert QuadraticTerms().fit(np.ones((5, 3))).transform(np.ones((1, 3))).shape == (1, 2)
+
+
+def test_people_without_a_profile_and_impossible_rates_are_named() -> None:
+    with pytest.raises(ValueError, match="class 1 has no training profile"):
+        profiles_of_people([[0.0], [1.0]], [0, 2], "euclidean")
+    for rate in (-0.2, 1.0):
+        with pytest.raises(ValueError, match="at least 0 and below 1"):
+            threshold_at(np.arange(5.0), rate)
 
 
 def test_baselines_are_fitted_on_benign_pictures_and_see_the_attack() -> None:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from glassguard.statistics import (
@@ -33,8 +34,19 @@ def test_wilson_of_nothing_is_not_a_number() -> None:
 
 
 def test_wilson_refuses_more_successes_than_trials() -> None:
-    with pytest.raises(ValueError, match="must not be greater"):
-        wilson_interval(3, 2)
+    for impossible in (3, -1):
+        with pytest.raises(ValueError, match=f"{impossible} of 2: a rate lies between 0 and 1"):
+            wilson_interval(impossible, 2)
+
+
+def test_wilson_is_scipys_and_goes_on_between_whole_numbers() -> None:
+    for n in (1, 7, 300):
+        for successes in {0, 1, n // 2, n}:
+            peer = binomtest(successes, n).proportion_ci(0.95, method="wilson")
+            assert wilson_interval(successes, n) == pytest.approx((peer.low, peer.high), abs=1e-12)
+    lows, highs = zip(*(wilson_interval(10 + part / 10, 40) for part in range(11)), strict=True)
+    assert list(lows) == sorted(set(lows))
+    assert list(highs) == sorted(set(highs))
 
 
 def test_area_agrees_with_scikit_learn_under_ties() -> None:

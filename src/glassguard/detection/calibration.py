@@ -98,10 +98,12 @@ def threshold_at(scores: NDArray[np.float64], rate: float) -> float:
         rate: false-positive rate in [0, 1).
 
     Raises:
-        ValueError: there are no scores.
+        ValueError: there are no scores, or the rate is out of range.
     """
     if not len(scores):
         raise ValueError("no benign validation picture to set a threshold on")
+    if not 0 <= rate < 1:
+        raise ValueError(f"a false-positive rate is at least 0 and below 1: {rate:g}")
     return float(np.sort(scores)[::-1][int(np.floor(rate * len(scores)))])
 
 

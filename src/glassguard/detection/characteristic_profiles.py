@@ -5,15 +5,17 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.covariance import ledoit_wolf
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import Tags
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 Metric = Literal["euclidean", "standardised", "mahalanobis"]
 METRICS: tuple[Metric, ...] = ("euclidean", "standardised", "mahalanobis")
 
 
-class CharacteristicProfiles(BaseEstimator):
+class CharacteristicProfiles(TransformerMixin, BaseEstimator):
     """Mean training profile of every class, and distances to it.
 
     Args:
@@ -22,25 +24,38 @@ class CharacteristicProfiles(BaseEstimator):
             after Ledoit and Wolf (2004).
 
     Attributes:
+        classes_: C labels, in order.
         centres_: C x filters, row = class.
+        n_features_in_: number of filters.
     """
 
     def __init__(self, metric: Metric = "euclidean") -> None:
         self.metric = metric
 
-    def fit(self, profiles: ArrayLike, identity: ArrayLike) -> Self:
-        """Learn from N x filters benign training profiles and N class indices 0 to C - 1.
+    def __sklearn_tags__(self) -> Tags:
+        """What scikit-learn asks of an estimator: this one needs classes."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Learn from benign training profiles.
+
+        Args:
+            X: N x filters profiles.
+            y: N classes.
 
         Raises:
-            ValueError: the metric is unknown, or a class has no profile.
+            ValueError: the metric is unknown, or the profiles or classes are not of that kind.
         """
         if self.metric not in METRICS:
             raise ValueError(f"metric {self.metric!r}: must be one of {', '.join(METRICS)}")
-        values, classes = np.asarray(profiles, dtype=np.float64), np.asarray(identity)
-        counts = np.bincount(classes)
-        if not counts.all():
-            raise ValueError(f"class {int(np.argmin(counts))} has no training profile")
-        self.centres_ = np.array([values[classes == k].mean(axis=0) for k in range(len(counts))])
+        values, labels = validate_data(self, X, y, dtype=np.float64)
+        check_classification_targets(labels)
+        self.classes_, classes = np.unique(labels, return_inverse=True)
+        self.centres_ = np.array(
+            [values[classes == row].mean(axis=0) for row in range(len(self.classes_))]
+        )
         self.whitening_ = self._fit_whitening(values - self.centres_[classes])
         return self
 
@@ -61,13 +76,36 @@ class CharacteristicProfiles(BaseEstimator):
         kept = np.clip(values, values.max() * 1e-12, None)
         return scale @ (vectors / np.sqrt(kept))
 
-    def distances(self, profiles: ArrayLike) -> NDArray[np.float64]:
-        """Distance of N profiles to every characteristic profile, N x C."""
+    def transform(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Distance of N x filters profiles, N possibly 0, to every characteristic profile, N x C.
+
+        Raises:
+            ValueError: the profiles have another number of filters.
+        """
         check_is_fitted(self)
-        values = np.asarray(profiles, dtype=np.float64).reshape(-1, self.centres_.shape[1])
+        values = validate_data(self, X, dtype=np.float64, reset=False, ensure_min_samples=0)
         return cdist(values @ self.whitening_, self.centres_ @ self.whitening_)
 
     def between(self) -> NDArray[np.float64]:
         """Distance between characteristic profiles, C x C, zero diagonal."""
         check_is_fitted(self)
-        return self.distances(self.centres_)
+        return self.transform(self.centres_)
+
+
+def profiles_of_people(
+    profiles: ArrayLike, identity: ArrayLike, metric: Metric
+) -> CharacteristicProfiles:
+    """Characteristic profiles of people who are numbered: row and column k are person k.
+
+    Args:
+        profiles: N x filters benign training profiles.
+        identity: N indices, 0 to C - 1.
+        metric: see :class:`CharacteristicProfiles`.
+
+    Raises:
+        ValueError: a person has no profile.
+    """
+    counts = np.bincount(np.asarray(identity))
+    if not counts.all():
+        raise ValueError(f"class {int(np.argmin(counts))} has no training profile")
+    return CharacteristicProfiles(metric).fit(profiles, identity)

@@ -12,7 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import Tags
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from glassguard.detection.quadratic_terms import QuadraticTerms
 
@@ -67,6 +69,12 @@ class ProfileDetector(ClassifierMixin, BaseEstimator):
         alpha: weight of the regularisation.
         max_iter: passes over the training profiles, at most.
         random_state: seed of the order of the profiles.
+
+    Attributes:
+        classes_: the two labels in order; the second stands for the person.
+        pipeline_: the fitted steps.
+        n_iter_: passes that were made.
+        n_features_in_: number of filters.
     """
 
     def __init__(
@@ -81,32 +89,52 @@ class ProfileDetector(ClassifierMixin, BaseEstimator):
         self.max_iter = max_iter
         self.random_state = random_state
 
-    def fit(self, profiles: ArrayLike, is_target: ArrayLike) -> Self:
-        """Fit on N x filters profiles and N booleans.
+    def __sklearn_tags__(self) -> Tags:
+        """What scikit-learn asks of an estimator: this one tells two classes apart."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Fit on benign training profiles.
+
+        Args:
+            X: N x filters profiles.
+            y: N booleans, whether a profile is of the person, or two other labels.
 
         Raises:
-            ValueError: the variant is unknown, or the profiles are all of one kind.
+            ValueError: the variant is unknown, or there are not two kinds of profiles.
         """
-        truth = np.asarray(is_target, dtype=bool)
+        values, labels = validate_data(self, X, y, dtype=np.float64)
+        check_classification_targets(labels)
+        kind = type_of_target(labels, input_name="y", raise_unknown=True)
+        if kind != "binary":
+            raise ValueError(
+                f"Only binary classification is supported. The type of the target is {kind}."
+            )
+        self.classes_, truth = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError("the profiles are all of one class; a detector tells two apart")
         self.pipeline_ = make_pipeline(
             _preparation(variant_named(self.variant)),
             _classifier(self.alpha, self.max_iter, self.random_state),
         )
-        self.pipeline_.fit(np.asarray(profiles, dtype=np.float64), truth)
-        self.classes_ = np.array([False, True])
+        self.pipeline_.fit(values, truth)
+        self.n_iter_ = self.pipeline_[-1].n_iter_
         return self
 
-    def decision_function(self, profiles: ArrayLike) -> NDArray[np.float64]:
-        """Signed margin of N x filters profiles; positive speaks for the person."""
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Signed margin of N x filters profiles, N possibly 0; positive speaks for the person."""
         check_is_fitted(self)
-        values = np.asarray(profiles, dtype=np.float64)
+        values = validate_data(self, X, dtype=np.float64, reset=False, ensure_min_samples=0)
         if not len(values):
             return np.zeros(0)
         return self.pipeline_.decision_function(values)
 
-    def predict(self, profiles: ArrayLike) -> NDArray[np.bool_]:
-        """Whether each profile is one of the person, by the classifier's own boundary."""
-        return self.decision_function(profiles) > 0
+    def predict(self, X: ArrayLike) -> NDArray:
+        """The label of each of N x filters profiles, by the classifier's own boundary."""
+        speaks_for_the_person = self.decision_function(X) > 0
+        return self.classes_[speaks_for_the_person.astype(np.int64)]
 
 
 @dataclass(frozen=True)

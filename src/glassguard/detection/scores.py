@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from glassguard.detection.characteristic_profiles import CharacteristicProfiles, Metric
+from glassguard.detection.characteristic_profiles import Metric, profiles_of_people
 from glassguard.detection.intrinsic_dimensionality import LocalIntrinsicDimensionality
 from glassguard.detection.pictures import Pictures, with_activations
 
@@ -17,10 +17,10 @@ Score = Callable[[Pictures], NDArray[np.float64]]
 
 def distance_score(training: Pictures, *, slice_name: str, metric: Metric) -> Score:
     """Distance of a picture to the characteristic profile of whom the network sees in it."""
-    fitted = CharacteristicProfiles(metric).fit(training.profiles[slice_name], training.identity)
+    fitted = profiles_of_people(training.profiles[slice_name], training.identity, metric)
 
     def score(pictures: Pictures) -> NDArray[np.float64]:
-        distances = fitted.distances(pictures.profiles[slice_name])
+        distances = fitted.transform(pictures.profiles[slice_name])
         return distances[np.arange(len(pictures)), pictures.prediction]
 
     return score
@@ -58,10 +58,10 @@ def mahalanobis_over_layers(training: Pictures, *, validation: Pictures) -> Scor
     """
 
     def of_layer(name: str) -> Score:
-        fitted = CharacteristicProfiles("mahalanobis").fit(
-            training.mean_activations[name], training.identity
+        fitted = profiles_of_people(
+            training.mean_activations[name], training.identity, "mahalanobis"
         )
-        return lambda pictures: fitted.distances(pictures.mean_activations[name]).min(axis=1)
+        return lambda pictures: fitted.transform(pictures.mean_activations[name]).min(axis=1)
 
     return joint_score([of_layer(name) for name in training.mean_activations], benign=validation)
 

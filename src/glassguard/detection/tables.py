@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
 from glassguard.detection.calibration import threshold_for_every_kind
-from glassguard.detection.characteristic_profiles import METRICS, CharacteristicProfiles
+from glassguard.detection.characteristic_profiles import (
+    METRICS,
+    CharacteristicProfiles,
+    profiles_of_people,
+)
 from glassguard.detection.pictures import Pictures
 from glassguard.detection.scores import Score
 from glassguard.detection.selection import GROUPS, balanced_accuracy, choose_without
@@ -47,7 +51,7 @@ def with_intervals(frame: pd.DataFrame, rates: Sequence[str]) -> pd.DataFrame:
         name = column.removesuffix("_n")
         if column.endswith("_n") and name in rates:
             bounds = [
-                wilson_interval(round(rate * n) if n else 0, n)
+                wilson_interval(rate * n if n else 0, n)
                 for rate, n in zip(frame[name], frame[column], strict=True)
             ]
             parts[f"{name}_low"] = [low for low, _ in bounds]
@@ -178,9 +182,7 @@ def distances_table(benign: Pictures, attacks: Pictures, *, slices: Sequence[str
     rows = []
     for slice_name in slices:
         for metric in METRICS:
-            fitted = CharacteristicProfiles(metric).fit(
-                training.profiles[slice_name], training.identity
-            )
+            fitted = profiles_of_people(training.profiles[slice_name], training.identity, metric)
             groups = _distance_groups(fitted, test, successes, slice_name)
             rows.append(
                 {
@@ -205,9 +207,9 @@ def distances_table(benign: Pictures, attacks: Pictures, *, slices: Sequence[str
 def _distance_groups(
     fitted: CharacteristicProfiles, benign: Pictures, attacks: Pictures, slice_name: str
 ) -> dict[str, NDArray[np.float64]]:
-    distances = fitted.distances(benign.profiles[slice_name])
+    distances = fitted.transform(benign.profiles[slice_name])
     own = benign.identity[:, None] == np.arange(distances.shape[1])
-    to_all = fitted.distances(attacks.profiles[slice_name])
+    to_all = fitted.transform(attacks.profiles[slice_name])
     return {
         "within": distances[own],
         "between": distances[~own],
@@ -221,9 +223,7 @@ def distance_matrix_table(
     """``distance_matrix.csv``: distance between the characteristic profiles of all people."""
     parts = []
     for metric in METRICS:
-        fitted = CharacteristicProfiles(metric).fit(
-            training.profiles[slice_name], training.identity
-        )
+        fitted = profiles_of_people(training.profiles[slice_name], training.identity, metric)
         matrix = fitted.between()
         row, column = np.indices(matrix.shape).reshape(2, -1)
         names = np.array(identities)
@@ -254,9 +254,7 @@ def histograms_table(
     successes = successes.where(successes.impersonating)
     measured: dict[str, dict[str, NDArray[np.float64]]] = {}
     for metric in METRICS:
-        fitted = CharacteristicProfiles(metric).fit(
-            training.profiles[slice_name], training.identity
-        )
+        fitted = profiles_of_people(training.profiles[slice_name], training.identity, metric)
         measured[metric] = _distance_groups(fitted, test, successes, slice_name)
     measured["flag_score"] = {"within": score(test), "impersonation": score(successes)}
     parts = []
