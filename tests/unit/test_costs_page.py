@@ -18,6 +18,16 @@ def test_the_pages_show_the_committed_tables() -> None:
             assert costs.rendered(benchmark) in text, "run: python docs/costs.py"
 
 
+def test_a_missing_table_is_named_before_a_page_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "HERE", tmp_path)
+    monkeypatch.setattr(costs, "TABLES", tmp_path)
+    with pytest.raises(SystemExit, match=r"cost-influence\.csv: no such table; the benchmark"):
+        costs.main()
+    assert not list(tmp_path.iterdir())
+
+
 def test_figures_become_a_table_and_an_exit_status(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
