@@ -292,6 +292,14 @@ def test_shards_of_another_grid_and_missing_shards_are_refused(study, tmp_path):
         grid.run(settings(), shards=paths, examples=examples, **outputs)
     with pytest.raises(InputError, match="do not make up"):
         grid.run(config, shards=paths[:1], examples=examples, **outputs)
+    with pytest.raises(InputError, match="--shards 2: a Bayesian search looks at all pictures"):
+        grid_shard.run(
+            settings(method="bayesian", trials=2, shards=None),
+            **inputs(study),
+            shard=0,
+            shards=2,
+            results=tmp_path / "half.npz",
+        )
     with pytest.raises(InputError, match="--shard must be between 0 and 1"):
         grid_shard.run(config, **inputs(study), shard=2, shards=2, results=paths[0])
 

@@ -66,6 +66,10 @@ def run(
     use_threads(settings.threads)
     if not 0 <= shard < shards:
         raise InputError(f"--shard must be between 0 and {shards - 1}: {shard}")
+    if settings.search.method == "bayesian" and shards > 1:
+        raise InputError(
+            f"--shards {shards}: a Bayesian search looks at all pictures at once, as one shard"
+        )
     study = open_pictures(
         manifest=manifest,
         images=images,
