@@ -20,6 +20,9 @@ SNAKEMAKE := $(IN_VENV) snakemake
 SNAKEFILES := Snakefile workflow
 DEPENDENCIES := pyproject.toml requirements/constraints.txt
 
+# A study is hundreds of short processes, and each would compile PyTorch anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # An isolated account may have no home that can be written to; libraries keep caches there.
 ifneq ($(shell test -n "$$HOME" && test -d "$$HOME" && test -w "$$HOME" && echo yes),yes)
 export HOME := $(VENV_DIRECTORY)/home
