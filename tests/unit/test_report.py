@@ -540,6 +540,48 @@ def test_figures_of_experts_say_that_no_attack_succeeded(tmp_path):
     assert "impersonations, inside their glasses: none" in labels
 
 
+def experts_of(folder: Path) -> dict[str, np.ndarray]:
+    write_experts(folder, np.random.default_rng(0))
+    with np.load(folder / "experts.npz") as file:
+        return dict(file)
+
+
+def test_maps_of_nothing_say_so(tmp_path: Path) -> None:
+    maps = experts_of(tmp_path)
+    maps["heat"][2, 4] = 0
+    maps["strongest"][2, 4] = False
+    for draw in (influence_figures.receptive_fields, influence_figures.heat_maps):
+        figure = draw(maps)
+        said = [axes for axes in figure.axes for text in axes.texts if "no infl" in text.get_text()]
+        (empty,) = said
+        position = empty.get_subplotspec()
+        assert position.colspan.start == 3, "of the third layer"
+        # Rows of pictures with a gap between the pairs.
+        assert position.rowspan.start == 5
+    (picture,) = empty.images
+    assert np.ma.getmaskarray(picture.get_array()).all(), "no colour of the scale"
+
+
+def test_heat_maps_share_a_scale_of_square_roots_in_a_column(tmp_path: Path) -> None:
+    maps = experts_of(tmp_path)
+    maps["heat"][1] *= maps["heat"][1]
+    figure = influence_figures.heat_maps(maps)
+    scales = {
+        axes.get_subplotspec().colspan.start: image.norm
+        for axes in figure.axes
+        for image in axes.images
+        if axes.get_subplotspec().colspan.start
+    }
+    of_column = [
+        {id(image.norm) for axes in figure.axes for image in axes.images if image.norm is scale}
+        for scale in scales.values()
+    ]
+    assert [len(one) for one in of_column] == [1, 1, 1]
+    for scale in scales.values():
+        assert float(scale(scale.vmax / 4)) == pytest.approx(0.5)
+    assert scales[2].vmax > scales[1].vmax
+
+
 @pytest.mark.parametrize("name", CAPTIONS)
 def test_snakemakes_own_report_has_the_same_captions(name):
     template = (REPORT_CAPTIONS / f"{name}.rst").read_text()

@@ -74,18 +74,21 @@ CAPTIONS: dict[str, str] = {
         "picture, the same one without glasses, and a picture of the target."
     ),
     "heat_maps": (
+        "No influence: they are all switched off, and no pixel moves them. "
         "The experts' influence propagated back to the pixels (after Study I, Fig. 4): its "
         "magnitude in multiples of each map's own mean, so that colours compare places and not "
-        "pictures; one colour scale a column. The glasses are outlined. Pictures as in the figure "
-        "of receptive fields: n = {shown} of {successes} successful attacks of the test split."
+        "pictures; one colour scale a column, by the square root. The glasses are outlined. No "
+        "influence: the layer's experts are all switched off, and the map is zero everywhere. "
+        "Pictures as in the figure of receptive fields: n = {shown} of {successes} successful "
+        "attacks of the test split."
     ),
     "share_inside": (
-        "How much of the experts' influence, propagated to the pixels, lies inside the glasses, "
-        "over their share of the area (dotted: as much as of the area), at every layer behind the "
-        "activation; test split, means with 95 % intervals (Student). n = {impersonations} "
-        "impersonations, {plain} honest wearers of plain frames, and the impersonators' {bare} "
-        "pictures before the attack, measured where the glasses would be; fewer where a layer's "
-        "experts are all switched off and see nothing."
+        "Influence per area: the share of the experts' influence, propagated to the pixels, that "
+        "lies inside the glasses, over the share of the area that they cover (dotted: as much as "
+        "of the area), at every layer behind the activation; test split, means with 95 % intervals "
+        "(Student). n = {impersonations} impersonations, {plain} honest wearers of plain frames, "
+        "and the impersonators' {bare} pictures before the attack, measured where the glasses "
+        "would be; fewer where a layer's experts are all switched off and see nothing."
     ),
     "saliency_steps": (
         "The saliency mask step by step, {map} map, \u03bc = {mu:g} ({mu_as}), n = {n}, "
