@@ -25,10 +25,12 @@ CAPTIONS: dict[str, str] = {
         "Linear detectors on influence profiles of every slice, on the validation pictures that "
         "the slice is chosen on: means over n = {pairs} pairs ({impersonations} impersonations, "
         "{benign} benign pictures). Lines: mean over seeds of the classifier (n = {seeds}), areas "
-        "under the curve of the mean margin; bands: lowest to highest seed. The vertical line "
-        "marks the slice that most pairs chose, each on other pairs and among slices whose "
-        "detectors accept enough of the target's own pictures: {slice} (index {paper_index} in "
-        "Study I's count; Study I chose {source_index}). An area far below one half is a detector "
+        "under the curve of the mean margin; bands: lowest to highest seed. Hollow: not "
+        "acceptable, because less than {least_own} of the target's own pictures that the network "
+        "names right are accepted, or less than {least_others} of other people's rejected; chosen "
+        "only where nothing is acceptable. The vertical line marks the slice that most pairs "
+        "chose, each on other pairs: {slice} (index {paper_index} in Study I's count; Study I "
+        "chose {source_index}). An area far below one half is a detector "
         "that likes impersonations better than the person."
     ),
     "table1": (
@@ -41,7 +43,8 @@ CAPTIONS: dict[str, str] = {
         "Distances of test pictures to characteristic profiles at {slice}: of benign pictures to "
         "their own person's (n = {within}) and to everybody else's (n = {between}), of successful "
         "impersonations to their target's (n = {impersonation}); and the score by which pictures "
-        "are flagged."
+        "are flagged. The line is the threshold above which {wanted} of bare validation pictures, "
+        "or fewer, are flagged."
     ),
     "distance_matrix": (
         "Euclidean distance between the characteristic profiles of n = {people} people at {slice}; "
@@ -49,10 +52,11 @@ CAPTIONS: dict[str, str] = {
     ),
     "roc": (
         "Successful impersonations that are flagged against benign pictures that are flagged, on "
-        "the test split, for {detectors} of {all_detectors} detectors (n = {impersonations} "
-        "impersonations, {benign} benign pictures). Right: the same with a logarithmic axis, "
-        "where a usable threshold lies; dotted at 1, 5 and 9.91 % false alarms. Below: half of the "
-        "benign pictures wear honest frames (n = {half_wearing})."
+        "the test split (n = {impersonations} impersonations, {benign} benign pictures). Drawn are "
+        "{detectors} of {all_detectors} detectors: {names}; the curves of all are in "
+        "detection/roc.csv. Inset: the same with a logarithmic axis, where a usable threshold "
+        "lies; dotted at 1, 5 and 9.91 % false alarms. What it covers is worse than chance. Below: "
+        "half of the benign pictures wear honest frames (n = {half_wearing})."
     ),
     "profiles": (
         "Influence profiles at {slice}, filters ordered by the target's mean (after Study I, "

@@ -133,6 +133,11 @@ def outline(axes: Axes, frame: NDArray[np.bool_]) -> None:
     axes.contour(frame, levels=[0.5], colors="white", linewidths=0.5)
 
 
+def whole_percent(value: float) -> str:
+    """``0.05`` to ``5 %``, ``0.0991`` to ``9.9 %``: no decimal where it would be a zero."""
+    return f"{100 * value:.1f}".removesuffix(".0") + " %"
+
+
 def spelt(name: str) -> str:
     """A name from a file as words: ``plain_frames`` to ``plain frames``."""
     return name.replace("_", " ")
