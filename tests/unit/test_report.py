@@ -23,6 +23,7 @@ from glassguard.report import (
     attack_figures,
     detection_figures,
     influence_figures,
+    saliency_figures,
     sources_figures,
 )
 from glassguard.report.captions import CAPTIONS, FIGURES, figures_of
@@ -449,6 +450,7 @@ def write_results(root: Path) -> None:
         thresholded=masks,
         closed=masks,
         filtered=masks,
+        frames=masks,
         worked=np.array([True, True, True, False, False]),
         mu=0.9,
         n=1,
@@ -649,6 +651,82 @@ def test_the_caption_of_the_roc_names_who_is_drawn(results: Path) -> None:
     captions = json.loads((results / "figures" / "captions.json").read_text())
     assert "3 of 3 detectors: influence, influence with frames, confidence;" in captions["roc"]
     assert "detection/roc.csv" in captions["roc"]
+
+
+def grid_of(kind: str, mu_as: str, mus: tuple[float, ...], goodness: float) -> list[dict]:
+    return [
+        {"map": kind, "mu_as": mu_as, "mu": mu, "n": n, "phi": 80, "fill": "zero"}
+        | {"goodness": goodness + 0.001 * (mu + n)}
+        for mu in mus
+        for n in (2, 4)
+    ]
+
+
+def test_values_and_quantiles_of_maps_share_no_axis() -> None:
+    by_value = grid_of("guided", "value", (0.1, 0.3, 0.5), 0.4)
+    by_quantile = grid_of("relative", "quantile", (0.96, 0.98), 0.41)
+    grid = pd.DataFrame(by_value + by_quantile)
+    figure = saliency_figures.saliency_grid(grid, [by_value[0], by_quantile[0]])
+    first, second, _ = figure.axes
+    assert [text.get_text() for text in first.get_xticklabels()] == ["0.1", "0.3", "0.5"]
+    assert [text.get_text() for text in second.get_xticklabels()] == ["0.96", "0.98"]
+    assert first.get_xlabel() == "μ, a value"
+    assert second.get_xlabel() == "μ, a quantile"
+    # Two decimals would be the same.
+    assert {text.get_text() for text in second.texts} == {".413", ".415"}
+
+
+def masks_of(results: Path) -> dict[str, np.ndarray]:
+    with np.load(results / "saliency/masks.npz") as file:
+        return dict(file)
+
+
+@pytest.mark.parametrize(("worked", "said"), [(False, "worked: none"), (True, "failed: none")])
+def test_steps_say_that_no_mask_worked_or_failed(results: Path, worked: bool, said: str) -> None:
+    examples = masks_of(results)
+    assert saliency_figures.saliency_steps(examples).get_supxlabel() == ""
+    examples["worked"][:] = worked
+    assert saliency_figures.saliency_steps(examples).get_supxlabel() == said
+
+
+def test_the_true_frame_is_outlined_on_the_mask(results: Path) -> None:
+    figure = saliency_figures.saliency_steps(masks_of(results))
+    outlined = [axes.get_title() for axes in figure.axes if axes.collections]
+    assert outlined == ["4 areas ≥ φ = 4"]
+
+
+def test_printed_rates_are_bars_of_their_own(results: Path) -> None:
+    evaluation = pd.read_csv(results / "saliency/evaluation.csv")
+
+    def printed(table: pd.DataFrame) -> list[dict[str, list[float]]]:
+        return [
+            {
+                bars.get_label(): [round(bar.get_height(), 3) for bar in bars]
+                for bars in axes.containers
+                if "Study S prints" in bars.get_label()
+            }
+            for axes in saliency_figures.saliency_evaluation(table).axes
+        ]
+
+    free, rejecting = printed(evaluation)
+    assert free["Study S prints, undefended"] == [0.85, 0.133, 0.982]
+    assert free["Study S prints, masked"] == [0.217, 0.6, 0.933, 0.567]
+    assert rejecting["Study S prints, masked"] == [0.166, 0.533, 0.933, 0.549]
+    # At another threshold Study S prints nothing.
+    _, elsewhere = printed(evaluation.replace({"threshold": {0.8: 0.5}}))
+    assert not any(elsewhere.values())
+    figure = saliency_figures.saliency_evaluation(evaluation)
+    places = [bar.get_x() for bars in figure.axes[0].containers for bar in bars]
+    assert len(set(np.round(places, 6))) == len(places), "none lies on another"
+
+
+def test_bands_of_the_threshold_curve_reach_from_low_to_high(results: Path) -> None:
+    curve = pd.read_csv(results / "saliency/threshold_curve.csv")
+    curve["clean_accuracy"] = 0.5
+    curve["clean_accuracy_low"], curve["clean_accuracy_high"] = 0.4, 0.8
+    figure = saliency_figures.threshold_curve(curve, threshold=0.8, working_point=0.3)
+    bands = [band.get_paths()[0].get_extents() for band in figure.axes[1].collections]
+    assert [(round(box.y0, 3), round(box.y1, 3)) for box in bands].count((0.4, 0.8)) == 1
 
 
 @pytest.mark.parametrize("name", CAPTIONS)

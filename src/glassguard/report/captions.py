@@ -96,27 +96,32 @@ CAPTIONS: dict[str, str] = {
     ),
     "saliency_steps": (
         "The saliency mask step by step, {map} map, \u03bc = {mu:g} ({mu_as}), n = {n}, "
-        "\u03c6 = {phi}, fill {fill}. Top: one attacked test picture. Below: {shown} test "
-        "pictures, evenly drawn from those that fooled the recognizer and on which the mask "
-        "worked (the answer became the attacker's own name) or failed, with the answer below each. "
+        "\u03c6 = {phi}, fill {fill}. Top: one attacked test picture, the frame outlined on "
+        "the mask. Below: n = {shown} test pictures, evenly drawn from those that fooled the "
+        "recognizer and on which the mask worked (the answer became the attacker's own name) or "
+        "failed, with the answer below each; none: there is no such picture in the test split. "
         "Over the whole test split it worked on {undone} (n = {examples} attacked pictures)."
     ),
     "saliency_grid": (
         "Goodness on the validation split (n = {adversarial} attacked, {clean} clean "
-        "pictures), one panel for each \u03c6 and kind of saliency map: {kinds}. Framed: the best "
-        "combination of each kind; blank: not tried."
+        "pictures), one panel for each \u03c6 and kind of saliency map: {kinds}. Only "
+        "combinations with the fill and the reading of \u03bc of the kind's best are shown; all "
+        "are in saliency/grid.csv. Framed: the best combination of each kind; blank: not tried."
     ),
     "saliency_evaluation": (
         "Test split before and after the defence (n = {adversarial} attacked, {clean} clean "
         "pictures), with 95 % Wilson intervals; oracle masks exactly the frame, random masks as "
         "much area anywhere. The saliency mask is cut from the {map} map, the kind that was better "
         "on validation attacks. The affordable mask, shown where the best of all costs clean "
-        "validation pictures more, is the best of those that cost them little. Dashes: what Study "
-        "S prints for the undefended recognizer and for its mask, cut from the guided map."
+        "validation pictures more, is the best of those that cost them little. Hollow: what Study "
+        "S prints for its own recognizer and people, undefended and behind its mask. That one is "
+        "cut from the guided map with parameters tuned there: ours to hold it against are {method} "
+        "(its method) and Study S's setting (its parameters)."
     ),
     "threshold_curve": (
         "Rejecting answers below a confidence, without and with the saliency mask "
-        "(n = {adversarial} attacked, {clean} clean test pictures); the dotted line marks the "
+        "(n = {adversarial} attacked, {clean} clean test pictures); bands: 95 % Wilson "
+        "intervals. The dotted line marks the "
         "threshold that the study sets, {threshold:g}, the solid one the working point, "
         "{working_point:g}: of those that cost clean validation pictures no more than "
         "{largest_clean_loss}, the lowest at which attacks succeed least."

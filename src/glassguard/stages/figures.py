@@ -273,7 +273,7 @@ class _Study:
         searched = [by_map[kind] for kind in self.study.saliency.grid.map if kind in by_map]
         return saliency_figures.saliency_grid(grid, searched), {
             "kinds": "; ".join(
-                f"{best['map']}, fill {spelt(best['fill'])}, μ as {best['mu_as']}"
+                f"{best['map']}, fill {spelt(best['fill'])}, μ as a {best['mu_as']}"
                 for best in searched
             ),
             "adversarial": int(grid["n_adv"].iloc[0]),
@@ -285,6 +285,9 @@ class _Study:
         return saliency_figures.saliency_evaluation(evaluation), {
             **self._evaluated(),
             "map": self.best_mask["map"],
+            "method": saliency_figures.DEFENCES[
+                saliency_figures.guided_and_tuned(set(evaluation["defence"]))
+            ],
         }
 
     def threshold_curve(self) -> Drawn:
