@@ -28,7 +28,7 @@ from glassguard.report import (
 )
 from glassguard.report.captions import CAPTIONS, FIGURES, figures_of
 from glassguard.report.page import headline
-from glassguard.report.style import drawing, font_families
+from glassguard.report.style import drawing, font_families, whole_percent
 from glassguard.report.summary import (
     attack_rates,
     covered_seconds,
@@ -526,7 +526,8 @@ def test_every_caption_counts_something(results):
     captions = json.loads((results / "figures" / "captions.json").read_text())
     assert tuple(captions) == FIGURES
     for name, caption in captions.items():
-        assert re.search(r"\d", caption), name
+        assert re.search(r"\bn = \d", caption), name
+        assert ".0 %" not in caption, name
         assert "{" not in caption
     assert "n = 12, of which 8 succeeded" in captions["attack_confidence"]
     assert "n = 8 impersonations" in captions["roc"]
@@ -651,6 +652,10 @@ def test_the_caption_of_the_roc_names_who_is_drawn(results: Path) -> None:
     captions = json.loads((results / "figures" / "captions.json").read_text())
     assert "3 of 3 detectors: influence, influence with frames, confidence;" in captions["roc"]
     assert "detection/roc.csv" in captions["roc"]
+
+
+def test_whole_percents_have_no_decimal() -> None:
+    assert [whole_percent(x) for x in (0.05, 0.0991, 1.0, 0.0)] == ["5 %", "9.9 %", "100 %", "0 %"]
 
 
 def grid_of(kind: str, mu_as: str, mus: tuple[float, ...], goodness: float) -> list[dict]:

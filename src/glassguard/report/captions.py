@@ -6,14 +6,14 @@ data by the ``figures`` stage; every caption says how many things were counted.
 
 CAPTIONS: dict[str, str] = {
     "attack_examples": (
-        "Adversarial eyeglasses. Columns: the first attacked test picture of {pairs} of the "
+        "Adversarial eyeglasses. Columns: the first attacked test picture of n = {pairs} of the "
         "{all_pairs} pairs, whatever its outcome. Rows: the attacker, the attacker with "
         "adversarial glasses, the person to be impersonated. Under each: the recognizer's answer "
         "to the attacked picture and its confidence in the target."
     ),
     "recognizer_training": (
-        "Training of the fully connected layers over {epochs} epochs on {train} training "
-        "pictures; {validation} validation pictures. Study S prints {source_train} and "
+        "Training of the fully connected layers over {epochs} epochs on n = {train} training "
+        "pictures; n = {validation} validation pictures. Study S prints {source_train} and "
         "{source_validation}."
     ),
     "attack_confidence": (
@@ -74,11 +74,11 @@ CAPTIONS: dict[str, str] = {
         "Receptive fields of experts (after Study I, Figs. 2 and 3): in colour, the {kept} of the "
         "pixels in which the {gradient} of the experts' activations is greatest; experts are the "
         "{share} of a layer's neurons with the greatest influence on the answer to that picture. "
+        "No influence: they are all switched off, and no pixel moves them. "
         "Rows: for n = {shown} of {successes} successful attacks of the test split, the attacked "
         "picture, the same one without glasses, and a picture of the target."
     ),
     "heat_maps": (
-        "No influence: they are all switched off, and no pixel moves them. "
         "The experts' influence propagated back to the pixels (after Study I, Fig. 4): its "
         "magnitude in multiples of each map's own mean, so that colours compare places and not "
         "pictures; one colour scale a column, by the square root. The glasses are outlined. No "
