@@ -983,6 +983,7 @@ def test_headline_follows_the_numbers(results):
     point = {"population": "half_wearing", "wanted_fpr": 0.05, "tpr": 0.91, "fpr": 0.04}
     summary["detection"]["detectors"] = [point | {"detector": "masking"}]
     words = " ".join(headline(summary, means=means, threshold=0.8))
+    assert "for 5 % false alarms" in words
     assert "flagged: by masking 91.0 % (and 4.0 % of the benign)." in words
 
 
