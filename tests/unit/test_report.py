@@ -23,11 +23,12 @@ from glassguard.report import (
     attack_figures,
     detection_figures,
     influence_figures,
+    saliency_figures,
     sources_figures,
 )
 from glassguard.report.captions import CAPTIONS, FIGURES, figures_of
 from glassguard.report.page import headline
-from glassguard.report.style import drawing, font_families
+from glassguard.report.style import drawing, font_families, whole_percent
 from glassguard.report.summary import (
     attack_rates,
     covered_seconds,
@@ -237,6 +238,8 @@ def write_results(root: Path) -> None:
                 "balanced_accuracy": generator.uniform(0.5, 1),
                 "balanced_accuracy_lowest_seed": 0.5,
                 "balanced_accuracy_highest_seed": 1.0,
+                "benign_target_named": 0.9 if slice_name in ("conv4_3", "fc6") else 0.7,
+                "benign_other": 0.98,
                 "auc": 0.9,
                 "auc_lowest_seed": 0.8,
                 "auc_highest_seed": 0.95,
@@ -299,8 +302,9 @@ def write_results(root: Path) -> None:
                 {
                     "attack": attack,
                     "detector": "influence",
-                    "population": "half_wearing",
-                    "wanted_fpr": 0.05,
+                    "population": population,
+                    "wanted_fpr": wanted,
+                    "threshold": 1.5 + wanted,
                     "auc": 0.9,
                     "auc_low": 0.8,
                     "auc_high": 1.0,
@@ -310,6 +314,8 @@ def write_results(root: Path) -> None:
                 count,
             )
             for attack, count in (("glasses", 4), ("sticker", 6))
+            for population in ("bare", "half_wearing")
+            for wanted in (0.01, 0.05)
         ],
     )
     table(
@@ -444,6 +450,7 @@ def write_results(root: Path) -> None:
         thresholded=masks,
         closed=masks,
         filtered=masks,
+        frames=masks,
         worked=np.array([True, True, True, False, False]),
         mu=0.9,
         n=1,
@@ -519,7 +526,8 @@ def test_every_caption_counts_something(results):
     captions = json.loads((results / "figures" / "captions.json").read_text())
     assert tuple(captions) == FIGURES
     for name, caption in captions.items():
-        assert re.search(r"\d", caption), name
+        assert re.search(r"\bn = \d", caption), name
+        assert ".0 %" not in caption, name
         assert "{" not in caption
     assert "n = 12, of which 8 succeeded" in captions["attack_confidence"]
     assert "n = 8 impersonations" in captions["roc"]
@@ -540,6 +548,192 @@ def test_figures_of_experts_say_that_no_attack_succeeded(tmp_path):
     assert "impersonations, inside their glasses: none" in labels
 
 
+def experts_of(folder: Path) -> dict[str, np.ndarray]:
+    write_experts(folder, np.random.default_rng(0))
+    with np.load(folder / "experts.npz") as file:
+        return dict(file)
+
+
+def test_maps_of_nothing_say_so(tmp_path: Path) -> None:
+    maps = experts_of(tmp_path)
+    maps["heat"][2, 4] = 0
+    maps["strongest"][2, 4] = False
+    for draw in (influence_figures.receptive_fields, influence_figures.heat_maps):
+        figure = draw(maps)
+        said = [axes for axes in figure.axes for text in axes.texts if "no infl" in text.get_text()]
+        (empty,) = said
+        position = empty.get_subplotspec()
+        assert position.colspan.start == 3, "of the third layer"
+        # Rows of pictures with a gap between the pairs.
+        assert position.rowspan.start == 5
+    (picture,) = empty.images
+    assert np.ma.getmaskarray(picture.get_array()).all(), "no colour of the scale"
+
+
+def test_heat_maps_share_a_scale_of_square_roots_in_a_column(tmp_path: Path) -> None:
+    maps = experts_of(tmp_path)
+    maps["heat"][1] *= maps["heat"][1]
+    figure = influence_figures.heat_maps(maps)
+    scales = {
+        axes.get_subplotspec().colspan.start: image.norm
+        for axes in figure.axes
+        for image in axes.images
+        if axes.get_subplotspec().colspan.start
+    }
+    of_column = [
+        {id(image.norm) for axes in figure.axes for image in axes.images if image.norm is scale}
+        for scale in scales.values()
+    ]
+    assert [len(one) for one in of_column] == [1, 1, 1]
+    for scale in scales.values():
+        assert float(scale(scale.vmax / 4)) == pytest.approx(0.5)
+    assert scales[2].vmax > scales[1].vmax
+
+
+@pytest.mark.parametrize("named", [0.9, 0.7])
+def test_slices_that_are_not_acceptable_are_hollow(results: Path, named: float) -> None:
+    table = pd.read_csv(results / "detection/layers.csv").assign(benign_target_named=named)
+    rejecting = table["slice"].isin(["conv1_1", "fc7"])
+    table.loc[rejecting, "benign_other"] = 0.5
+    floors = (0.8, 0.97)
+    figure = detection_figures.layers(table, chosen="conv1_2", variant="raw", floors=floors)
+    upper = figure.axes[0]
+    count = len(LAYERS)
+    hollow = {
+        int(place)
+        for line in upper.lines
+        if line.get_markerfacecolor() == "white"
+        for place in line.get_xdata()
+    }
+    assert hollow == ({0, count - 1} if named == 0.9 else set(range(count)))
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[-2:] == ["hollow: not acceptable", "chosen: conv1_2"]
+    assert not upper.texts, "nothing is written onto the curves"
+
+
+def test_the_lowest_area_under_a_curve_is_not_cut(results: Path) -> None:
+    table = pd.read_csv(results / "detection/layers.csv")
+    table.loc[table["slice"] == "fc7_pre_relu", "auc"] = 0.05
+    figure = detection_figures.layers(table, chosen="fc6", variant="raw", floors=(0.8, 0.97))
+    assert figure.axes[3].get_ylim()[0] < 0.05
+
+
+def test_the_threshold_of_the_flag_score_is_drawn(results: Path) -> None:
+    table = pd.read_csv(results / "detection/histograms.csv")
+    for threshold, side in ((1.0, "left"), (3.9, "right")):
+        figure = detection_figures.distance_histograms(table, threshold=threshold)
+        distance, score = figure.axes
+        assert not distance.lines
+        (line,) = score.lines
+        assert set(line.get_xdata()) == {threshold}
+        (words,) = score.texts
+        assert words.get_text() == "flagged →"
+        assert words.get_ha() == side
+    # The one of 5 % on bare pictures, of the two that the table has.
+    drawn = figures_stage._Study(configuration(), results).distance_histograms()[0].axes[1].lines
+    assert drawn[0].get_xdata()[0] == pytest.approx(1.55)
+
+
+def test_the_logarithmic_inset_hides_nothing_better_than_chance(results: Path) -> None:
+    figure = detection_figures.roc(pd.read_csv(results / "detection/roc.csv"))
+    assert len(figure.axes) == 2, "a panel for each kind of benign pictures"
+    for axes in figure.axes:
+        (inset,) = axes.child_axes
+        assert inset.get_xscale() == "log"
+        assert len(inset.lines) >= len(axes.lines)
+        (ground,) = axes.patches
+        left, top = ground.get_x(), ground.get_y() + ground.get_height()
+        assert left > top, "below the diagonal"
+    looks = [(line.get_linestyle(), line.get_marker()) for line in figure.axes[0].lines]
+    assert len(set(looks)) == len(looks), "told apart without colours"
+
+
+def test_the_caption_of_the_roc_names_who_is_drawn(results: Path) -> None:
+    captions = json.loads((results / "figures" / "captions.json").read_text())
+    assert "3 of 3 detectors: influence, influence with frames, confidence;" in captions["roc"]
+    assert "detection/roc.csv" in captions["roc"]
+
+
+def test_whole_percents_have_no_decimal() -> None:
+    assert [whole_percent(x) for x in (0.05, 0.0991, 1.0, 0.0)] == ["5 %", "9.9 %", "100 %", "0 %"]
+
+
+def grid_of(kind: str, mu_as: str, mus: tuple[float, ...], goodness: float) -> list[dict]:
+    return [
+        {"map": kind, "mu_as": mu_as, "mu": mu, "n": n, "phi": 80, "fill": "zero"}
+        | {"goodness": goodness + 0.001 * (mu + n)}
+        for mu in mus
+        for n in (2, 4)
+    ]
+
+
+def test_values_and_quantiles_of_maps_share_no_axis() -> None:
+    by_value = grid_of("guided", "value", (0.1, 0.3, 0.5), 0.4)
+    by_quantile = grid_of("relative", "quantile", (0.96, 0.98), 0.41)
+    grid = pd.DataFrame(by_value + by_quantile)
+    figure = saliency_figures.saliency_grid(grid, [by_value[0], by_quantile[0]])
+    first, second, _ = figure.axes
+    assert [text.get_text() for text in first.get_xticklabels()] == ["0.1", "0.3", "0.5"]
+    assert [text.get_text() for text in second.get_xticklabels()] == ["0.96", "0.98"]
+    assert first.get_xlabel() == "μ, a value"
+    assert second.get_xlabel() == "μ, a quantile"
+    # Two decimals would be the same.
+    assert {text.get_text() for text in second.texts} == {".413", ".415"}
+
+
+def masks_of(results: Path) -> dict[str, np.ndarray]:
+    with np.load(results / "saliency/masks.npz") as file:
+        return dict(file)
+
+
+@pytest.mark.parametrize(("worked", "said"), [(False, "worked: none"), (True, "failed: none")])
+def test_steps_say_that_no_mask_worked_or_failed(results: Path, worked: bool, said: str) -> None:
+    examples = masks_of(results)
+    assert saliency_figures.saliency_steps(examples).get_supxlabel() == ""
+    examples["worked"][:] = worked
+    assert saliency_figures.saliency_steps(examples).get_supxlabel() == said
+
+
+def test_the_true_frame_is_outlined_on_the_mask(results: Path) -> None:
+    figure = saliency_figures.saliency_steps(masks_of(results))
+    outlined = [axes.get_title() for axes in figure.axes if axes.collections]
+    assert outlined == ["4 areas ≥ φ = 4"]
+
+
+def test_printed_rates_are_bars_of_their_own(results: Path) -> None:
+    evaluation = pd.read_csv(results / "saliency/evaluation.csv")
+
+    def printed(table: pd.DataFrame) -> list[dict[str, list[float]]]:
+        return [
+            {
+                bars.get_label(): [round(bar.get_height(), 3) for bar in bars]
+                for bars in axes.containers
+                if "Study S prints" in bars.get_label()
+            }
+            for axes in saliency_figures.saliency_evaluation(table).axes
+        ]
+
+    free, rejecting = printed(evaluation)
+    assert free["Study S prints, undefended"] == [0.85, 0.133, 0.982]
+    assert free["Study S prints, masked"] == [0.217, 0.6, 0.933, 0.567]
+    assert rejecting["Study S prints, masked"] == [0.166, 0.533, 0.933, 0.549]
+    # At another threshold Study S prints nothing.
+    _, elsewhere = printed(evaluation.replace({"threshold": {0.8: 0.5}}))
+    assert not any(elsewhere.values())
+    figure = saliency_figures.saliency_evaluation(evaluation)
+    places = [bar.get_x() for bars in figure.axes[0].containers for bar in bars]
+    assert len(set(np.round(places, 6))) == len(places), "none lies on another"
+
+
+def test_bands_of_the_threshold_curve_reach_from_low_to_high(results: Path) -> None:
+    curve = pd.read_csv(results / "saliency/threshold_curve.csv")
+    curve["clean_accuracy"] = 0.5
+    curve["clean_accuracy_low"], curve["clean_accuracy_high"] = 0.4, 0.8
+    figure = saliency_figures.threshold_curve(curve, threshold=0.8, working_point=0.3)
+    bands = [band.get_paths()[0].get_extents() for band in figure.axes[1].collections]
+    assert [(round(box.y0, 3), round(box.y1, 3)) for box in bands].count((0.4, 0.8)) == 1
+
+
 @pytest.mark.parametrize("name", CAPTIONS)
 def test_snakemakes_own_report_has_the_same_captions(name):
     template = (REPORT_CAPTIONS / f"{name}.rst").read_text()
@@ -549,8 +743,6 @@ def test_snakemakes_own_report_has_the_same_captions(name):
 
 
 def test_curves_of_detectors_that_have_seen_frames_are_drawn(results):
-    captions = json.loads((results / "figures" / "captions.json").read_text())
-    assert "for 3 of 3 detectors" in captions["roc"]
     assert "influence with frames" in (results / "figures" / "roc.svg").read_text()
     first = [*detection_figures.ROC_FIRST]
     drawn = detection_figures.drawn_in_roc(["other", "masking", "influence_with_frames", *first])
@@ -570,7 +762,8 @@ def test_the_logarithmic_axis_is_written_in_plain_numbers():
     curve = {"detector": "influence", "fpr": [0.0, 0.002, 0.5, 1.0], "tpr": [0.0, 0.5, 0.9, 1.0]}
     figure = detection_figures.roc(pd.DataFrame(curve))
     figure.canvas.draw()
-    shown = [text.get_text() for text in figure.axes[1].get_xticklabels()]
+    (inset,) = figure.axes[0].child_axes
+    shown = [text.get_text() for text in inset.get_xticklabels()]
     assert {"0.01", "0.1", "1"} <= set(shown)
     assert not any("$" in text for text in shown)
 
@@ -790,6 +983,7 @@ def test_headline_follows_the_numbers(results):
     point = {"population": "half_wearing", "wanted_fpr": 0.05, "tpr": 0.91, "fpr": 0.04}
     summary["detection"]["detectors"] = [point | {"detector": "masking"}]
     words = " ".join(headline(summary, means=means, threshold=0.8))
+    assert "for 5 % false alarms" in words
     assert "flagged: by masking 91.0 % (and 4.0 % of the benign)." in words
 
 

@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
-from glassguard.detection.selection import TUNED
+from glassguard.detection.selection import FAIRNESS, TUNED
 from glassguard.recognizer.layers import PRE_RELU
 from glassguard.report import sources_figures
 from glassguard.report.style import (
@@ -40,21 +43,36 @@ GROUP_COLOURS = {"within": COLOURS[0], "between": COLOURS[1], "impersonation": C
 MEASURES = {"balanced_accuracy": "balanced accuracy", "auc": "area under the curve"}
 """Columns of ``layers.csv`` that are drawn, and what they are called."""
 
+CHOSEN: dict[str, Any] = {"color": INK, "linewidth": 0.8, "linestyle": ":"}
+"""Line through the slice that was chosen. Its name stands in the legend: at the line it would lie
+on curves or on the axis."""
 
-def layers(table: pd.DataFrame, *, chosen: str, variant: str) -> Figure:
+
+def layers(
+    table: pd.DataFrame, *, chosen: str, variant: str, floors: tuple[float, float]
+) -> Figure:
     """Balanced accuracy and area under the curve at every slice, a line for each variant.
 
     The band around a line reaches from the lowest to the highest seed. An area under the curve is
     that of the mean margin over seeds, so its line may lie above its band. Shifting a threshold
-    moves no area under the curve, so tuned variants share a line there.
+    moves no area under the curve, so tuned variants share a line there. Markers are hollow where
+    none of the variants of a line keeps the floors.
 
     Args:
-        table: ``detection/layers.csv``: slice, paper_index, variant, balanced_accuracy,
-            balanced_accuracy_lowest_seed, balanced_accuracy_highest_seed, auc, auc_lowest_seed,
-            auc_highest_seed.
+        table: ``detection/layers.csv``: slice, paper_index, variant, benign_target_named,
+            benign_other, balanced_accuracy, balanced_accuracy_lowest_seed,
+            balanced_accuracy_highest_seed, auc, auc_lowest_seed, auc_highest_seed.
         chosen: the slice that was chosen.
         variant: the variant that was chosen.
+        floors: least mean of each of :data:`glassguard.detection.selection.FAIRNESS`, in [0, 1],
+            of candidates that come before others.
     """
+    own, others = FAIRNESS
+    fair = set(
+        table.loc[
+            (table[own] >= floors[0]) & (table[others] >= floors[1]), ["slice", "variant"]
+        ].itertuples(index=False, name=None)
+    )
     before = table["slice"].str.endswith(PRE_RELU)
     positions = [
         (title, rows)
@@ -75,13 +93,24 @@ def layers(table: pd.DataFrame, *, chosen: str, variant: str) -> Figure:
             for name in variants:
                 if measure == "auc" and name.endswith(TUNED) and name[: -len(TUNED)] in variants:
                     continue
+                sharing = {name, f"{name}{TUNED}"} if measure == "auc" else {name}
                 rows = part[part["variant"] == name].set_index("slice").reindex(slices)
-                look = series(variants.index(name))
+                look = series(variants.index(name)) | {"markersize": 3.5}
                 axes.plot(
                     range(len(slices)),
                     rows[measure].to_numpy(),
                     label=spelt(str(name)),
-                    **look | {"linewidth": 1.9 if name == variant else 1.0, "markersize": 3.5},
+                    **look | {"linewidth": 1.9 if name == variant else 1.0},
+                )
+                unfair = [
+                    place
+                    for place, at in enumerate(slices)
+                    if not any((at, one) in fair for one in sharing)
+                ]
+                axes.plot(
+                    unfair,
+                    rows[measure].to_numpy()[unfair],
+                    **look | {"linestyle": "", "markerfacecolor": "white"},
                 )
                 axes.fill_between(
                     range(len(slices)),
@@ -92,29 +121,20 @@ def layers(table: pd.DataFrame, *, chosen: str, variant: str) -> Figure:
                     linewidth=0,
                 )
             if chosen in slices:
-                _mark_chosen(axes, slices.index(chosen))
+                axes.axvline(slices.index(chosen), **CHOSEN)
             names = [name.removesuffix(PRE_RELU) for name in slices]
             axes.set_xticks(range(len(slices)), names, rotation=90, fontsize=7)
             axes.set_title(f"{label}, {title}", loc="left", fontsize=8.5)
-            axes.set_ylim(top=1.02)
             axes.grid(axis="y")
+    # A limit that is set before the last row is drawn would cut that row.
+    for axes in panels[0]:
+        axes.set_ylim(top=1.02)
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    hollow = Line2D([], [], color=SOURCE, marker="o", markerfacecolor="white", linestyle="")
+    handles += [hollow, Line2D([], [], **CHOSEN)]
+    labels += ["hollow: not acceptable", f"chosen: {chosen}"]
+    figure.legend(handles, labels, loc="outside upper center", ncols=4)
     return figure
-
-
-def _mark_chosen(axes: Axes, position: int) -> None:
-    axes.axvline(position, color=INK, linewidth=0.8, linestyle=":")
-    axes.annotate(
-        "chosen",
-        (position, 0.0),
-        xycoords=("data", "axes fraction"),
-        xytext=(-3, 3),
-        textcoords="offset points",
-        ha="right",
-        va="bottom",
-        fontsize=7.5,
-    )
 
 
 def table1(table: pd.DataFrame) -> Figure:
@@ -160,12 +180,13 @@ def table1(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def distance_histograms(table: pd.DataFrame) -> Figure:
-    """Distances to characteristic profiles, one panel for each measure.
+def distance_histograms(table: pd.DataFrame, *, threshold: float) -> Figure:
+    """Distances to characteristic profiles, one panel for each measure, and the flag score.
 
     Args:
         table: ``detection/histograms.csv``: metric, group, lower and upper (edges of the bin),
             count, share.
+        threshold: flag score above which a picture is flagged.
     """
     metrics = table["metric"].drop_duplicates().tolist()
     down = math.ceil(len(metrics) / 2)
@@ -184,14 +205,35 @@ def distance_histograms(table: pd.DataFrame) -> Figure:
                 linewidth=1.4,
             )
         axes.set_title(spelt(str(metric)), loc="left")
-        axes.set_xlabel("score" if metric == "flag_score" else "distance")
         axes.set_ylabel("share")
+        axes.set_xlabel("distance")
         # Room for the legend above the curves.
-        axes.set_ylim(0, 1.45 * axes.get_ylim()[1])
+        axes.set_ylim(0, 1.6 * axes.get_ylim()[1])
         axes.legend(loc="upper right", fontsize=7)
+        if metric == "flag_score":
+            axes.set_xlabel("score")
+            _mark_flagged(axes, threshold)
     for axes in panels[len(metrics) :]:
         axes.set_visible(False)
     return figure
+
+
+def _mark_flagged(axes: Axes, threshold: float) -> None:
+    """A line at the threshold, and on which side of it pictures are flagged."""
+    # Not through the legend. To the left of a line near the right edge there is room.
+    axes.axvline(threshold, ymax=0.7, color=INK, linewidth=0.9)
+    low, high = axes.get_xlim()
+    near_right = (threshold - low) / (high - low) > 0.7
+    axes.annotate(
+        "flagged →",
+        (threshold, 0.66),
+        xycoords=("data", "axes fraction"),
+        xytext=(-3 if near_right else 3, 0),
+        textcoords="offset points",
+        ha="right" if near_right else "left",
+        va="center",
+        fontsize=7.5,
+    )
 
 
 def distance_matrix(table: pd.DataFrame, *, metric: str = "euclidean") -> Figure:
@@ -262,12 +304,11 @@ ROC_FIRST = (
     "influence",
     "activations",
     "masking",
-    "squeezing_and_masking",
-    "mahalanobis_layers",
-    "intrinsic_dimensionality",
     "feature_squeezing",
+    "squeezing_and_masking",
 )
-"""Detectors whose curves are drawn before others', one of each kind."""
+"""Detectors whose curves are drawn before others': the studies' two, what the first has to beat,
+and a published one alone and joined. More could not be told apart in grey."""
 
 WITH_FRAMES = "_with_frames"
 """Ends the name of a detector that has seen honest frames; drawn beside the one that has not."""
@@ -290,11 +331,15 @@ def drawn_in_roc(detectors: Sequence[str]) -> list[str]:
     return [name for pair in beside for name in pair if name in detectors]
 
 
-def roc(table: pd.DataFrame) -> Figure:
-    """Receiver operating characteristics, once more with a logarithmic axis.
+INSET = (0.53, 0.12, 0.42, 0.34)
+"""Left, bottom, width and height of the inset, all in rates: below the diagonal."""
 
-    A panel beside rather than an inset, which would lie on the curves of a weak detector. Below,
-    the same where half of the benign pictures wear honest frames.
+
+def roc(table: pd.DataFrame) -> Figure:
+    """Receiver operating characteristics, with an inset of a logarithmic axis.
+
+    A panel for benign pictures as they are, and one where half of them wear honest frames. The
+    inset lies below the diagonal, so that it can only hide detectors worse than chance.
 
     Args:
         table: ``detection/roc.csv``: detector, fpr, tpr. :func:`drawn_in_roc` says whose.
@@ -303,13 +348,19 @@ def roc(table: pd.DataFrame) -> Figure:
         return nothing_to_draw("no attack of the test split succeeded: there are no curves")
     parts = table["detector"].str.partition("@")
     populations = parts[2].drop_duplicates().tolist()
-    figure = new_figure(height=1.0 + 2.7 * len(populations))
-    panels = figure.subplots(len(populations), 2, sharey=True, squeeze=False)
+    figure = new_figure(height=0.9 + 2.9 * len(populations))
+    panels = figure.subplots(len(populations), 1, squeeze=False)[:, 0]
     names = drawn_in_roc(parts[0].drop_duplicates().tolist())
     own_look = [name for name in names if not name.endswith(WITH_FRAMES)]
     seen = table.loc[table["fpr"] > 0, "fpr"]
     least = min(float(seen.min()) / 1.5, 5e-3) if len(seen) else 1e-3
-    for population, (linear, logarithmic) in zip(populations, panels, strict=True):
+    for axes, population in zip(panels, populations, strict=True):
+        axes.set_title(ROC_TITLES[population], loc="left")
+        axes.set_xlabel("benign pictures flagged")
+        axes.set_ylabel("impersonations flagged")
+        axes.set_xlim(-0.02, 1.02)
+        rate_axis(axes)
+        inset = _logarithmic_inset(axes, least)
         for name in names:
             rows = table[(parts[0] == name) & (parts[2] == population)]
             index = own_look.index(name.removesuffix(WITH_FRAMES))
@@ -318,22 +369,38 @@ def roc(table: pd.DataFrame) -> Figure:
                 look |= {"markevery": 0.15, "markersize": 4}
             else:
                 look |= {"marker": ""}
-            linear.plot(rows["fpr"], rows["tpr"], label=spelt(name), **look)
+            axes.plot(rows["fpr"], rows["tpr"], label=spelt(name), **look)
             # On a logarithmic axis nothing is at zero: it starts at the left edge.
-            logarithmic.plot(rows["fpr"].clip(lower=least), rows["tpr"], **look)
-        for axes in (linear, logarithmic):
-            axes.set_xlabel("benign pictures flagged")
-            rate_axis(axes)
-        linear.set_title(ROC_TITLES[population], loc="left")
-        linear.set_ylabel("impersonations flagged")
-        linear.set_xlim(-0.02, 1.02)
-        logarithmic.set_xscale("log")
-        logarithmic.set_xlim(least, 1)
-        # The axis writes powers as mathematics, which texts of the study are not read as.
-        logarithmic.xaxis.set_major_formatter("{x:g}")
-        logarithmic.xaxis.set_minor_formatter(NullFormatter())
-        for mark in (0.01, 0.05, 0.0991):
-            logarithmic.axvline(mark, color=SOURCE, linewidth=0.7, linestyle=":")
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+            inset.plot(rows["fpr"].clip(lower=least), rows["tpr"], **look | {"markersize": 3})
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=3.5)
     return figure
+
+
+def _logarithmic_inset(axes: Axes, least: float) -> Axes:
+    """Room for the same curves in the lower right of a panel, from a rate of ``least`` on."""
+    left, bottom, _, height = INSET
+    # Numbers at the inset's axes shall not lie on curves.
+    left, right, top = left - 0.02, axes.get_xlim()[1], bottom + height + 0.02
+    below = axes.get_ylim()[0]
+    axes.add_patch(
+        Rectangle(
+            (left, below), right - left, top - below, facecolor="white", linewidth=0, zorder=3
+        )
+    )
+    inset = axes.inset_axes(INSET, transform=axes.transData)
+    inset.yaxis.tick_right()
+    inset.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    rate_axis(inset)
+    inset.set_xscale("log")
+    inset.set_xlim(least, 1)
+    # The axis writes powers as mathematics, which texts of the study are not read as.
+    inset.xaxis.set_major_formatter("{x:g}")
+    inset.xaxis.set_minor_formatter(NullFormatter())
+    inset.tick_params(labelsize=6.5, length=2, pad=1.5)
+    inset.tick_params(axis="x", which="minor", length=1)
+    for side in inset.spines.values():
+        side.set_visible(True)
+    for mark in (0.01, 0.05, 0.0991):
+        inset.axvline(mark, color=SOURCE, linewidth=0.7, linestyle=":")
+    return inset

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from glassguard.report.style import (
@@ -14,6 +16,7 @@ from glassguard.report.style import (
     bare,
     new_figure,
     nothing_to_draw,
+    outline,
     series,
     spelt,
 )
@@ -38,6 +41,12 @@ PALE = 0.3
 BRIGHTEST_PERCENTILE = 99.5
 """Of a column of heat maps: the upper end of its colour scale."""
 
+NO_INFLUENCE = "no influence"
+"""Written where a layer's experts do not reach any pixel; a map of the least colour says little."""
+
+EMPTY = "#eeeeee"
+"""Ground of a heat map that is zero everywhere: no colour of the scale."""
+
 
 def receptive_fields(maps: Mapping[str, np.ndarray]) -> Figure:
     """The pixels that the experts of each layer look at (Study I, Figs. 2 and 3).
@@ -55,6 +64,8 @@ def receptive_fields(maps: Mapping[str, np.ndarray]) -> Figure:
             grey = 255 - PALE * (255 - image.mean(axis=2, keepdims=True))
             shown = np.where(kept[row][..., None], image, grey).astype(np.uint8)
             grid[row, column].imshow(shown)
+            if not kept[row].any():
+                _say_no_influence(grid[row, column])
     return figure
 
 
@@ -62,7 +73,8 @@ def heat_maps(maps: Mapping[str, np.ndarray]) -> Figure:
     """The experts' influence propagated to the pixels, one colour scale a column (Fig. 4).
 
     Each map is in multiples of its own mean: pictures differ in how great influence is at all,
-    and where it lies is the question.
+    and where it lies is the question. The scale goes by the square root: a few pixels of ten times
+    the mean would leave all others in the dark.
 
     Args:
         maps: as of :func:`receptive_fields`, with heat L x R x H x W, 0 or greater.
@@ -70,19 +82,27 @@ def heat_maps(maps: Mapping[str, np.ndarray]) -> Figure:
     if not len(maps["images"]):
         return nothing_to_draw("no attack of the test split succeeded: there is nothing to show")
     figure, grid = _pictures(maps, colour_bars=True)
+    colours = mpl.colormaps[SEQUENTIAL].with_extremes(bad=EMPTY)
     for column, heat in enumerate(maps["heat"], start=1):
         mean = heat.mean(axis=(1, 2), keepdims=True)
         relative = np.divide(heat, mean, out=np.zeros_like(heat), where=mean > 0)
         top = max(float(np.percentile(relative, BRIGHTEST_PERCENTILE)), 1.0)
+        scale = PowerNorm(0.5, vmin=0, vmax=top)
         drawn = None
         for row, one in enumerate(relative):
             axes = grid[row, column]
-            drawn = axes.imshow(one, cmap=SEQUENTIAL, vmin=0, vmax=top)
+            empty = not one.any()
+            drawn = axes.imshow(np.ma.masked_where(empty, one), cmap=colours, norm=scale)
             if maps["frames"][row].any():
-                _outline(axes, maps["frames"][row])
+                outline(axes, maps["frames"][row])
+            if empty:
+                _say_no_influence(axes)
         if drawn is not None:
             bar = figure.colorbar(
-                drawn, cax=grid[-1, column], orientation="horizontal", ticks=[0, int(top)]
+                drawn,
+                cax=grid[-1, column],
+                orientation="horizontal",
+                ticks=sorted({0, 1, int(top)}),
             )
             bar.outline.set_visible(False)
             bar.ax.tick_params(labelsize=7, length=2)
@@ -112,7 +132,7 @@ def share_inside(table: pd.DataFrame) -> Figure:
             axes.plot([], [], " ", label=f"{SETS[name]}: none")
     axes.axhline(1.0, color=SOURCE, linewidth=0.8, linestyle=":")
     axes.set_xticks(range(len(slices)), slices, rotation=45, ha="right")
-    axes.set_ylabel("share of influence ÷ share of area")
+    axes.set_ylabel("influence per area")
     axes.set_ylim(bottom=0)
     axes.grid(axis="y")
     figure.legend(loc="outside upper left", ncols=1)
@@ -166,7 +186,15 @@ def _pictures(maps: Mapping[str, np.ndarray], *, colour_bars: bool) -> tuple[Fig
     return figure, grid
 
 
-def _outline(axes: Axes, frame: np.ndarray) -> None:
-    """The frame's edge in two tones, to be seen on dark and on light."""
-    axes.contour(frame, levels=[0.5], colors=INK, linewidths=1.1)
-    axes.contour(frame, levels=[0.5], colors="white", linewidths=0.5)
+def _say_no_influence(axes: Axes) -> None:
+    axes.text(
+        0.5,
+        0.5,
+        NO_INFLUENCE,
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        fontsize=6.5,
+        color=SOURCE,
+        bbox={"facecolor": EMPTY, "edgecolor": "none", "pad": 1.0},
+    )

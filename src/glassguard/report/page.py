@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from glassguard.detection.tables import HALF_WEARING
 from glassguard.report import sources_figures
-from glassguard.report.style import spelt
+from glassguard.report.style import spelt, whole_percent
 from glassguard.report.tables import HEADLINE_RATE, Table, percent
 
 TEMPLATE = "page.html.jinja"
@@ -182,6 +182,6 @@ def _among_wearers(points: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     return [
         "Where half of the benign faces wear honest glasses, with thresholds for "
-        f"{percent(HEADLINE_RATE)} false alarms, of the impersonations are flagged: by "
+        f"{whole_percent(HEADLINE_RATE)} false alarms, of the impersonations are flagged: by "
         f"{', by '.join(said)}."
     ]

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from glassguard.report import sources_figures
@@ -19,6 +18,7 @@ from glassguard.report.style import (
     bare,
     new_figure,
     nothing_to_draw,
+    outline,
     rate_axis,
     series,
     shortened,
@@ -62,6 +62,15 @@ def guided_and_tuned(defences: Collection[str]) -> str:
 HATCHES = ("", "", "--", "\\\\", "///", "...", "xxx")
 """In the order of :data:`DEFENCES`."""
 
+PRINTED = {"none": "Study S prints, undefended", "saliency_source": "Study S prints, masked"}
+"""Row of ``evaluation.csv`` to what Study S prints for its own people, drawn as a hollow bar behind
+the row's. A mark on a bar of ours would float in the air where ours is nothing."""
+
+PRINTED_LINES = {"none": "-", "saliency_source": (0, (2, 1))}
+
+LETTERS_ACROSS = 120
+"""Letters of the size that goodness is written in that fit beside each other into all panels."""
+
 SHOWN_TOGETHER = ("map", "fill", "mu_as")
 """What the panels of one kind of map have in common."""
 
@@ -71,33 +80,33 @@ def saliency_steps(examples: Mapping[str, np.ndarray], *, samples: int = 6) -> F
 
     Args:
         examples: ``saliency/masks.npz``: images and filled, K x H x W x 3 uint8; saliency
-            K x H x W float in [0, 1]; thresholded, closed, filtered K x H x W bool; worked K bool;
+            K x H x W float in [0, 1]; thresholded, closed, filtered and the true frames
+            K x H x W bool; worked K bool;
             attacker, target, prediction_before and prediction_after K str; confidence_before and
             confidence_after K float in [0, 1]; mu, n and phi of the mask.
         samples: pictures per row of samples.
     """
     worked = examples["worked"].astype(bool)
-    groups = [
-        (title, rows[:samples])
-        for title, rows in (
-            ("worked", np.flatnonzero(worked)),
-            ("failed", np.flatnonzero(~worked)),
-        )
-        if len(rows)
-    ]
-    if not groups:
+    if not len(worked):
         return nothing_to_draw("no attack of the test split succeeded")
+    found = {"worked": np.flatnonzero(worked), "failed": np.flatnonzero(~worked)}
+    groups = [(title, rows[:samples]) for title, rows in found.items() if len(rows)]
+    none = [title for title, rows in found.items() if not len(rows)]
     columns = max(len(STEPS), samples)
-    figure = new_figure(height=1.65 + 2.55 * len(groups))
+    figure = new_figure(height=1.65 + 2.55 * len(groups) + 0.2 * len(none))
     grid = figure.subplots(1 + 2 * len(groups), columns, squeeze=False)
     for axes in grid.ravel():
         bare(axes)
     one = groups[0][1][0]
+    if none:
+        figure.supxlabel(f"{none[0]}: none", x=0.01, ha="left", fontsize=9)
     parameters = {name: examples[name].item() for name in ("mu", "n", "phi")}
     for axes, step, title in zip(grid[0], STEPS, STEP_TITLES, strict=False):
         cmap = "gray_r" if step == "saliency" else "gray"
         axes.imshow(examples[step][one], cmap=cmap)
         axes.set_title(title.format(**parameters), fontsize=8)
+        if step == "filtered":
+            outline(axes, examples["frames"][one])
     for index, (title, rows) in enumerate(groups):
         before, after = grid[1 + 2 * index], grid[2 + 2 * index]
         before[0].set_ylabel(f"{title}:\nattacked")
@@ -113,6 +122,8 @@ def saliency_steps(examples: Mapping[str, np.ndarray], *, samples: int = 6) -> F
 def saliency_grid(grid: pd.DataFrame, best_of_maps: Sequence[Mapping[str, object]]) -> Figure:
     """Goodness over μ and n, a panel for each φ and each kind of map; blank where not tried.
 
+    Each kind has its own μ: values and quantiles of a map are no points of one axis.
+
     Args:
         grid: ``saliency/grid.csv``.
         best_of_maps: for each kind of map the row with the best goodness: map, mu, mu_as, n, phi,
@@ -127,9 +138,10 @@ def saliency_grid(grid: pd.DataFrame, best_of_maps: Sequence[Mapping[str, object
     across = min(4, len(phis))
     down = math.ceil(len(phis) / across)
     figure = new_figure(height=2.3 * down * len(shown) + 0.5)
-    panels = figure.subplots(down * len(shown), across, squeeze=False, sharex=True, sharey=True)
-    ns, mus = sorted(everything["n"].unique()), sorted(everything["mu"].unique())
+    panels = figure.subplots(down * len(shown), across, squeeze=False, sharey=True)
+    ns = sorted(everything["n"].unique())
     low, high = float(everything["goodness"].min()), float(everything["goodness"].max())
+    digits = _digits(low, high)
     image = None
     drawn = [
         (axes, best, rows, phi)
@@ -137,6 +149,7 @@ def saliency_grid(grid: pd.DataFrame, best_of_maps: Sequence[Mapping[str, object
         for axes, phi in zip(panels[place * down : (place + 1) * down].ravel(), phis, strict=False)
     ]
     for axes, best, rows, phi in drawn:
+        mus = sorted(rows["mu"].unique())
         table = (
             rows[rows["phi"] == phi]
             .pivot_table(index="n", columns="mu", values="goodness")
@@ -149,7 +162,7 @@ def saliency_grid(grid: pd.DataFrame, best_of_maps: Sequence[Mapping[str, object
         axes.set_xticks(range(table.shape[1]), [f"{mu:g}" for mu in table.columns], rotation=90)
         axes.set_yticks(range(table.shape[0]), [str(n) for n in table.index])
         axes.set_title(f"{best['map']}, φ = {phi}" if len(shown) > 1 else f"φ = {phi}")
-        if values.size <= 60:
+        if values.size <= 60 and values.shape[1] * (digits + 1) <= LETTERS_ACROSS / across:
             for (row, column), value in np.ndenumerate(values):
                 if np.isnan(value):
                     continue
@@ -157,7 +170,7 @@ def saliency_grid(grid: pd.DataFrame, best_of_maps: Sequence[Mapping[str, object
                 axes.text(
                     column,
                     row,
-                    f"{value:.2f}".lstrip("0"),
+                    f"{value:.{digits}f}".lstrip("0"),
                     ha="center",
                     va="center",
                     fontsize=6,
@@ -177,11 +190,12 @@ def saliency_grid(grid: pd.DataFrame, best_of_maps: Sequence[Mapping[str, object
             spine.set_visible(False)
     for axes in set(panels.ravel()) - {axes for axes, *_ in drawn}:
         axes.set_visible(False)
-    for column in panels.T:
-        lowest = [axes for axes in column if axes.get_visible()][-1:]
-        for axes in lowest:
-            axes.set_xlabel("μ")
-            axes.tick_params(labelbottom=True)
+    for place, (best, _) in enumerate(shown):
+        for column in panels[place * down : (place + 1) * down].T:
+            *above, lowest = [axes for axes in column if axes.get_visible()]
+            lowest.set_xlabel(f"μ, a {best['mu_as']}")
+            for axes in above:
+                axes.tick_params(labelbottom=False)
     for axes in panels[:, 0]:
         axes.set_ylabel("n")
     if image is not None:
@@ -189,8 +203,17 @@ def saliency_grid(grid: pd.DataFrame, best_of_maps: Sequence[Mapping[str, object
     return figure
 
 
+def _digits(low: float, high: float) -> int:
+    """So many decimals that a tenth of what lies between the least and the greatest shows."""
+    if high <= low:
+        return 2
+    return min(max(2, 1 - math.floor(math.log10(high - low))), 4)
+
+
 def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
     """Rates before and after every defence, without and with the confidence threshold.
+
+    What Study S prints stands beside: where it rejects answers, only at its own threshold.
 
     Args:
         evaluation: ``saliency/evaluation.csv``: defence, threshold (empty for none), and every
@@ -201,18 +224,39 @@ def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
     panels = figure.subplots(len(thresholds), 1, squeeze=False)[:, 0]
     defences = [name for name in DEFENCES if name in set(evaluation["defence"])]
     styles = dict(zip(DEFENCES, zip(("#c9c9c9", *COLOURS), HATCHES, strict=False), strict=True))
-    width = 0.8 / len(defences)
-    of_source = guided_and_tuned(defences)
+    bars = [
+        (defence, printed)
+        for defence in defences
+        for printed in ((False, True) if defence in PRINTED else (False,))
+    ]
+    width = 0.8 / len(bars)
     for axes, threshold in zip(panels, thresholds, strict=True):
         free = math.isnan(threshold)
         at = evaluation["threshold"].isna() if free else evaluation["threshold"] == threshold
-        for index, defence in enumerate(defences):
+        source = _printed(threshold)
+        for index, (defence, printed) in enumerate(bars):
+            centres = np.arange(len(RATES)) + (index - (len(bars) - 1) / 2) * width
+            if printed:
+                values = np.array(
+                    [getattr(source.get(defence), name, None) for name in RATES], dtype=float
+                )
+                shown = np.isfinite(values)
+                axes.bar(
+                    centres[shown],
+                    values[shown],
+                    width * 0.8,
+                    fill=False,
+                    edgecolor=SOURCE,
+                    linewidth=1.0,
+                    linestyle=PRINTED_LINES[defence],
+                    label=PRINTED[defence],
+                )
+                continue
             row = evaluation[at & (evaluation["defence"] == defence)].iloc[0]
             values = np.array([row[name] for name in RATES], dtype=float)
             ends = np.array(
                 [[row[f"{name}_low"], row[f"{name}_high"]] for name in RATES], dtype=float
             )
-            centres = np.arange(len(RATES)) + (index - (len(defences) - 1) / 2) * width
             shown = np.isfinite(values)
             if defence == "none":
                 shown[list(RATES).index("defence_success")] = False
@@ -231,28 +275,6 @@ def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
                 axes.vlines(
                     centres[shown], ends[shown, 0], ends[shown, 1], colour, linewidth=linewidth
                 )
-            printed = {
-                ("none", True): sources_figures.UNDEFENDED,
-                (of_source, True): sources_figures.DEFENDED,
-                (of_source, False): sources_figures.DEFENDED_WITH_THRESHOLD,
-            }.get((defence, free))
-            for centre, name in zip(centres, RATES, strict=True):
-                value = getattr(printed, name, None)
-                if value is not None:
-                    axes.plot(
-                        [centre - width / 2, centre + width / 2],
-                        [value, value],
-                        color="white",
-                        linewidth=3.2,
-                        solid_capstyle="butt",
-                    )
-                    axes.plot(
-                        [centre - width / 2, centre + width / 2],
-                        [value, value],
-                        color=SOURCE,
-                        linewidth=1.8,
-                        solid_capstyle="butt",
-                    )
         axes.set_xticks(range(len(RATES)), list(RATES.values()))
         axes.tick_params(axis="x", length=0)
         axes.set_title(
@@ -262,9 +284,20 @@ def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
         rate_axis(axes)
         axes.set_ylim(0, 1.02)
     handles, labels = panels[0].get_legend_handles_labels()
-    handles.append(Line2D([], [], color=SOURCE, linewidth=1.8))
-    figure.legend(handles, [*labels, "printed by Study S"], loc="outside upper center", ncols=3)
+    figure.legend(handles, labels, loc="outside upper center", ncols=3)
     return figure
+
+
+def _printed(threshold: float) -> dict[str, sources_figures.SourceSaliency]:
+    """What Study S prints where answers below a threshold are rejected (NaN: none are)."""
+    if math.isnan(threshold):
+        return {
+            "none": sources_figures.UNDEFENDED,
+            "saliency_source": sources_figures.DEFENDED,
+        }
+    if math.isclose(threshold, sources_figures.CONFIDENCE_THRESHOLD):
+        return {"saliency_source": sources_figures.DEFENDED_WITH_THRESHOLD}
+    return {}
 
 
 def threshold_curve(curve: pd.DataFrame, *, threshold: float, working_point: float) -> Figure:

@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 WIDTH = 7.2
 """Width of a figure in inches; at 150 dots per inch a PNG is 1,080 pixels wide."""
@@ -123,6 +125,17 @@ def bare(axes: Axes) -> None:
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def outline(axes: Axes, frame: NDArray[np.bool_]) -> None:
+    """The edge of a frame, H x W, in two tones, to be seen on dark and on light."""
+    axes.contour(frame, levels=[0.5], colors=INK, linewidths=1.1)
+    axes.contour(frame, levels=[0.5], colors="white", linewidths=0.5)
+
+
+def whole_percent(value: float) -> str:
+    """``0.05`` to ``5 %``, ``0.0991`` to ``9.9 %``: no decimal where it would be a zero."""
+    return f"{100 * value:.1f}".removesuffix(".0") + " %"
 
 
 def spelt(name: str) -> str:

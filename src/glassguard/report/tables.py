@@ -10,7 +10,7 @@ import pandas as pd
 from glassguard.report import sources_figures
 from glassguard.report.detection_figures import TABLE_1_RATES
 from glassguard.report.saliency_figures import DEFENCES, RATES, guided_and_tuned
-from glassguard.report.style import spelt
+from glassguard.report.style import spelt, whole_percent
 
 NOTHING = "–"
 OVERLAPS = {"mask_iou": "mask overlap (IoU)", "mask_recall": "accessory masked (recall)"}
@@ -513,7 +513,8 @@ def working_point_table(chosen: Mapping[str, Any]) -> Table:
         emphasised=frozenset({1}),
         note=(
             "Of the confidences that cost clean validation pictures no more than "
-            f"{percent(chosen['largest_clean_loss'])}, the lowest at which attacks succeed least."
+            f"{whole_percent(chosen['largest_clean_loss'])}, the lowest at which attacks succeed "
+            "least."
         ),
     )
 

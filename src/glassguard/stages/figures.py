@@ -21,8 +21,8 @@ from glassguard.report import (
     sources_figures,
 )
 from glassguard.report.captions import CAPTIONS, figures_of
-from glassguard.report.style import DOTS_PER_INCH, drawing, spelt
-from glassguard.report.tables import percent
+from glassguard.report.style import DOTS_PER_INCH, drawing, spelt, whole_percent
+from glassguard.report.tables import HEADLINE_RATE
 from glassguard.stages.files import (
     read_arrays,
     read_examples,
@@ -112,8 +112,8 @@ class _Study:
             "epochs": len(history),
             "train": int(counts["train"]),
             "validation": int(counts["val"]),
-            "source_train": percent(sources_figures.RECOGNIZER.train_accuracy),
-            "source_validation": percent(sources_figures.RECOGNIZER.validation_accuracy),
+            "source_train": whole_percent(sources_figures.RECOGNIZER.train_accuracy),
+            "source_validation": whole_percent(sources_figures.RECOGNIZER.validation_accuracy),
         }
 
     def attack_confidence(self) -> Drawn:
@@ -122,14 +122,20 @@ class _Study:
 
     def layers(self) -> Drawn:
         layers = self._table("detection", "layers.csv")
+        detector = self.study.detector
         figure = detection_figures.layers(
-            layers, chosen=self.best_layer["slice"], variant=self.best_layer["variant"]
+            layers,
+            chosen=self.best_layer["slice"],
+            variant=self.best_layer["variant"],
+            floors=(detector.minimum_benign_target, detector.minimum_benign_other),
         )
         return figure, {
             "seeds": int(layers["seeds"].iloc[0]),
             "pairs": len(self.test[["target", "attacker"]].drop_duplicates()),
             "benign": int(layers["benign_other_n"].max()),
             "impersonations": int(layers["impersonation_n"].max()),
+            "least_own": whole_percent(detector.minimum_benign_target),
+            "least_others": whole_percent(detector.minimum_benign_other),
             "slice": self.best_layer["slice"],
             "paper_index": self.best_layer["paper_index"],
             "source_index": sources_figures.BEST_LAYER_INDEX,
@@ -144,8 +150,17 @@ class _Study:
         table = self._table("detection", "histograms.csv")
         one = table[table["metric"] == table["metric"].iloc[0]]
         counts = one.groupby("group", sort=False)["count"].sum()
-        return detection_figures.distance_histograms(table), {
+        points = self._table("detection", "attacks.csv")
+        at = points[
+            (points["attack"] == self.attack)
+            & (points["detector"] == "influence")
+            & (points["population"] == "bare")
+            & (points["wanted_fpr"] == HEADLINE_RATE)
+        ].iloc[0]
+        figure = detection_figures.distance_histograms(table, threshold=float(at["threshold"]))
+        return figure, {
             "slice": self.best_layer["slice"],
+            "wanted": whole_percent(HEADLINE_RATE),
             **{name: int(counts.get(name, 0)) for name in ("within", "between", "impersonation")},
         }
 
@@ -160,8 +175,10 @@ class _Study:
         table = self._table("detection", "roc.csv")
         mixed = table["detector"].str.contains("@")
         detectors = table.loc[~mixed, "detector"].unique().tolist()
+        drawn = detection_figures.drawn_in_roc(detectors)
         return detection_figures.roc(table), {
-            "detectors": len(detection_figures.drawn_in_roc(detectors)),
+            "detectors": len(drawn),
+            "names": ", ".join(map(spelt, drawn)),
             "all_detectors": len(detectors),
             "impersonations": int(self.test["success"].sum()),
             "benign": _most(table.loc[~mixed, "fpr_n"]),
@@ -215,8 +232,8 @@ class _Study:
         experts = self.study.influence.experts
         return influence_figures.receptive_fields(maps), {
             **self._shown(maps),
-            "share": percent(experts.share),
-            "kept": percent(1 - experts.mask_percentile / 100),
+            "share": whole_percent(experts.share),
+            "kept": whole_percent(1 - experts.mask_percentile / 100),
             "gradient": "guided gradient" if experts.guided else "gradient",
         }
 
@@ -245,7 +262,7 @@ class _Study:
         return saliency_figures.saliency_steps(examples), {
             **self.best_mask,
             "shown": len(examples["worked"]),
-            "undone": percent(evaluation["defence_success"]),
+            "undone": whole_percent(evaluation["defence_success"]),
             "examples": int(evaluation["defence_success_n"]),
         }
 
@@ -256,7 +273,7 @@ class _Study:
         searched = [by_map[kind] for kind in self.study.saliency.grid.map if kind in by_map]
         return saliency_figures.saliency_grid(grid, searched), {
             "kinds": "; ".join(
-                f"{best['map']}, fill {spelt(best['fill'])}, μ as {best['mu_as']}"
+                f"{best['map']}, fill {spelt(best['fill'])}, μ as a {best['mu_as']}"
                 for best in searched
             ),
             "adversarial": int(grid["n_adv"].iloc[0]),
@@ -268,6 +285,9 @@ class _Study:
         return saliency_figures.saliency_evaluation(evaluation), {
             **self._evaluated(),
             "map": self.best_mask["map"],
+            "method": saliency_figures.DEFENCES[
+                saliency_figures.guided_and_tuned(set(evaluation["defence"]))
+            ],
         }
 
     def threshold_curve(self) -> Drawn:
@@ -281,7 +301,7 @@ class _Study:
             **self._evaluated(),
             "threshold": threshold,
             "working_point": chosen["threshold"],
-            "largest_clean_loss": percent(chosen["largest_clean_loss"]),
+            "largest_clean_loss": whole_percent(chosen["largest_clean_loss"]),
         }
 
     def generality(self) -> Drawn:
