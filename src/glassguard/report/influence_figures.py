@@ -187,9 +187,10 @@ def _pictures(maps: Mapping[str, np.ndarray], *, colour_bars: bool) -> tuple[Fig
 
 
 def _say_no_influence(axes: Axes) -> None:
+    # Below the outline of glasses.
     axes.text(
         0.5,
-        0.5,
+        0.14,
         NO_INFLUENCE,
         transform=axes.transAxes,
         ha="center",
