@@ -162,7 +162,7 @@ class LfwPictures(PhotographData):
 
 
 class LfwFetch(Strict):
-    """How LFW is downloaded by scikit-learn."""
+    """How LFW is downloaded, as scikit-learn has it."""
 
     data_home: GivenPath | None = Field(description="scikit-learn's data folder; its own when null")
     funneled: bool = Field(description="the variant of which in-plane rotation is removed")
