@@ -377,7 +377,7 @@ def test_photographs_of_pubfig_are_fetched_and_listed(
         options = ("--cores", "1", "--until", "data")
         done = fresh.snakemake(*options, experiment="lfw", overrides=overrides)
     assert done.returncode == 0, done.stderr
-    results = fresh.folder / "results" / "lfw"
+    results = fresh.folder / "results" / "lfw_pubfig"
     gone = pd.read_csv(results / "data" / "gone.csv")
     assert sorted(gone["source"]) == [f"person_{number}/0" for number in range(5)]
     assert len(pd.read_csv(results / "data" / "pubfig.csv")) == len(asked) - len(gone) == 55

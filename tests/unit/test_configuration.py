@@ -80,6 +80,7 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
     ("settings", "said"),
     [
         ({"experiment": "embeded"}, ["embeded", "dong2019, embedded, faces, folder, lfw, smoke"]),
+        ({"experiment": None}, ["--config experiment: is empty", "experiment=NAME"]),
         ({"experimnt": "smoke"}, ["experimnt", "unknown key", "experiment=NAME"]),
         ({"overrides": 3}, ["--config overrides", "list of key=value"]),
         ({"replicates": ["0", "-1"]}, ["--config replicates", "list of seeds"]),
@@ -406,11 +407,38 @@ def test_an_inventory_sees_pictures_but_not_dates(tmp_path: Path) -> None:
 @pytest.mark.parametrize("experiment", ["dong2019", "darkarts2019"])
 @pytest.mark.parametrize("source", ["lfw", "pubfig"])
 def test_the_sources_experiments_take_either_collection(experiment: str, source: str) -> None:
-    study = compose_study(CONF, experiment, [f"data={source}"])
+    study = compose_study(CONF, experiment, [f"data={source}", "attacks.glasses.named_pairs=[]"])
     assert study.data.source == source
+    # Pictures of two sources never share a folder of results.
+    assert study.experiment == (experiment if source == "lfw" else f"{experiment}_pubfig")
     assert study.data.image_size == 224
     assert study.backbone.width == 1
     assert study.data.identities == {"dong2019": 10, "darkarts2019": 30}[experiment]
+
+
+def test_pairs_of_another_collection_are_refused_before_anything_is_downloaded() -> None:
+    message = refusal({"experiment": "dong2019", "overrides": ["data=pubfig"]})
+    assert "conf/experiment/dong2019.yaml names people of data=lfw" in message
+    assert '"attacks.glasses.named_pairs=[]"' in message
+    own = "attacks.glasses.named_pairs=[{attacker: Ben Stiller, target: Clive Owen}]"
+    study = compose_study(CONF, "dong2019", ["data=pubfig", own])
+    assert study.attacks["glasses"].named_pairs[0].attacker == "Ben Stiller"
+
+
+def test_replicates_of_another_collection_lie_together() -> None:
+    settings = {"experiment": "dong2019", "variants": ["fold_1"], "replicates": ["0"]}
+    settings["overrides"] = ["data=pubfig", "attacks.glasses.named_pairs=[]"]
+    studies = studies_from_workflow(settings, CONF)
+    assert list(studies) == ["dong2019_pubfig/seed_0", "dong2019_pubfig/variant_fold_1/seed_0"]
+    assert {study.experiment for study in studies.values()} == {"dong2019_pubfig"}
+
+
+def test_a_named_person_must_have_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada" / "1.jpg").touch()
+    pair = "attacks.glasses.named_pairs=[{attacker: ada, target: grace}]"
+    with pytest.raises(InputError, match=r"attacks\.glasses\.named_pairs: .* no folder grace"):
+        compose_study(CONF, "folder", [f"data.root={tmp_path}", pair])
 
 
 def test_the_sources_pairs_and_grid() -> None:

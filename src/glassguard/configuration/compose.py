@@ -44,7 +44,9 @@ def compose_study(
         variant: name of a file in ``conf/variant``, applied after the experiment.
 
     Returns:
-        The study. Every file and folder that it reads exists, and the folders hold pictures.
+        The study. Every file and folder that it reads exists, and the folders hold pictures. With
+        another source of pictures than its own, the experiment is called ``EXPERIMENT_SOURCE``, so
+        that pictures of two sources never share a folder of results.
 
     Raises:
         InputError: one line that names the file or key, what is wrong and what is allowed.
@@ -78,9 +80,47 @@ def compose_study(
                 for key, text in problems(error, Study)
             )
         ) from None
-    study = _with_downloads(study)
+    study = _with_downloads(_named_by_source(study, directory, experiment, overrides))
     _check_inputs(study)
+    _check_named_people(study)
     return study
+
+
+def _named_by_source(
+    study: Study, directory: Path, experiment: str, overrides: Sequence[str]
+) -> Study:
+    """The study under its experiment's name, or that of the experiment on another source."""
+    keys = [override.lstrip("+~").split("=")[0] for override in overrides]
+    if not {"data", "data.source"} & set(keys):
+        return study
+    own, _ = _compose(directory, experiment, [])
+    source = own["data"]["source"]
+    if study.data.source == source:
+        return study
+    for name, attack in study.attacks.items():
+        pairs = attack.model_dump()["named_pairs"]
+        if pairs and [*pairs] == own["attacks"].get(name, {}).get("named_pairs"):
+            raise InputError(
+                f"attacks.{name}.named_pairs: {directory.name}/experiment/{experiment}.yaml names "
+                f"people of data={source}; with data={study.data.source} give pairs of its people, "
+                f'or none: "attacks.{name}.named_pairs=[]"'
+            )
+    return study.model_copy(update={"experiment": f"{experiment}_{study.data.source}"})
+
+
+def _check_named_people(study: Study) -> None:
+    """Refuse pairs of people who are not there, as far as that is known before any job."""
+    data = study.data
+    if not isinstance(data, FolderData) or data.root is None:
+        return
+    for name, attack in study.attacks.items():
+        for pair in attack.named_pairs:
+            for person in (pair.attacker, pair.target):
+                if not (data.root / person).is_dir():
+                    raise InputError(
+                        f"attacks.{name}.named_pairs: {data.root} has no folder {person}; allowed "
+                        "are the names of its folders"
+                    )
 
 
 def _with_downloads(study: Study) -> Study:
