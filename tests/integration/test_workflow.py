@@ -309,7 +309,7 @@ def test_published_weights_are_fetched_once_for_all_experiments(
     done = fresh.snakemake(*options, overrides=overrides)
     assert done.returncode == 0, done.stderr
     assert asked == ["/vgg_face_dag.pth"]
-    kept = sorted(path.name for path in (fresh.folder / "downloads").iterdir())
+    kept = sorted(path.name for path in (fresh.folder / "downloads").glob("[!.]*"))
     assert kept == [f"vgg_face_dag.pth{suffix}" for suffix in ("", ".log", ".sha256", ".yaml")]
     described = json.loads((fresh.results / "backbone" / "metrics.json").read_text())
     digest = (fresh.folder / "downloads" / kept[2]).read_text().split()[0]

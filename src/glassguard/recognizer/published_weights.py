@@ -320,19 +320,51 @@ def _keras_tensors(
 
 
 def _check_keras_layout(path: Path, file: h5py.File) -> None:
-    """Refuse a whole model whose convolutions step or spread otherwise than VGG-16's."""
+    """Refuse a whole model whose convolutions step, spread or pad otherwise than VGG-16's."""
     if "model_config" not in file.attrs:
         return
     described = json.loads(_texts([file.attrs["model_config"]])[0])["config"]
+    convolutions = 0
+    before: dict[str, Any] = {}
     # Keras before 2.2.3 wrote a Sequential model as the list of its layers alone.
     for layer in described if isinstance(described, list) else described["layers"]:
         settings = layer["config"]
         if layer["class_name"] in ("Conv2D", "Convolution2D"):
+            convolutions += 1
             for key in ("strides", "dilation_rate"):
                 if any(step != 1 for step in settings.get(key, [1])):
                     raise InputError(
                         f"{path}: {settings.get('name')} has {key} {settings[key]}, VGG-16 has 1"
                     )
+            # Dense layers that are written as convolutions follow, and pad nothing.
+            if convolutions <= len(CONVOLUTIONS):
+                _check_keras_padding(path, settings, before)
+        before = layer
+
+
+def _check_keras_padding(path: Path, settings: dict[str, Any], before: dict[str, Any]) -> None:
+    """Refuse a 3×3 convolution that does not get one row of zeros on every side.
+
+    Args:
+        path: the file, for the message.
+        settings: the convolution's.
+        before: description of the layer before it: some networks pad in a layer of its own.
+    """
+    # Keras 1 had another name for it.
+    padding = settings.get("padding", settings.get("border_mode"))
+    if padding is None:
+        return
+    apart = None
+    if before.get("class_name") == "ZeroPadding2D":
+        apart = before["config"]["padding"]
+    padded_apart = apart is not None and bool((np.asarray(apart) == 1).all())
+    if (padding, apart) == ("same", None) or (padding == "valid" and padded_apart):
+        return
+    raise InputError(
+        f"{path}: {settings.get('name')} has padding {padding}"
+        f"{'' if apart is None else f' behind zeros of {apart}'}, VGG-16 has same, or valid behind "
+        "one row of zeros (ZeroPadding2D)"
+    )
 
 
 def _from_matconvnet(path: Path) -> PublishedWeights:
