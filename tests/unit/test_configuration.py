@@ -163,6 +163,18 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
         ),
         ({"overrides": ["backbone.weights=nowhere"]}, ["backbone.weights", "nowhere"]),
         ({"overrides": ["backbone.weights=vggface"]}, ["vggface", "imagenet, vgg_face,"]),
+        (
+            {"overrides": ["backbone.weights=yunet"]},
+            ["backbone.weights: yunet is a download for data.detector", "imagenet, vgg_face,"],
+        ),
+        (
+            {"experiment": "lfw", "overrides": ["data.detector=vgg_face"]},
+            ["data.detector: vgg_face is a download for backbone.weights", "(yunet)"],
+        ),
+        (
+            {"overrides": ["+downloads.files.own={file: a, url: 'http://a/a', sha256: null}"]},
+            ["downloads.files.own.key", "Field required"],
+        ),
         ({"overrides": ["backbone.mean=null"]}, ["backbone.mean", "backbone.weights only"]),
         (
             {"overrides": ["downloads.files.yunet.file=../../yunet.onnx"]},
@@ -249,7 +261,7 @@ def test_a_variant_comes_after_the_experiment_and_before_overrides(tmp_path: Pat
 )
 def test_a_variant_of_other_jobs_is_refused(change: str, tmp_path: Path) -> None:
     conf = copy_of_conf(tmp_path)
-    (tmp_path / "somewhere").touch()
+    (tmp_path / "somewhere").write_bytes(b"PK\x03\x04")
     change = change.replace("somewhere", str(tmp_path / "somewhere"))
     (conf / "variant" / "other.yaml").write_text(f"# @package _global_\n{change}\n")
     with pytest.raises(InputError, match=r"conf/variant/other\.yaml: .*must not change what jobs"):
@@ -321,13 +333,52 @@ def test_a_download_is_asked_for_by_its_name_or_not_at_all(tmp_path: Path) -> No
     assert slices(study)["data"]["data"]["detector"] == str(study.data.detector)
     assert slices(study)["fetch_yunet"]["download"]["maximum_bytes"] == 1_000_000
     local = tmp_path / "own.pth"
-    local.touch()
+    local.write_bytes(b"PK\x03\x04")
     study = compose_study(
         CONF, "folder", [*folder, "backbone=imagenet", f"backbone.weights={local}"]
     )
     assert study.backbone.weights == local
     assert isinstance(study.data, FolderData)
     assert study.data.detector is None
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "said"),
+    [
+        ("backbone.weights", b"", "is empty; readable are safetensors"),
+        ("backbone.weights", b"<!DOCTYPE html><p>Log in", "is a web page (HTML)"),
+        ("backbone.weights", b"\x08\x06\x12\x07pytorch", "is no known weight file"),
+        ("data.detector", b"PK\x03\x04archive", "is a PyTorch file, or another archive"),
+        ("data.detector", b"\x80\x02\x8a\nl\xfc", "is a PyTorch file"),
+        ("data.detector", b"\x89HDF\r\n\x1a\n", "is an HDF5 file; an ONNX model is wanted"),
+        ("data.detector", b"version https://git-lfs.github.com/spec/v1", "pointer of Git LFS"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_before_the_first_job(
+    key: str, content: bytes, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "face_detection_yunet_2023mar.onnx"
+    file.write_bytes(content)
+    # By its path, and where it lies in the folder of downloads.
+    with pytest.raises(InputError) as refused:
+        compose_study(CONF, "lfw", [f"{key}={file}"])
+    assert f"{key}: {file}: " in str(refused.value)
+    assert said in str(refused.value)
+    if key == "data.detector":
+        with pytest.raises(InputError) as refused:
+            compose_study(CONF, "lfw", [f"downloads.folder={tmp_path}"])
+        assert said in str(refused.value)
+
+
+def test_weights_over_http_without_a_digest_are_remarked_on() -> None:
+    given = ["backbone=vggface", "backbone.weights=vgg_face_dag"]
+    (line,) = remarks(compose_study(CONF, "smoke", given))
+    assert "downloads.files.vgg_face_dag.sha256=DIGEST checks it" in line
+    assert remarks(compose_study(CONF, "smoke", ["backbone=vggface"])) == []
+    study = compose_study(CONF, "smoke", [*given, "downloads.files.vgg_face_dag.sha256=0123abcd"])
+    assert remarks(study) == []
+    assert slices(study)["fetch_vgg_face_dag"]["download"]["sha256"] == "0123abcd"
+    assert "key" not in slices(study)["fetch_vgg_face_dag"]["download"]
 
 
 @pytest.mark.parametrize("group", ["vggface", "imagenet"])

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from glassguard.configuration.problems import problems, suggestion
 from glassguard.configuration.schema import (
     CelebaData,
+    Downloads,
     FolderData,
     LfwData,
     PhotographData,
@@ -23,6 +24,7 @@ from glassguard.configuration.schema import (
     Study,
 )
 from glassguard.errors import InputError
+from glassguard.recognizer.network_files import READABLE, START, why_no_onnx, why_no_weights
 
 QUOTED = """'overrides=["data.root=\\"/path/to my/people\\""]'"""
 """How a value is quoted that Hydra would not read otherwise."""
@@ -125,16 +127,33 @@ def _check_named_people(study: Study) -> None:
 
 def _with_downloads(study: Study) -> Study:
     """The study with the names of downloads replaced by the paths that they are kept at."""
-    files = {
-        Path(name): study.downloads.folder / download.file
-        for name, download in study.downloads.files.items()
-    }
     data, backbone = study.data, study.backbone
-    if isinstance(data, PhotographData) and data.detector in files:
-        data = data.model_copy(update={"detector": files[data.detector]})
-    if backbone.weights in files:
-        backbone = backbone.model_copy(update={"weights": files[backbone.weights]})
+    if isinstance(data, PhotographData):
+        detector = _kept_at("data.detector", data.detector, study.downloads)
+        data = data.model_copy(update={"detector": detector})
+    weights = _kept_at("backbone.weights", backbone.weights, study.downloads)
+    backbone = backbone.model_copy(update={"weights": weights})
     return study.model_copy(update={"data": data, "backbone": backbone})
+
+
+def _kept_at(key: str, given: Path | None, downloads: Downloads) -> Path | None:
+    """Where a download is kept that is asked for by its name; any other path as it is."""
+    download = downloads.files.get(str(given))
+    if download is None:
+        return given
+    if download.key != key:
+        raise InputError(
+            f"{key}: {given} is a download for {download.key}; allowed is "
+            f"{_allowed_file(key, downloads)}"
+        )
+    return downloads.folder / download.file
+
+
+def _allowed_file(key: str, downloads: Downloads) -> str:
+    names = sorted(name for name, download in downloads.files.items() if download.key == key)
+    if not names:
+        return "a file that exists"
+    return f"a file that exists or the name of a download ({', '.join(names)})"
 
 
 def _compose(
@@ -260,13 +279,31 @@ def _check_inputs(study: Study) -> None:
     downloads = study.downloads
     fetched = {downloads.folder / download.file for download in downloads.files.values()}
     for key, file in files.items():
-        if file is None or file in fetched or file.is_file():
+        if file is None:
             continue
-        if key.startswith("data.") and key != "data.detector":
-            allowed = "a file that exists" + (" or a folder" if key == "data.root" else "")
-        else:
-            allowed = (
-                "a file that exists or the name of a download "
-                f"({', '.join(sorted(downloads.files))})"
-            )
+        if file.is_file():
+            _check_kind(key, file)
+            continue
+        if file in fetched:
+            continue
+        allowed = _allowed_file(key, downloads)
+        if key == "data.root":
+            allowed += " or a folder"
         raise InputError(f"{key}: {file}: no such file; allowed is {allowed}")
+
+
+def _check_kind(key: str, file: Path) -> None:
+    """Refuse a file that is there and is of another kind than its key wants."""
+    weights = key == "backbone.weights"
+    if not weights and key not in ("data.detector", "backbone.pretraining.teacher.file"):
+        return
+    try:
+        with file.open("rb") as content:
+            start = content.read(START)
+    except OSError as error:
+        raise InputError(f"{key}: {file}: cannot be read: {error.strerror}") from None
+    reason = why_no_weights(start) if weights else why_no_onnx(start)
+    if reason is not None:
+        raise InputError(
+            f"{key}: {file}: {reason}; {READABLE if weights else 'an ONNX model is wanted'}"
+        )

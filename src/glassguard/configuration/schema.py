@@ -758,8 +758,8 @@ class Saliency(MaskSearch, MaskJudgement, Explanation):
     """Saliency mask (Hayes 2018; blog 2019)."""
 
 
-class Download(Strict):
-    """A published file that a study may use."""
+class PublishedFile(Strict):
+    """A file to download, as whoever downloads it has to know it."""
 
     file: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name in the folder of downloads"
@@ -771,6 +771,14 @@ class Download(Strict):
         "that of the first download is kept beside it and every later download must have the same",
     )
     maximum_bytes: int = Field(ge=1, description="longer files are refused")
+
+
+class Download(PublishedFile):
+    """A published file that a study may use."""
+
+    key: Literal["backbone.weights", "data.detector"] = Field(
+        description="the key that may ask for it by its name"
+    )
 
 
 class Downloads(Strict):
