@@ -523,7 +523,16 @@ def test_real_faces_that_are_not_here_are_one_line(tmp_path: Path, monkeypatch) 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"shared/faces/\w+: no such folder") as caught:
         compose_study(CONF, "faces")
-    assert "\n" not in str(caught.value)
+    message = str(caught.value)
+    assert message.startswith("conf/experiment/faces.yaml: ")
+    assert "Glint360K" in message
+    assert "experiment=folder" in message
+    assert "\n" not in message
+    # A folder of the user's own is no matter of what the project brings.
+    with pytest.raises(InputError) as caught:
+        compose_study(CONF, "faces", ["data.root=mine", "backbone.pool=others"])
+    assert "no such folder" in str(caught.value)
+    assert "Glint360K" not in str(caught.value)
 
 
 def test_a_wrong_element_is_not_called_a_missing_one() -> None:

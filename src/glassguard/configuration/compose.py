@@ -29,6 +29,14 @@ from glassguard.recognizer.network_files import READABLE, START, why_no_onnx, wh
 QUOTED = """'overrides=["data.root=\\"/path/to my/people\\""]'"""
 """How a value is quoted that Hydra would not read otherwise."""
 
+NOT_SHIPPED = {
+    "faces": "what this experiment reads lies beside the checkout that it was measured in and is "
+    "no part of the project: people and pool are photographs of Pins Face Recognition, Glint360K "
+    "and LFW, which may not be passed on (docs/real-faces.md); for folders of your own take "
+    "experiment=folder, data.root, backbone.pool and backbone=faces"
+}
+"""Where the files come from that an experiment names and that no download brings."""
+
 
 def compose_study(
     directory: Path,
@@ -83,7 +91,14 @@ def compose_study(
             )
         ) from None
     study = _with_downloads(_named_by_source(study, directory, experiment, overrides))
-    _check_inputs(study)
+    try:
+        _check_inputs(study)
+    except InputError as error:
+        key = str(error).partition(":")[0]
+        origin = _origin(key, directory, overrides, choices)
+        if experiment in NOT_SHIPPED and origin.endswith(f"experiment/{experiment}.yaml: "):
+            raise InputError(f"{origin}{error}; {NOT_SHIPPED[experiment]}") from None
+        raise
     _check_named_people(study)
     return study
 
