@@ -118,6 +118,8 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
             ["override data.root=my péople: cannot be read", "needs quotes"],
         ),
         ({"experiment": "folder", "overrides": ["data.root="]}, ["data.root", "is empty"]),
+        ({"overrides": ["downloads.folder="]}, ["downloads.folder", "is empty; give a path"]),
+        ({"overrides": ["tracking.artifacts="]}, ["tracking.artifacts", "is empty"]),
         ({"experiment": "folder", "overrides": ["data.root=2024"]}, ["2024: no such folder"]),
         ({"experiment": "folder", "overrides": ["data.root='~/n o'"]}, ["/n o: no such folder"]),
         (

@@ -784,7 +784,7 @@ class Download(PublishedFile):
 class Downloads(Strict):
     """Published files by the name under which other sections may ask for them."""
 
-    folder: Path = Field(description="where they are kept, for all experiments")
+    folder: GivenPath = Field(description="where they are kept, for all experiments")
     files: dict[SetName, Download]
 
 
@@ -793,7 +793,7 @@ class Tracking(Strict):
 
     enabled: bool
     uri: str = Field(pattern=r"^(sqlite:///|https?://).+")
-    artifacts: Path
+    artifacts: GivenPath
 
 
 class Costs(Strict):
