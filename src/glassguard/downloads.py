@@ -54,7 +54,7 @@ LOCK = ".lock"
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path, *, lock_name: str = LOCK) -> Iterator[None]:
     """Let one process at a time download into a folder that several studies share.
 
     Whoever comes second waits, and says so once. A lock of a process that was killed counts for
@@ -62,15 +62,15 @@ def alone_in(folder: Path) -> Iterator[None]:
 
     Args:
         folder: is made where it is missing.
+        lock_name: file in it that is locked; those who work on different files of the folder
+            lock files of their own.
 
     Raises:
         InputError: the folder cannot be written to, or lies on a file system without locks.
     """
-    try:
+    with writing_into(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("w")
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written to: {error.strerror}") from None
+        lock = (folder / lock_name).open("w")
     with lock:
         try:
             _wait_for(lock, folder)
@@ -80,6 +80,21 @@ def alone_in(folder: Path) -> Iterator[None]:
                 "system with locks is needed"
             ) from None
         yield
+
+
+@contextmanager
+def writing_into(folder: Path) -> Iterator[None]:
+    """Say in one line that a folder cannot be written to: no room, no right, no folder.
+
+    Raises:
+        InputError: in place of an ``OSError``. It is no :class:`DownloadError`: no server is to
+            blame, and no other address would help.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise InputError(f"{error.filename or folder}: cannot be written to: {reason}") from None
 
 
 def _wait_for(lock: IO[str], folder: Path) -> None:
@@ -129,33 +144,36 @@ def download(
     Raises:
         DownloadError: the address cannot be reached or refuses, what arrives is empty, too long
             or a web page, or it has another digest. Nothing is left at the destination by this.
+        InputError: the folder cannot be written to, or is full. What has arrived stays there.
     """
-    destination.parent.mkdir(parents=True, exist_ok=True)
     part = _Part(destination)
     failures = 0
-    while True:
-        resumed = before = part.length()
-        try:
-            with _progress(destination.name, show_progress) as progress:
-                _attempt(url, part, sha256, maximum_bytes, silence, deadline, progress)
-            digest = part.sha256()
-            if sha256 is None or digest.startswith(sha256.lower()):
-                part.finish(destination)
-                return digest
-            length = part.length()
-            part.discard()
-            # The piece from an earlier try may be another version's; a whole file is what it is.
-            if not resumed:
-                raise DownloadError(
-                    url, f"has SHA-256 {digest} ({length} bytes), expected is {sha256.lower()}"
-                )
-            failure = _InterruptedError("the pieces of an earlier try do not fit")
-        except _InterruptedError as error:
-            failure = error
-        failures = 1 if part.length() - before >= 1 << 20 else failures + 1
-        if failures >= attempts:
-            raise DownloadError(url, f"{failure} (tried {attempts} times)", passing=True)
-        time.sleep(min(LONGEST_PAUSE, max(failure.wait, pause * 2 ** (failures - 1))))
+    with writing_into(destination.parent):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            resumed = before = part.length()
+            try:
+                with _progress(destination.name, show_progress) as progress:
+                    _attempt(url, part, sha256, maximum_bytes, silence, deadline, progress)
+                digest = part.sha256()
+                if sha256 is None or digest.startswith(sha256.lower()):
+                    part.finish(destination)
+                    return digest
+                length = part.length()
+                part.discard()
+                # The piece from an earlier try may be another version's; a whole file is what it
+                # is.
+                if not resumed:
+                    raise DownloadError(
+                        url, f"has SHA-256 {digest} ({length} bytes), expected is {sha256.lower()}"
+                    )
+                failure = _InterruptedError("the pieces of an earlier try do not fit")
+            except _InterruptedError as error:
+                failure = error
+            failures = 1 if part.length() - before >= 1 << 20 else failures + 1
+            if failures >= attempts:
+                raise DownloadError(url, f"{failure} (tried {attempts} times)", passing=True)
+            time.sleep(min(LONGEST_PAUSE, max(failure.wait, pause * 2 ** (failures - 1))))
 
 
 class _Part:

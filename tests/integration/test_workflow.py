@@ -309,7 +309,7 @@ def test_published_weights_are_fetched_once_for_all_experiments(
     done = fresh.snakemake(*options, overrides=overrides)
     assert done.returncode == 0, done.stderr
     assert asked == ["/vgg_face_dag.pth"]
-    kept = sorted(path.name for path in (fresh.folder / "downloads").iterdir())
+    kept = sorted(path.name for path in (fresh.folder / "downloads").glob("[!.]*"))
     assert kept == [f"vgg_face_dag.pth{suffix}" for suffix in ("", ".log", ".sha256", ".yaml")]
     described = json.loads((fresh.results / "backbone" / "metrics.json").read_text())
     digest = (fresh.folder / "downloads" / kept[2]).read_text().split()[0]
@@ -377,7 +377,7 @@ def test_photographs_of_pubfig_are_fetched_and_listed(
         options = ("--cores", "1", "--until", "data")
         done = fresh.snakemake(*options, experiment="lfw", overrides=overrides)
     assert done.returncode == 0, done.stderr
-    results = fresh.folder / "results" / "lfw"
+    results = fresh.folder / "results" / "lfw_pubfig"
     gone = pd.read_csv(results / "data" / "gone.csv")
     assert sorted(gone["source"]) == [f"person_{number}/0" for number in range(5)]
     assert len(pd.read_csv(results / "data" / "pubfig.csv")) == len(asked) - len(gone) == 55

@@ -80,6 +80,7 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
     ("settings", "said"),
     [
         ({"experiment": "embeded"}, ["embeded", "dong2019, embedded, faces, folder, lfw, smoke"]),
+        ({"experiment": None}, ["--config experiment: is empty", "experiment=NAME"]),
         ({"experimnt": "smoke"}, ["experimnt", "unknown key", "experiment=NAME"]),
         ({"overrides": 3}, ["--config overrides", "list of key=value"]),
         ({"replicates": ["0", "-1"]}, ["--config replicates", "list of seeds"]),
@@ -117,6 +118,8 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
             ["override data.root=my péople: cannot be read", "needs quotes"],
         ),
         ({"experiment": "folder", "overrides": ["data.root="]}, ["data.root", "is empty"]),
+        ({"overrides": ["downloads.folder="]}, ["downloads.folder", "is empty; give a path"]),
+        ({"overrides": ["tracking.artifacts="]}, ["tracking.artifacts", "is empty"]),
         ({"experiment": "folder", "overrides": ["data.root=2024"]}, ["2024: no such folder"]),
         ({"experiment": "folder", "overrides": ["data.root='~/n o'"]}, ["/n o: no such folder"]),
         (
@@ -162,6 +165,18 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
         ),
         ({"overrides": ["backbone.weights=nowhere"]}, ["backbone.weights", "nowhere"]),
         ({"overrides": ["backbone.weights=vggface"]}, ["vggface", "imagenet, vgg_face,"]),
+        (
+            {"overrides": ["backbone.weights=yunet"]},
+            ["backbone.weights: yunet is a download for data.detector", "imagenet, vgg_face,"],
+        ),
+        (
+            {"experiment": "lfw", "overrides": ["data.detector=vgg_face"]},
+            ["data.detector: vgg_face is a download for backbone.weights", "(yunet)"],
+        ),
+        (
+            {"overrides": ["+downloads.files.own={file: a, url: 'http://a/a', sha256: null}"]},
+            ["downloads.files.own.key", "Field required"],
+        ),
         ({"overrides": ["backbone.mean=null"]}, ["backbone.mean", "backbone.weights only"]),
         (
             {"overrides": ["downloads.files.yunet.file=../../yunet.onnx"]},
@@ -248,7 +263,7 @@ def test_a_variant_comes_after_the_experiment_and_before_overrides(tmp_path: Pat
 )
 def test_a_variant_of_other_jobs_is_refused(change: str, tmp_path: Path) -> None:
     conf = copy_of_conf(tmp_path)
-    (tmp_path / "somewhere").touch()
+    (tmp_path / "somewhere").write_bytes(b"PK\x03\x04")
     change = change.replace("somewhere", str(tmp_path / "somewhere"))
     (conf / "variant" / "other.yaml").write_text(f"# @package _global_\n{change}\n")
     with pytest.raises(InputError, match=r"conf/variant/other\.yaml: .*must not change what jobs"):
@@ -320,13 +335,52 @@ def test_a_download_is_asked_for_by_its_name_or_not_at_all(tmp_path: Path) -> No
     assert slices(study)["data"]["data"]["detector"] == str(study.data.detector)
     assert slices(study)["fetch_yunet"]["download"]["maximum_bytes"] == 1_000_000
     local = tmp_path / "own.pth"
-    local.touch()
+    local.write_bytes(b"PK\x03\x04")
     study = compose_study(
         CONF, "folder", [*folder, "backbone=imagenet", f"backbone.weights={local}"]
     )
     assert study.backbone.weights == local
     assert isinstance(study.data, FolderData)
     assert study.data.detector is None
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "said"),
+    [
+        ("backbone.weights", b"", "is empty; readable are safetensors"),
+        ("backbone.weights", b"<!DOCTYPE html><p>Log in", "is a web page (HTML)"),
+        ("backbone.weights", b"\x08\x06\x12\x07pytorch", "is no known weight file"),
+        ("data.detector", b"PK\x03\x04archive", "is a PyTorch file, or another archive"),
+        ("data.detector", b"\x80\x02\x8a\nl\xfc", "is a PyTorch file"),
+        ("data.detector", b"\x89HDF\r\n\x1a\n", "is an HDF5 file; an ONNX model is wanted"),
+        ("data.detector", b"version https://git-lfs.github.com/spec/v1", "pointer of Git LFS"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_before_the_first_job(
+    key: str, content: bytes, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "face_detection_yunet_2023mar.onnx"
+    file.write_bytes(content)
+    # By its path, and where it lies in the folder of downloads.
+    with pytest.raises(InputError) as refused:
+        compose_study(CONF, "lfw", [f"{key}={file}"])
+    assert f"{key}: {file}: " in str(refused.value)
+    assert said in str(refused.value)
+    if key == "data.detector":
+        with pytest.raises(InputError) as refused:
+            compose_study(CONF, "lfw", [f"downloads.folder={tmp_path}"])
+        assert said in str(refused.value)
+
+
+def test_weights_over_http_without_a_digest_are_remarked_on() -> None:
+    given = ["backbone=vggface", "backbone.weights=vgg_face_dag"]
+    (line,) = remarks(compose_study(CONF, "smoke", given))
+    assert "downloads.files.vgg_face_dag.sha256=DIGEST checks it" in line
+    assert remarks(compose_study(CONF, "smoke", ["backbone=vggface"])) == []
+    study = compose_study(CONF, "smoke", [*given, "downloads.files.vgg_face_dag.sha256=0123abcd"])
+    assert remarks(study) == []
+    assert slices(study)["fetch_vgg_face_dag"]["download"]["sha256"] == "0123abcd"
+    assert "key" not in slices(study)["fetch_vgg_face_dag"]["download"]
 
 
 @pytest.mark.parametrize("group", ["vggface", "imagenet"])
@@ -406,11 +460,38 @@ def test_an_inventory_sees_pictures_but_not_dates(tmp_path: Path) -> None:
 @pytest.mark.parametrize("experiment", ["dong2019", "darkarts2019"])
 @pytest.mark.parametrize("source", ["lfw", "pubfig"])
 def test_the_sources_experiments_take_either_collection(experiment: str, source: str) -> None:
-    study = compose_study(CONF, experiment, [f"data={source}"])
+    study = compose_study(CONF, experiment, [f"data={source}", "attacks.glasses.named_pairs=[]"])
     assert study.data.source == source
+    # Pictures of two sources never share a folder of results.
+    assert study.experiment == (experiment if source == "lfw" else f"{experiment}_pubfig")
     assert study.data.image_size == 224
     assert study.backbone.width == 1
     assert study.data.identities == {"dong2019": 10, "darkarts2019": 30}[experiment]
+
+
+def test_pairs_of_another_collection_are_refused_before_anything_is_downloaded() -> None:
+    message = refusal({"experiment": "dong2019", "overrides": ["data=pubfig"]})
+    assert "conf/experiment/dong2019.yaml names people of data=lfw" in message
+    assert '"attacks.glasses.named_pairs=[]"' in message
+    own = "attacks.glasses.named_pairs=[{attacker: Ben Stiller, target: Clive Owen}]"
+    study = compose_study(CONF, "dong2019", ["data=pubfig", own])
+    assert study.attacks["glasses"].named_pairs[0].attacker == "Ben Stiller"
+
+
+def test_replicates_of_another_collection_lie_together() -> None:
+    settings = {"experiment": "dong2019", "variants": ["fold_1"], "replicates": ["0"]}
+    settings["overrides"] = ["data=pubfig", "attacks.glasses.named_pairs=[]"]
+    studies = studies_from_workflow(settings, CONF)
+    assert list(studies) == ["dong2019_pubfig/seed_0", "dong2019_pubfig/variant_fold_1/seed_0"]
+    assert {study.experiment for study in studies.values()} == {"dong2019_pubfig"}
+
+
+def test_a_named_person_must_have_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada" / "1.jpg").touch()
+    pair = "attacks.glasses.named_pairs=[{attacker: ada, target: grace}]"
+    with pytest.raises(InputError, match=r"attacks\.glasses\.named_pairs: .* no folder grace"):
+        compose_study(CONF, "folder", [f"data.root={tmp_path}", pair])
 
 
 def test_the_sources_pairs_and_grid() -> None:
@@ -444,7 +525,16 @@ def test_real_faces_that_are_not_here_are_one_line(tmp_path: Path, monkeypatch) 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"shared/faces/\w+: no such folder") as caught:
         compose_study(CONF, "faces")
-    assert "\n" not in str(caught.value)
+    message = str(caught.value)
+    assert message.startswith("conf/experiment/faces.yaml: ")
+    assert "Glint360K" in message
+    assert "experiment=folder" in message
+    assert "\n" not in message
+    # A folder of the user's own is no matter of what the project brings.
+    with pytest.raises(InputError) as caught:
+        compose_study(CONF, "faces", ["data.root=mine", "backbone.pool=others"])
+    assert "no such folder" in str(caught.value)
+    assert "Glint360K" not in str(caught.value)
 
 
 def test_a_wrong_element_is_not_called_a_missing_one() -> None:

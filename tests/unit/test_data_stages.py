@@ -149,6 +149,49 @@ def test_the_limits_choose_people_and_pictures(people, tmp_path):
     assert (reasons == "beyond data.images_per_identity=8").sum() == 2 * 3 + 5
 
 
+def shared_with(people: Path, name: str, other: str, count: int) -> None:
+    """File so many of somebody's photographs under another name as well."""
+    for number in range(count):
+        content = (people / name / f"{number}.jpg").read_bytes()
+        (people / other / f"{name}_{number}.jpg").write_bytes(content)
+
+
+def test_who_falls_out_after_reading_is_replaced_by_the_next(people, tmp_path, capsys, monkeypatch):
+    for person, (name, count) in enumerate({"eva": 9, "finn": 8, "gil": 7}.items(), start=4):
+        for number in range(count):
+            save(people / name / f"{number}.jpg", scene(person, number))
+    # Five of anna's ten are bo's too; nine of eva's, all that she has, are cid's.
+    shared_with(people, "anna", "Bo_Ek", 5)
+    shared_with(people, "eva", "cid", 9)
+    aligned = []
+    monkeypatch.setattr(
+        aligned_faces, "align", lambda *given, **keys: aligned.append(1) or align(*given, **keys)
+    )
+    _, _, manifest, reasons = run_data(people, tmp_path / "out", identities=5)
+    assert set(manifest.identity) == {"Bo_Ek", "cid", "dora", "finn", "gil"}
+    said = capsys.readouterr().err.splitlines()
+    (line,) = [line for line in said if "left out after reading" in line]
+    assert "anna (person has 5 usable picture(s), fewer than data.minimum_images=6); " in line
+    assert "eva (every picture is filed under somebody else too); others took their place" in line
+    assert (
+        reasons["anna/7.jpg"] == "person has 5 usable picture(s), fewer than data.minimum_images=6"
+    )
+    assert reasons["Bo_Ek/anna_1.jpg"] == "the same file under Bo_Ek and anna"
+    # Nothing is aligned twice for it.
+    assert len(aligned) == 4 * 10 + 9 + 8 + 7 + 5 + 9
+
+
+def test_who_falls_out_and_cannot_be_replaced_is_named(people, tmp_path, capsys):
+    for number in range(9):
+        save(people / "eva" / f"{number}.jpg", scene(4, number))
+    shared_with(people, "anna", "Bo_Ek", 5)
+    metrics, *_ = run_data(people, tmp_path / "out", identities=5)
+    assert metrics["people"] == 4
+    said = capsys.readouterr().err
+    assert "anna (person has 5 usable picture(s)" in said
+    assert "nobody is left to take their place: 4 of data.identities=5" in said
+
+
 def test_the_files_are_the_same_again_and_with_more_workers(people, tmp_path, monkeypatch):
     run_data(people, tmp_path / "one")
     monkeypatch.setattr("glassguard.stages.aligned_faces.WORKERS", 5)

@@ -2,14 +2,16 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from glassguard.configuration.slices import FetchSlice
-from glassguard.downloads import DownloadError, download
+from glassguard.downloads import DownloadError, alone_in, download
 from glassguard.errors import InputError
 from glassguard.stages import fetch
 
@@ -350,3 +352,47 @@ def test_a_redirection_to_no_address_is_refused(
 ) -> None:
     server.answer = lambda handler: handler.send(302, Location=location)
     assert refusal(server, destination)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line_and_no_fault_of_the_server(server, tmp_path):
+    (tmp_path / "file").write_bytes(b"no folder")
+    with pytest.raises(InputError, match=r"file/folder: cannot be written to: Not a dir") as caught:
+        fetched(server, tmp_path / "file" / "folder" / "file.bin")
+    assert not isinstance(caught.value, DownloadError)
+    with pytest.raises(InputError, match=r"cannot be written to: Not a directory"):
+        run_fetch(server, tmp_path / "file" / "folder" / "file.bin", None)
+    assert server.asked == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_one_line_and_no_fault_of_the_server(server, destination):
+    destination.parent.mkdir()
+    destination.with_name("file.bin.part").symlink_to("/dev/full")
+    with pytest.raises(InputError, match=r"folder: cannot be written to: No space left") as caught:
+        fetched(server, destination)
+    assert not isinstance(caught.value, DownloadError)
+    assert "\n" not in str(caught.value)
+    assert len(server.asked) == 1, "asking again makes no room"
+
+
+def test_two_fetches_of_one_file_take_turns_and_download_once(server, destination, capsys):
+    def slow(handler: Handler) -> None:
+        time.sleep(0.3)
+        whole_or_rest(handler)
+
+    server.answer = slow
+    with ThreadPoolExecutor(2) as workers:
+        both = [workers.submit(run_fetch, server, destination, None) for _ in range(2)]
+        assert [one.result()["sha256"] for one in both] == [DIGEST, DIGEST]
+    assert len(server.asked) == 1
+    assert "waiting for another download into it" in capsys.readouterr().err
+    destination.write_bytes(b"another file")
+    assert run_fetch(server, destination, DIGEST)["sha256"] == DIGEST
+    assert destination.read_bytes() == CONTENT
+    assert len(server.asked) == 2
+
+
+def test_two_files_of_one_folder_do_not_wait_for_each_other(server, destination, capsys):
+    with alone_in(destination.parent, lock_name=".another.bin.lock"):
+        assert run_fetch(server, destination, DIGEST)["sha256"] == DIGEST
+    assert "waiting" not in capsys.readouterr().err

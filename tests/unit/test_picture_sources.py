@@ -1,11 +1,15 @@
 """Published collections in their layouts, as folders and archives that the tests make."""
 
+import hashlib
 import io
 import tarfile
 import threading
 import time
 import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -14,8 +18,10 @@ import pandas as pd
 import pytest
 from shipped import section
 from sklearn import datasets
+from sklearn.datasets import _lfw
 
 from glassguard.configuration.slices import DataSlice, FetchLfwSlice
+from glassguard.downloads import download
 from glassguard.errors import InputError
 from glassguard.faces import published
 from glassguard.faces.alignment import CROP_EYES, clipped, common_pose, widened
@@ -320,92 +326,168 @@ def test_rectangles_are_clipped_and_widened():
     assert widened((50, 40, 150, 90), picture) == (20, 25, 180, 100)
 
 
+@dataclass
+class Figshare:
+    """A server of both archives of LFW that knows ranges and misbehaves as it is told to.
+
+    Attributes:
+        archives: content by path.
+        broken_off: answers that end in the middle, from now on.
+        pause: seconds before every answer.
+        asked: path and first byte of each request.
+    """
+
+    archives: dict[str, bytes] = field(default_factory=dict)
+    broken_off: int = 0
+    pause: float = 0.0
+    asked: list[tuple[str, int]] = field(default_factory=list)
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        time.sleep(self.pause)
+        start = int(request.headers.get("Range", "bytes=0-").removeprefix("bytes=")[:-1])
+        self.asked.append((request.path, start))
+        content = self.archives[request.path]
+        request.send_response(206 if start else 200)
+        request.send_header("Content-Length", str(len(content) - start))
+        if start:
+            request.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        request.end_headers()
+        rest = content[start:]
+        if self.broken_off:
+            self.broken_off -= 1
+            rest = rest[: len(rest) // 2]
+        request.wfile.write(rest)
+
+
 @pytest.fixture
-def sklearn_home(tmp_path, monkeypatch) -> Path:
-    """scikit-learn's fetcher, which puts LFW under ``data_home`` and calls are counted of."""
-    home = tmp_path / "home"
+def figshare(tmp_path, monkeypatch) -> Iterator[Figshare]:
+    served = Figshare()
 
-    def fetch(*, data_home, funneled, min_faces_per_person):
-        assert min_faces_per_person == 500
-        write_folder(lfw_files("lfw_funneled" if funneled else "lfw"), Path(data_home) / "lfw_home")
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            served.answer(self)
 
-    monkeypatch.setattr("sklearn.datasets.fetch_lfw_people", fetch)
-    return home
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        for name, variant in (("ORIGINAL", fetch_lfw.ORIGINAL), ("FUNNELED", fetch_lfw.FUNNELED)):
+            packed = write_archive(lfw_files(variant.folder), tmp_path / variant.file).read_bytes()
+            served.archives[f"/{variant.file}"] = packed
+            url = f"http://127.0.0.1:{server.server_address[1]}/{variant.file}"
+            digest = hashlib.sha256(packed).hexdigest()
+            monkeypatch.setattr(fetch_lfw, name, replace(variant, url=url, sha256=digest))
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield served
+        server.shutdown()
+        thread.join()
 
 
 def fetch_config(home: Path, *, funneled: bool = True) -> FetchLfwSlice:
     return FetchLfwSlice.model_validate({"fetch": {"data_home": home, "funneled": funneled}})
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(fetch_lfw.ORIGINAL, _lfw.ARCHIVE), (fetch_lfw.FUNNELED, _lfw.FUNNELED_ARCHIVE)],
+)
+def test_the_archives_are_those_of_scikit_learn(ours, theirs):
+    assert (ours.file, ours.url, ours.sha256) == (theirs.filename, theirs.url, theirs.checksum)
+
+
 @pytest.mark.parametrize("funneled", [True, False])
-def test_lfw_is_fetched_once_and_gives_what_a_copy_gives(
-    funneled, sklearn_home, tmp_path, monkeypatch
-):
-    listing = tmp_path / "lfw.csv"
-    config = fetch_config(sklearn_home, funneled=funneled)
+def test_lfw_is_fetched_once_and_gives_what_a_copy_gives(funneled, figshare, tmp_path):
+    listing, home = tmp_path / "lfw.csv", tmp_path / "home"
+    config = fetch_config(home, funneled=funneled)
     assert fetch_lfw.run(config, listing=listing) == {"people": 4, "pictures": 32}
-    monkeypatch.setattr("sklearn.datasets.fetch_lfw_people", lambda **_: pytest.fail("again"))
     fetch_lfw.run(config, listing=listing)
+    name = "lfw-funneled.tgz" if funneled else "lfw.tgz"
+    assert figshare.asked == [(f"/{name}", 0)]
     run_data("lfw", None, tmp_path / "fetched", listing)
-    folder = sklearn_home / "lfw_home" / ("lfw_funneled" if funneled else "lfw")
+    folder = home / "lfw_home" / ("lfw_funneled" if funneled else "lfw")
+    assert sorted(path.name for path in folder.parent.iterdir()) == [".lock", folder.name]
     run_data("lfw", folder, tmp_path / "copy")
     for file in ("images.npy", "manifest.csv"):
         fetched, copy = ((tmp_path / out / file).read_bytes() for out in ("fetched", "copy"))
         assert fetched == copy
 
 
-def test_a_fetch_without_network_says_what_to_do(tmp_path, monkeypatch):
-    def fail(**_):
-        raise OSError("<urlopen error [Errno -2] Name or service not known>")
+def test_scikit_learn_finds_what_is_fetched_here(figshare, tmp_path):
+    home = tmp_path / "home"
+    fetch_lfw.run(fetch_config(home), listing=tmp_path / "lfw.csv")
+    for target in _lfw.TARGETS:  # small lists that only its own evaluation reads
+        (home / "lfw_home" / target.filename).touch()
+    people = datasets.fetch_lfw_people(
+        data_home=home, download_if_missing=False, min_faces_per_person=8, resize=0.2
+    )
+    assert len(people.images) == 32
 
-    monkeypatch.setattr("sklearn.datasets.fetch_lfw_people", fail)
-    with pytest.raises(InputError, match=r"Name or service not known.*data\.root=FOLDER"):
+
+def test_an_interrupted_download_of_lfw_goes_on_where_it_stopped(figshare, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    monkeypatch.setattr(
+        fetch_lfw, "download", lambda *given, **keys: download(*given, attempts=1, **keys)
+    )
+    figshare.broken_off = 1
+    with pytest.raises(InputError, match="the same command goes on with what has arrived"):
+        fetch_lfw.run(fetch_config(home), listing=tmp_path / "lfw.csv")
+    arrived = (home / "lfw_home" / "lfw-funneled.tgz.part").stat().st_size
+    assert arrived > 1000
+    counts = fetch_lfw.run(fetch_config(home), listing=tmp_path / "lfw.csv")
+    assert counts == {"people": 4, "pictures": 32}
+    assert figshare.asked[1:] == [("/lfw-funneled.tgz", arrived)]
+
+
+def test_a_fetch_without_network_says_what_to_do(tmp_path, monkeypatch):
+    nowhere = replace(fetch_lfw.FUNNELED, url="http://127.0.0.1:9/lfw-funneled.tgz")
+    monkeypatch.setattr(fetch_lfw, "FUNNELED", nowhere)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with pytest.raises(InputError, match=r"lfw.*127.*no connection.*data\.root=FOLDER"):
         fetch_lfw.run(fetch_config(tmp_path / "home"), listing=tmp_path / "lfw.csv")
 
 
-def test_two_fetches_of_lfw_take_turns(sklearn_home, tmp_path, monkeypatch, capsys):
-    fetch = datasets.fetch_lfw_people
-    begun, asked = threading.Event(), []
+def test_a_data_home_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"data\.fetch\.data_home: .*file/home: cannot be made"):
+        fetch_lfw.run(fetch_config(tmp_path / "file" / "home"), listing=tmp_path / "lfw.csv")
 
-    def slow(**keywords):
-        asked.append(keywords)
-        begun.set()
-        time.sleep(0.5)
-        fetch(**keywords)
 
-    monkeypatch.setattr("sklearn.datasets.fetch_lfw_people", slow)
-    config = fetch_config(sklearn_home)
+def test_two_fetches_of_lfw_take_turns(figshare, tmp_path, capsys):
+    config = fetch_config(tmp_path / "home")
+    figshare.pause = 0.5
     with ThreadPoolExecutor(2) as workers:
-        first = workers.submit(fetch_lfw.run, config, listing=tmp_path / "one.csv")
-        assert begun.wait(10)
-        second = workers.submit(fetch_lfw.run, config, listing=tmp_path / "two.csv")
-        assert first.result() == second.result() == {"people": 4, "pictures": 32}
-    assert len(asked) == 1
+        both = [
+            workers.submit(fetch_lfw.run, config, listing=tmp_path / name)
+            for name in ("one.csv", "two.csv")
+        ]
+        assert [one.result() for one in both] == [{"people": 4, "pictures": 32}] * 2
+    assert len(figshare.asked) == 1
     assert "lfw_home: waiting for another download into it" in capsys.readouterr().err
 
 
 def half_unpacked(home: Path) -> Path:
-    """scikit-learn's archive, and the folder beside it as a killed process leaves it."""
+    """An archive, and the folder beside it as a killed process of scikit-learn leaves it."""
     files = lfw_files("lfw_funneled")
     folder = write_folder(dict(list(files.items())[:3]), home / "lfw_home")
     return write_archive(files, folder / "lfw-funneled.tgz")
 
 
-def test_a_half_unpacked_lfw_is_unpacked_again(sklearn_home, tmp_path, monkeypatch):
-    monkeypatch.setattr("sklearn.datasets.fetch_lfw_people", lambda **_: pytest.fail("again"))
-    archive = half_unpacked(sklearn_home)
+def test_a_half_unpacked_lfw_is_unpacked_again(figshare, tmp_path):
+    archive = half_unpacked(tmp_path / "home")
     # Nor is what a second interruption left behind taken for a picture.
     write_folder({"lfw_funneled/stale.jpg": b""}, archive.parent / "lfw_funneled.unpacking")
-    counts = fetch_lfw.run(fetch_config(sklearn_home), listing=tmp_path / "lfw.csv")
+    counts = fetch_lfw.run(fetch_config(tmp_path / "home"), listing=tmp_path / "lfw.csv")
     assert counts == {"people": 4, "pictures": 32}
     assert sorted(path.name for path in archive.parent.iterdir()) == [".lock", "lfw_funneled"]
+    assert figshare.asked == []
 
 
-def test_a_half_unpacked_lfw_with_a_damaged_archive_is_named(sklearn_home, tmp_path):
-    archive = half_unpacked(sklearn_home)
+def test_a_half_unpacked_lfw_with_a_damaged_archive_is_named(figshare, tmp_path):
+    archive = half_unpacked(tmp_path / "home")
     archive.write_bytes(archive.read_bytes()[:-2000])
     with pytest.raises(InputError, match=r"lfw-funneled\.tgz: cannot be unpacked.*delete it and"):
-        fetch_lfw.run(fetch_config(sklearn_home), listing=tmp_path / "lfw.csv")
+        fetch_lfw.run(fetch_config(tmp_path / "home"), listing=tmp_path / "lfw.csv")
     assert not (tmp_path / "lfw.csv").exists()
 
 

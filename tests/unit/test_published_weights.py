@@ -124,7 +124,12 @@ def write_keras_top(path: Path, kernels: Kernels) -> None:
             "layers": [
                 {
                     "class_name": "Conv2D",
-                    "config": {"name": name, "strides": [1, 1], "dilation_rate": [1, 1]},
+                    "config": {
+                        "name": name,
+                        "strides": [1, 1],
+                        "dilation_rate": [1, 1],
+                        "padding": "same",
+                    },
                 }
                 for name in CONVOLUTIONS
             ]
@@ -461,6 +466,59 @@ def test_a_keras_model_of_another_layout_is_refused(key, value, tmp_path):
         described["config"]["layers"][6]["config"][key] = value
         file.attrs["model_config"] = json.dumps(described)
     assert f"conv3_3 has {key} [2, 2], VGG-16 has 1" in refusal(path)
+
+
+def pad_keras(path: Path, padding: str, apart: object = None, key: str = "padding") -> None:
+    """Describe a model's convolutions with other padding, and three dense ones after them."""
+    with h5py.File(path, "a") as file:
+        described = json.loads(file.attrs["model_config"])
+        layers = []
+        for layer in described["config"]["layers"]:
+            del layer["config"]["padding"]
+            layer["config"][key] = padding
+            if apart is not None:
+                zeros = {"name": "zeros", "padding": apart}
+                layers.append({"class_name": "ZeroPadding2D", "config": zeros})
+            layers.append(layer)
+        for name in ("fc6", "fc7", "fc8"):
+            dense = {"name": name, "padding": "valid"}
+            layers.append({"class_name": "Conv2D", "config": dense})
+        described["config"]["layers"] = layers
+        file.attrs["model_config"] = json.dumps(described)
+
+
+@pytest.mark.parametrize(
+    ("padding", "apart", "key"),
+    [
+        ("same", None, "padding"),
+        ("same", None, "border_mode"),
+        ("valid", [[1, 1], [1, 1]], "padding"),
+        ("valid", [1, 1], "border_mode"),
+    ],
+)
+def test_a_keras_model_that_pads_as_vgg_does_is_read(padding, apart, key, tmp_path):
+    path = tmp_path / "model.h5"
+    write_keras_top(path, random_kernels())
+    expected = read_published_weights(path).tensors
+    pad_keras(path, padding, apart, key)
+    read = read_published_weights(path).tensors
+    assert all(torch.equal(read[name], tensor) for name, tensor in expected.items())
+
+
+@pytest.mark.parametrize(
+    ("padding", "apart", "said"),
+    [
+        ("valid", None, "conv1_1 has padding valid, VGG-16 has same"),
+        ("valid", [2, 2], "conv1_1 has padding valid behind zeros of [2, 2]"),
+        ("same", [1, 1], "conv1_1 has padding same behind zeros of [1, 1]"),
+        ("causal", None, "conv1_1 has padding causal"),
+    ],
+)
+def test_a_keras_model_that_pads_otherwise_is_refused(padding, apart, said, tmp_path):
+    path = tmp_path / "model.h5"
+    write_keras_top(path, random_kernels())
+    pad_keras(path, padding, apart)
+    assert said in refusal(path)
 
 
 def test_an_early_keras_model_that_is_a_list_of_layers_is_read(tmp_path):

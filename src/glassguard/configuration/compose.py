@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from glassguard.configuration.problems import problems, suggestion
 from glassguard.configuration.schema import (
     CelebaData,
+    Downloads,
     FolderData,
     LfwData,
     PhotographData,
@@ -23,9 +24,18 @@ from glassguard.configuration.schema import (
     Study,
 )
 from glassguard.errors import InputError
+from glassguard.recognizer.network_files import READABLE, START, why_no_onnx, why_no_weights
 
 QUOTED = """'overrides=["data.root=\\"/path/to my/people\\""]'"""
 """How a value is quoted that Hydra would not read otherwise."""
+
+NOT_SHIPPED = {
+    "faces": "what this experiment reads lies beside the checkout that it was measured in and is "
+    "no part of the project: people and pool are photographs of Pins Face Recognition, Glint360K "
+    "and LFW, which may not be passed on (docs/real-faces.md); for folders of your own take "
+    "experiment=folder, data.root, backbone.pool and backbone=faces"
+}
+"""Where the files come from that an experiment names and that no download brings."""
 
 
 def compose_study(
@@ -44,7 +54,9 @@ def compose_study(
         variant: name of a file in ``conf/variant``, applied after the experiment.
 
     Returns:
-        The study. Every file and folder that it reads exists, and the folders hold pictures.
+        The study. Every file and folder that it reads exists, and the folders hold pictures. With
+        another source of pictures than its own, the experiment is called ``EXPERIMENT_SOURCE``, so
+        that pictures of two sources never share a folder of results.
 
     Raises:
         InputError: one line that names the file or key, what is wrong and what is allowed.
@@ -78,23 +90,85 @@ def compose_study(
                 for key, text in problems(error, Study)
             )
         ) from None
-    study = _with_downloads(study)
-    _check_inputs(study)
+    study = _with_downloads(_named_by_source(study, directory, experiment, overrides))
+    try:
+        _check_inputs(study)
+    except InputError as error:
+        key = str(error).partition(":")[0]
+        origin = _origin(key, directory, overrides, choices)
+        if experiment in NOT_SHIPPED and origin.endswith(f"experiment/{experiment}.yaml: "):
+            raise InputError(f"{origin}{error}; {NOT_SHIPPED[experiment]}") from None
+        raise
+    _check_named_people(study)
     return study
+
+
+def _named_by_source(
+    study: Study, directory: Path, experiment: str, overrides: Sequence[str]
+) -> Study:
+    """The study under its experiment's name, or that of the experiment on another source."""
+    keys = [override.lstrip("+~").split("=")[0] for override in overrides]
+    if not {"data", "data.source"} & set(keys):
+        return study
+    own, _ = _compose(directory, experiment, [])
+    source = own["data"]["source"]
+    if study.data.source == source:
+        return study
+    for name, attack in study.attacks.items():
+        pairs = attack.model_dump()["named_pairs"]
+        if pairs and [*pairs] == own["attacks"].get(name, {}).get("named_pairs"):
+            raise InputError(
+                f"attacks.{name}.named_pairs: {directory.name}/experiment/{experiment}.yaml names "
+                f"people of data={source}; with data={study.data.source} give pairs of its people, "
+                f'or none: "attacks.{name}.named_pairs=[]"'
+            )
+    return study.model_copy(update={"experiment": f"{experiment}_{study.data.source}"})
+
+
+def _check_named_people(study: Study) -> None:
+    """Refuse pairs of people who are not there, as far as that is known before any job."""
+    data = study.data
+    if not isinstance(data, FolderData) or data.root is None:
+        return
+    for name, attack in study.attacks.items():
+        for pair in attack.named_pairs:
+            for person in (pair.attacker, pair.target):
+                if not (data.root / person).is_dir():
+                    raise InputError(
+                        f"attacks.{name}.named_pairs: {data.root} has no folder {person}; allowed "
+                        "are the names of its folders"
+                    )
 
 
 def _with_downloads(study: Study) -> Study:
     """The study with the names of downloads replaced by the paths that they are kept at."""
-    files = {
-        Path(name): study.downloads.folder / download.file
-        for name, download in study.downloads.files.items()
-    }
     data, backbone = study.data, study.backbone
-    if isinstance(data, PhotographData) and data.detector in files:
-        data = data.model_copy(update={"detector": files[data.detector]})
-    if backbone.weights in files:
-        backbone = backbone.model_copy(update={"weights": files[backbone.weights]})
+    if isinstance(data, PhotographData):
+        detector = _kept_at("data.detector", data.detector, study.downloads)
+        data = data.model_copy(update={"detector": detector})
+    weights = _kept_at("backbone.weights", backbone.weights, study.downloads)
+    backbone = backbone.model_copy(update={"weights": weights})
     return study.model_copy(update={"data": data, "backbone": backbone})
+
+
+def _kept_at(key: str, given: Path | None, downloads: Downloads) -> Path | None:
+    """Where a download is kept that is asked for by its name; any other path as it is."""
+    download = downloads.files.get(str(given))
+    if download is None:
+        return given
+    if download.key != key:
+        raise InputError(
+            f"{key}: {given} is a download for {download.key}; allowed is "
+            f"{_allowed_file(key, downloads)}"
+        )
+    return downloads.folder / download.file
+
+
+def _allowed_file(key: str, downloads: Downloads) -> str:
+    names = sorted(name for name, download in downloads.files.items() if download.key == key)
+    if not names:
+        return "a file that exists"
+    return f"a file that exists or the name of a download ({', '.join(names)})"
 
 
 def _compose(
@@ -220,13 +294,31 @@ def _check_inputs(study: Study) -> None:
     downloads = study.downloads
     fetched = {downloads.folder / download.file for download in downloads.files.values()}
     for key, file in files.items():
-        if file is None or file in fetched or file.is_file():
+        if file is None:
             continue
-        if key.startswith("data.") and key != "data.detector":
-            allowed = "a file that exists" + (" or a folder" if key == "data.root" else "")
-        else:
-            allowed = (
-                "a file that exists or the name of a download "
-                f"({', '.join(sorted(downloads.files))})"
-            )
+        if file.is_file():
+            _check_kind(key, file)
+            continue
+        if file in fetched:
+            continue
+        allowed = _allowed_file(key, downloads)
+        if key == "data.root":
+            allowed += " or a folder"
         raise InputError(f"{key}: {file}: no such file; allowed is {allowed}")
+
+
+def _check_kind(key: str, file: Path) -> None:
+    """Refuse a file that is there and is of another kind than its key wants."""
+    weights = key == "backbone.weights"
+    if not weights and key not in ("data.detector", "backbone.pretraining.teacher.file"):
+        return
+    try:
+        with file.open("rb") as content:
+            start = content.read(START)
+    except OSError as error:
+        raise InputError(f"{key}: {file}: cannot be read: {error.strerror}") from None
+    reason = why_no_weights(start) if weights else why_no_onnx(start)
+    if reason is not None:
+        raise InputError(
+            f"{key}: {file}: {reason}; {READABLE if weights else 'an ONNX model is wanted'}"
+        )

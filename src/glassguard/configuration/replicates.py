@@ -38,9 +38,10 @@ def studies_from_workflow(settings: Mapping[str, Any], directory: Path) -> dict[
         directory: the folder ``conf``.
 
     Returns:
-        By the folder below ``results/``: ``EXPERIMENT`` alone without replicates and variants,
-        otherwise the experiment and each of its variants (``EXPERIMENT/variant_NAME``), each of
-        them with every seed (``.../seed_N``) where there are replicates.
+        By the folder below ``results/``: ``EXPERIMENT`` (``EXPERIMENT_SOURCE`` with another source
+        of pictures than its own) alone without replicates and variants, otherwise the experiment
+        and each of its variants (``EXPERIMENT/variant_NAME``), each of them with every seed
+        (``.../seed_N``) where there are replicates.
 
     Raises:
         InputError: another key, a variant that changes which jobs there are, or anything that
@@ -52,16 +53,18 @@ def studies_from_workflow(settings: Mapping[str, Any], directory: Path) -> dict[
                 f"--config {key}: unknown key; allowed are experiment=NAME, "
                 "'overrides=[\"key=value\"]', 'replicates=[0,1,2]' and 'variants=[\"name\"]'"
             )
-    experiment = str(settings.get("experiment", DEFAULT_EXPERIMENT))
+    experiment = str(settings.get("experiment", DEFAULT_EXPERIMENT) or "")
+    if not experiment:
+        raise InputError("--config experiment: is empty; allowed is experiment=NAME")
     overrides = _texts(settings, "overrides", "key=value", "attacks.glasses.step=10")
     variants = _texts(settings, "variants", "names", "absolute_saliency")
     seeds = _seeds(settings.get("replicates"))
     study = compose_study(directory, experiment, overrides)
-    found = {experiment: study}
+    found = {study.experiment: study}
     for name in variants:
         variant = compose_study(directory, experiment, overrides, variant=name)
         _check_same_jobs(name, study, variant)
-        found[f"{experiment}/{VARIANT}{name}"] = variant
+        found[f"{study.experiment}/{VARIANT}{name}"] = variant
     if not seeds:
         return found
     return {

@@ -162,7 +162,7 @@ class LfwPictures(PhotographData):
 
 
 class LfwFetch(Strict):
-    """How LFW is downloaded by scikit-learn."""
+    """How LFW is downloaded, as scikit-learn has it."""
 
     data_home: GivenPath | None = Field(description="scikit-learn's data folder; its own when null")
     funneled: bool = Field(description="the variant of which in-plane rotation is removed")
@@ -758,8 +758,8 @@ class Saliency(MaskSearch, MaskJudgement, Explanation):
     """Saliency mask (Hayes 2018; blog 2019)."""
 
 
-class Download(Strict):
-    """A published file that a study may use."""
+class PublishedFile(Strict):
+    """A file to download, as whoever downloads it has to know it."""
 
     file: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name in the folder of downloads"
@@ -773,10 +773,18 @@ class Download(Strict):
     maximum_bytes: int = Field(ge=1, description="longer files are refused")
 
 
+class Download(PublishedFile):
+    """A published file that a study may use."""
+
+    key: Literal["backbone.weights", "data.detector"] = Field(
+        description="the key that may ask for it by its name"
+    )
+
+
 class Downloads(Strict):
     """Published files by the name under which other sections may ask for them."""
 
-    folder: Path = Field(description="where they are kept, for all experiments")
+    folder: GivenPath = Field(description="where they are kept, for all experiments")
     files: dict[SetName, Download]
 
 
@@ -785,7 +793,7 @@ class Tracking(Strict):
 
     enabled: bool
     uri: str = Field(pattern=r"^(sqlite:///|https?://).+")
-    artifacts: Path
+    artifacts: GivenPath
 
 
 class Costs(Strict):

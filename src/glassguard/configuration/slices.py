@@ -18,7 +18,6 @@ from glassguard.configuration.schema import (
     CelebaData,
     Controls,
     Detector,
-    Download,
     EmbeddedData,
     Experts,
     Explanation,
@@ -34,6 +33,7 @@ from glassguard.configuration.schema import (
     Pubfig83Data,
     PubfigFetch,
     PubfigPictures,
+    PublishedFile,
     Recognizer,
     Seed,
     Strict,
@@ -48,7 +48,7 @@ from glassguard.errors import InputError
 class FetchSlice(Strict):
     """Read by ``fetch``."""
 
-    download: Download
+    download: PublishedFile
 
 
 DataPictures = EmbeddedData | FolderData | LfwPictures | PubfigPictures | Pubfig83Data | CelebaData
@@ -260,7 +260,9 @@ def slices(study: Study, *, name: str | None = None) -> dict[str, dict]:
     fetch = plain["data"].pop("fetch", {})
     return {
         **{
-            f"fetch_{name}": {"download": download}
+            f"fetch_{name}": {
+                "download": {key: download[key] for key in PublishedFile.model_fields}
+            }
             for name, download in plain["downloads"]["files"].items()
         },
         "fetch_pictures": {"fetch": fetch},

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from glassguard.errors import InputError
 from glassguard.recognizer.layers import CONVOLUTIONS, FILTERS_PER_BLOCK
+from glassguard.recognizer.network_files import READABLE, START, weight_format, why_no_weights
 from glassguard.recognizer.weights import (
     check_convolutions,
     described_backbone,
@@ -48,10 +49,6 @@ IMAGENET_DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 TORCHVISION_FEATURES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 """Where the thirteen convolutions stand in torchvision's ``vgg16().features``."""
 
-READABLE = (
-    "readable are safetensors, PyTorch state dicts (vgg_face_dag, torchvision), Keras HDF5 and "
-    "MatConvNet .mat"
-)
 LARGEST_FILE = 1 << 30
 """Bytes, packed and unpacked; the largest published file, with its dense layers, has 0.6 GB."""
 _FIRST_OF_TORCHVISION = f"features.{TORCHVISION_FEATURES[0]}.weight"
@@ -91,16 +88,16 @@ def read_published_weights(path: Path) -> PublishedWeights:
             holds code; one line that names the file and the layer.
     """
     start = _first_bytes(path)
-    if start.startswith(b"\x89HDF\r\n\x1a\n"):
-        return _from_keras(path)
-    if start.startswith(b"MATLAB 5.0 MAT-file"):
-        return _from_matconvnet(path)
-    if start.startswith((b"PK\x03\x04", b"\x80")):
-        return _from_pytorch(path)
-    # Length of the header, then the header in JSON.
-    if start[8:9] == b"{":
-        return _from_safetensors(path)
-    raise InputError(f"{path}: {_known_but_not_read(start)}; {READABLE}")
+    match weight_format(start):
+        case "keras":
+            return _from_keras(path)
+        case "matconvnet":
+            return _from_matconvnet(path)
+        case "pytorch":
+            return _from_pytorch(path)
+        case "safetensors":
+            return _from_safetensors(path)
+    raise InputError(f"{path}: {why_no_weights(start)}; {READABLE}")
 
 
 def in_rgb(tensors: dict[str, Tensor], channels: Channels) -> dict[str, Tensor]:
@@ -130,7 +127,7 @@ def _first_bytes(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            start = file.read(1024)
+            start = file.read(START)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
@@ -138,25 +135,6 @@ def _first_bytes(path: Path) -> bytes:
     if size > LARGEST_FILE:
         raise InputError(f"{path}: has {size} bytes; at most {LARGEST_FILE} are read")
     return start
-
-
-def _known_but_not_read(start: bytes) -> str:
-    """What a file of an unread format is, as far as its first bytes tell."""
-    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if not start:
-        return "is empty"
-    if text.startswith((b"<!doctype html", b"<html")):
-        return "is a web page (HTML)"
-    if text.startswith(b"version https://git-lfs"):
-        return "is a pointer of Git LFS and not the file itself"
-    if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")):
-        return "is a packed archive: unpack it first"
-    if start.startswith(b"MATLAB 7.3 MAT-file"):
-        return "is a MATLAB 7.3 file: save it with -v7"
-    # A table or an object of class torch.*, stored as the file's first object.
-    if start[:8] in (b"\x03\0\0\0\x01\0\0\0", b"\x04\0\0\0\x01\0\0\0"):
-        return "is a Torch7 file (.t7), which no maintained library reads"
-    return "is no known weight file"
 
 
 def _checked(
@@ -320,19 +298,51 @@ def _keras_tensors(
 
 
 def _check_keras_layout(path: Path, file: h5py.File) -> None:
-    """Refuse a whole model whose convolutions step or spread otherwise than VGG-16's."""
+    """Refuse a whole model whose convolutions step, spread or pad otherwise than VGG-16's."""
     if "model_config" not in file.attrs:
         return
     described = json.loads(_texts([file.attrs["model_config"]])[0])["config"]
+    convolutions = 0
+    before: dict[str, Any] = {}
     # Keras before 2.2.3 wrote a Sequential model as the list of its layers alone.
     for layer in described if isinstance(described, list) else described["layers"]:
         settings = layer["config"]
         if layer["class_name"] in ("Conv2D", "Convolution2D"):
+            convolutions += 1
             for key in ("strides", "dilation_rate"):
                 if any(step != 1 for step in settings.get(key, [1])):
                     raise InputError(
                         f"{path}: {settings.get('name')} has {key} {settings[key]}, VGG-16 has 1"
                     )
+            # Dense layers that are written as convolutions follow, and pad nothing.
+            if convolutions <= len(CONVOLUTIONS):
+                _check_keras_padding(path, settings, before)
+        before = layer
+
+
+def _check_keras_padding(path: Path, settings: dict[str, Any], before: dict[str, Any]) -> None:
+    """Refuse a 3×3 convolution that does not get one row of zeros on every side.
+
+    Args:
+        path: the file, for the message.
+        settings: the convolution's.
+        before: description of the layer before it: some networks pad in a layer of its own.
+    """
+    # Keras 1 had another name for it.
+    padding = settings.get("padding", settings.get("border_mode"))
+    if padding is None:
+        return
+    apart = None
+    if before.get("class_name") == "ZeroPadding2D":
+        apart = before["config"]["padding"]
+    padded_apart = apart is not None and bool((np.asarray(apart) == 1).all())
+    if (padding, apart) == ("same", None) or (padding == "valid" and padded_apart):
+        return
+    raise InputError(
+        f"{path}: {settings.get('name')} has padding {padding}"
+        f"{'' if apart is None else f' behind zeros of {apart}'}, VGG-16 has same, or valid behind "
+        "one row of zeros (ZeroPadding2D)"
+    )
 
 
 def _from_matconvnet(path: Path) -> PublishedWeights:

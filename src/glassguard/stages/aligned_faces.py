@@ -162,6 +162,7 @@ def collect(
     seed: int,
     scratch: Scratch,
     excluded: Set[str],
+    substitutes: int = 0,
 ) -> Collection:
     """Decode and align the pictures of people.
 
@@ -178,6 +179,7 @@ def collect(
         seed: of the choice of pictures.
         scratch: where the aligned pictures are put.
         excluded: people of the study who are passed over, as ``same_person_key`` writes them.
+        substitutes: people beyond ``limits.identities``, for as many who are left out later.
     """
     cv2.setNumThreads(1)  # the workers share the cores already
     collection = Collection(rejected=list(given.rejected))
@@ -193,7 +195,7 @@ def collect(
             pictures = given.people[name]
             if same_person_key(name) in excluded:
                 _refuse(pictures, "person is in the study", collection)
-            elif limits.identities is not None and taken >= limits.identities:
+            elif limits.identities is not None and taken >= limits.identities + substitutes:
                 reason = f"person beyond {limits.section}.identities={limits.identities}"
                 _refuse(pictures, reason, collection)
             elif len(pictures) < limits.minimum_images:
@@ -224,6 +226,20 @@ def reject_shared(collection: Collection, scratch: Scratch, distance: int) -> No
         if duplicates.same_photograph(scratch.image(first.row), scratch.image(second.row)):
             reasons[int(one)] = f"the same photograph as {second.source}, of another person"
     collection.reject(reasons)
+
+
+def people_left_out(
+    collection: Collection,
+    *,
+    distance: int,
+    limits: Limits,
+    fractions: Mapping[str, float],
+    fold: int | None = None,
+) -> dict[str, str]:
+    """Whom :func:`split_and_write` will leave out, and why; arguments as there."""
+    groups = duplicates.group_near_duplicates(collection.hashes(), collection.labels(), distance)
+    labels = np.array(collection.labels(), dtype=str)
+    return _with_too_few(labels, groups, limits=limits, fractions=fractions, fold=fold)
 
 
 def split_and_write(
@@ -369,8 +385,25 @@ def _group_and_split(
         Group (int64 N) and name of the split (N) of each picture that is left.
     """
     groups = duplicates.group_near_duplicates(collection.hashes(), collection.labels(), distance)
-    reasons = {}
     labels = np.array(collection.labels(), dtype=str)
+    people = _with_too_few(labels, groups, limits=limits, fractions=fractions, fold=fold)
+    reasons = {at: people[name] for at, name in enumerate(labels) if name in people}
+    kept = np.array([at not in reasons for at in range(len(labels))], dtype=bool)
+    collection.reject(reasons)
+    splits = split_by_person(labels[kept], groups[kept], fractions=fractions, seed=seed, fold=fold)
+    return groups[kept], splits
+
+
+def _with_too_few(
+    labels: np.ndarray,
+    groups: np.ndarray,
+    *,
+    limits: Limits,
+    fractions: Mapping[str, float],
+    fold: int | None,
+) -> dict[str, str]:
+    """Why people cannot be used with the pictures that are left, by their name."""
+    reasons = {}
     wanted = limits.minimum_images
     if limits.images_per_identity is not None:
         wanted = min(wanted, limits.images_per_identity)
@@ -383,11 +416,8 @@ def _group_and_split(
             reason = f"person has {distinct} distinct picture(s), too few for separate splits"
         else:
             continue
-        reasons.update({int(row): reason for row in rows})
-    kept = np.array([at not in reasons for at in range(len(labels))], dtype=bool)
-    collection.reject(reasons)
-    splits = split_by_person(labels[kept], groups[kept], fractions=fractions, seed=seed, fold=fold)
-    return groups[kept], splits
+        reasons[str(name)] = reason
+    return reasons
 
 
 def _write_pictures(

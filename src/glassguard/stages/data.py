@@ -1,14 +1,18 @@
 """Makes the study's aligned faces, their splits and the list of pictures that were not used."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from glassguard.configuration.schema import DataCommon, EmbeddedData, PhotographData
 from glassguard.configuration.slices import DataSlice
 from glassguard.stages.aligned_faces import (
+    Collection,
     Limits,
     collect,
     draw,
     open_scratch,
+    people_left_out,
     read_detector,
     reject_shared,
     split_and_write,
@@ -16,7 +20,9 @@ from glassguard.stages.aligned_faces import (
     write_rejected,
 )
 from glassguard.stages.paths import OutputPath
+from glassguard.stages.picture_files import GivenPeople
 from glassguard.stages.picture_sources import open_people
+from glassguard.stages.scratch import Scratch
 
 LEAST_PEOPLE = 4
 """Two pairs of attacker and target that share nobody."""
@@ -89,17 +95,7 @@ def _read_people(
             images, detector=detector, size=data.image_size, maximum_pixels=data.maximum_pixels
         ) as scratch,
     ):
-        collection = collect(
-            given,
-            key="data",
-            limits=limits,
-            detector=detector,
-            size=data.image_size,
-            seed=seed,
-            scratch=scratch,
-            excluded=set(),
-        )
-        reject_shared(collection, scratch, data.duplicate_distance)
+        collection = _collect_enough(given, data, seed, detector, limits, scratch, place)
         return split_and_write(
             collection,
             scratch,
@@ -114,6 +110,69 @@ def _read_people(
             manifest=manifest,
             rejected=rejected,
         )
+
+
+def _collect_enough(
+    given: GivenPeople,
+    data: PhotographData,
+    seed: int,
+    detector: bytes | None,
+    limits: Limits,
+    scratch: Scratch,
+    place: str,
+) -> Collection:
+    """Pictures of as many people as are wanted, where there are so many.
+
+    Who has too few pictures once those are gone that show somebody else too, or that are one
+    photograph, is replaced by the person with the next most pictures. Those who fell out are read
+    all the same: their pictures say which of the others' are theirs. What was aligned once is not
+    aligned again.
+    """
+    substitutes = 0
+    while True:
+        collection = collect(
+            given,
+            key="data",
+            limits=limits,
+            detector=detector,
+            size=data.image_size,
+            seed=seed,
+            scratch=scratch,
+            excluded=set(),
+            substitutes=substitutes,
+        )
+        read = list(dict.fromkeys(collection.labels()))
+        reject_shared(collection, scratch, data.duplicate_distance)
+        if limits.identities is None:
+            return collection
+        reasons = people_left_out(
+            collection,
+            distance=data.duplicate_distance,
+            limits=limits,
+            fractions=_fractions(data),
+            fold=data.fold,
+        )
+        shown = set(collection.labels())
+        for name in read:
+            if name not in shown:
+                reasons[name] = "every picture is filed under somebody else too"
+        if len(reasons) == substitutes or len(read) < limits.identities + substitutes:
+            _say_who_fell_out(reasons, read, limits.identities, place)
+            return collection
+        substitutes = len(reasons)
+
+
+def _say_who_fell_out(
+    reasons: dict[str, str], read: Sequence[str], identities: int, place: str
+) -> None:
+    if not reasons:
+        return
+    who = "; ".join(f"{name} ({why})" for name, why in sorted(reasons.items()))
+    left = len(read) - len(reasons)
+    instead = "others took their place"
+    if left < identities:
+        instead = f"nobody is left to take their place: {left} of data.identities={identities}"
+    print(f"{place}: left out after reading: {who}; {instead}", file=sys.stderr)
 
 
 def _fractions(data: DataCommon) -> dict[str, float]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from glassguard.configuration.schema import PubfigFetch
 from glassguard.configuration.slices import FetchPubfigSlice
-from glassguard.downloads import DownloadError, alone_in, download
+from glassguard.downloads import DownloadError, alone_in, download, writing_into
 from glassguard.errors import InputError
 from glassguard.faces.pubfig import ListedPicture, parse_list
 from glassguard.progress import Progress
@@ -46,11 +46,12 @@ def run(
         How many photographs are listed, there and gone, and of how many people.
 
     Raises:
-        InputError: the list cannot be had or read, or no photograph is left.
+        InputError: the list cannot be had or read, no photograph is left, or there is no room for
+            them.
     """
     fetch = config.fetch
     folder = fetch.downloads or listing.parent / "originals"
-    with alone_in(folder):
+    with alone_in(folder), writing_into(folder):
         rows, refused = _read_list(fetch, folder)
         journal = _Journal(listing.with_name(f"{listing.name}.journal"))
         fetched = _Fetch(fetch, folder, journal)

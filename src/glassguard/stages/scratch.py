@@ -90,7 +90,7 @@ class Scratch:
         self._pixels.write(pixels)
         self._pixels.flush()
         self._rows += 1
-        self._note(key, asdict(picture), zlib.crc32(pixels))
+        self._note(key, picture, zlib.crc32(pixels))
         return picture
 
     def refuse(self, key: str, reason: str) -> None:
@@ -105,9 +105,11 @@ class Scratch:
     def _read(self, row: int) -> bytes:
         return os.pread(self._pixels.fileno(), self._bytes, row * self._bytes)
 
-    def _note(self, key: str, outcome: dict[str, Any] | str, checksum: int) -> None:
+    def _note(self, key: str, known: AlignedPicture | str, checksum: int) -> None:
+        outcome = known if isinstance(known, str) else asdict(known)
         self._journal.write(json.dumps([key, outcome, checksum]).encode() + b"\n")
         self._journal.flush()
+        self._known[key] = known, checksum
 
     def _recall_journal(self) -> None:
         """Read what an interrupted call left, up to the first line that is not whole."""
