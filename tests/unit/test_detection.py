@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import SGDClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
 from glassguard.detection.calibration import (
@@ -26,13 +27,19 @@ from glassguard.detection.characteristic_profiles import (
 from glassguard.detection.covered_area import estimated_area, given_area
 from glassguard.detection.evaluation import (
     DetectorSettings,
+    SliceDetectors,
     fit_slice,
     pair_rates,
     pairs_of,
     sweep,
 )
 from glassguard.detection.intrinsic_dimensionality import LocalIntrinsicDimensionality
-from glassguard.detection.linear_detector import ProfileDetector, Variant, fit_detectors
+from glassguard.detection.linear_detector import (
+    DetectorBank,
+    ProfileDetector,
+    Variant,
+    fit_detectors,
+)
 from glassguard.detection.pictures import (
     JOINED,
     NOBODY,
@@ -212,7 +219,8 @@ def test_calibration_accepts_the_wanted_share_whatever_the_scale() -> None:
     assert 0.86 < accepted.mean() < 0.94
     # Every person alike: a pooled raw threshold would favour large margins.
     assert accepted.reshape(people, each).mean(axis=1).min() > 0.5
-    assert np.allclose(calibration.apply(fresh)[own].mean(), 0, atol=0.15)
+    units = (fresh - calibration.location[:, None]) / calibration.scale[:, None]
+    assert np.allclose(units[own].mean(), 0, atol=0.15)
     seeds = calibrate(np.stack([fresh, 2 * fresh]), own, acceptance=0.9)
     assert seeds.thresholds[1] == pytest.approx(2 * seeds.thresholds[0])
 
@@ -223,6 +231,39 @@ def test_calibration_lives_with_one_picture_or_none_of_a_person() -> None:
     assert np.isfinite(calibration.thresholds).all()
     with pytest.raises(ValueError, match="no benign validation picture"):
         calibrate(np.zeros((3, 4)), np.zeros((3, 4), dtype=bool), acceptance=0.8)
+
+
+def test_thresholds_on_faces_of_the_calibration_hold_for_new_faces() -> None:
+    # A dozen pictures a person: with its own picture in the mean, a validation score is too good.
+    people, each, rate = 30, 12, 0.05
+    identity = np.repeat(np.arange(people), each)
+    generator = np.random.default_rng(5)
+    asis = make_pipeline("passthrough").fit(np.zeros((1, people)))
+    bank = DetectorBank(np.arange(people), asis, np.eye(people)[None], np.zeros((1, people)))
+    flagged: list[float] = []
+    template, _ = made_up()
+    template = template.take(np.zeros(len(identity), dtype=np.int64))
+
+    def draw(start: str) -> Pictures:
+        return replace(
+            template,
+            profiles={"fc7": generator.normal(4.0 * np.eye(people)[identity])},
+            prediction=identity,
+            identity=identity,
+            face=np.array([f"{start}{row}" for row in range(len(identity))]),
+        )
+
+    for _ in range(40):
+        known, new = draw("known"), draw("new")
+        own = known.identity[None, :] == np.arange(people)[:, None]
+        calibration = calibrate(bank.margins(known.profiles["fc7"]), own, acceptance=0.9)
+        fitted = SliceDetectors("fc7", "raw", bank, calibration, known.face, known.identity)
+        threshold = threshold_at(fitted.scores(known), rate)
+        flagged.append(float((fitted.scores(new) > threshold).mean()))
+        anew = replace(known, face=new.face)
+        flattered = threshold_at(fitted.scores(anew), rate)
+        assert flattered < threshold
+    assert np.mean(flagged) == pytest.approx(rate, abs=0.007)
 
 
 def test_threshold_never_flags_more_than_the_rate() -> None:

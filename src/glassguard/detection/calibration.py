@@ -29,15 +29,14 @@ class Calibration:
         location: ... x P, expected margin of a benign picture of each person.
         scale: ... x P, unit of each person's margins, positive.
         cut: ..., calibrated margin below which a picture is rejected.
+        others: ... x N, of each validation picture the ``location`` of the person in it without
+            that picture; NaN where the person has no detector.
     """
 
     location: NDArray[np.float64]
     scale: NDArray[np.float64]
     cut: NDArray[np.float64]
-
-    def apply(self, margins: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Margins ... x P x N to calibrated margins of the same shape."""
-        return (margins - self.location[..., None]) / self.scale[..., None]
+    others: NDArray[np.float64]
 
     @property
     def thresholds(self) -> NDArray[np.float64]:
@@ -70,6 +69,7 @@ def calibrate(
             np.array([part.location for part in parts]),
             np.array([part.scale for part in parts]),
             np.array([part.cut for part in parts]),
+            np.array([part.others for part in parts]),
         )
     foreign = [row[~is_own] for row, is_own in zip(margins, own, strict=True)]
     zero = np.array([row.mean() if len(row) else 0.0 for row in foreign])
@@ -85,7 +85,9 @@ def calibrate(
         counts[person] - 1 + PSEUDO_PICTURES
     )
     cut = np.quantile(value - without, 1 - acceptance, method="lower")
-    return Calibration(zero + location * scale, scale, np.asarray(cut))
+    others = np.full(margins.shape[1], np.nan)
+    others[picture] = zero[person] + without * scale[person]
+    return Calibration(zero + location * scale, scale, np.asarray(cut), others)
 
 
 def threshold_at(scores: NDArray[np.float64], rate: float) -> float:

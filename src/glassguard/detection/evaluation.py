@@ -46,13 +46,17 @@ class SliceDetectors:
         slice: name of the slice.
         variant: how profiles are prepared.
         bank: the detectors.
-        calibration: their calibration on benign validation pictures, seeds x P.
+        calibration: their calibration on N benign validation pictures, seeds x P.
+        calibrated_on: N, faces (:attr:`~glassguard.detection.pictures.Pictures.face`) of those.
+        calibrated_people: N, who is in them.
     """
 
     slice: str
     variant: Variant
     bank: DetectorBank
     calibration: Calibration
+    calibrated_on: NDArray[np.str_]
+    calibrated_people: NDArray[np.integer]
 
     def margins(self, pictures: Pictures) -> NDArray[np.float64]:
         """Margins of every detector, seeds x P x N."""
@@ -62,10 +66,10 @@ class SliceDetectors:
         """Which margins speak for the person, by the classifier's or by the tuned threshold."""
         return margins > (self.calibration.thresholds[..., None] if tuned else 0.0)
 
-    def _of_prediction(self, values: NDArray, pictures: Pictures) -> NDArray:
+    def _rows(self, pictures: Pictures) -> NDArray[np.int64]:
+        """The detector of each picture's predicted person."""
         position = {int(person): row for row, person in enumerate(self.bank.people)}
-        rows = np.array([position[int(person)] for person in pictures.prediction], dtype=int)
-        return values[:, rows, np.arange(len(pictures))]
+        return np.array([position[int(one)] for one in pictures.prediction], dtype=np.int64)
 
     def flagged(self, pictures: Pictures, *, tuned: bool) -> NDArray[np.float64]:
         """Share of seeds under which each picture is flagged, N values in [0, 1].
@@ -73,15 +77,29 @@ class SliceDetectors:
         Every predicted person needs a detector.
         """
         accepted = self.accepted(self.margins(pictures), tuned=tuned)
-        return 1.0 - self._of_prediction(accepted, pictures).mean(axis=0)
+        return 1.0 - accepted[:, self._rows(pictures), np.arange(len(pictures))].mean(axis=0)
 
     def scores(self, pictures: Pictures) -> NDArray[np.float64]:
         """How much each picture is worth flagging: minus the predicted person's calibrated margin.
 
-        Mean over seeds. Every predicted person needs a detector.
+        Mean over seeds. Every predicted person needs a detector. A face that the person was
+        calibrated on is measured from the person's others, as a face that is new: a threshold set
+        on scores of such faces would otherwise be too low for new ones.
         """
-        calibrated = self.calibration.apply(self.margins(pictures))
-        return -self._of_prediction(calibrated, pictures).mean(axis=0)
+        rows = self._rows(pictures)
+        margins = self.margins(pictures)[:, rows, np.arange(len(pictures))]
+        location = self.calibration.location[:, rows]
+        known = {
+            (str(face), int(person)): picture
+            for picture, (face, person) in enumerate(
+                zip(self.calibrated_on, self.calibrated_people, strict=True)
+            )
+        }
+        for row, key in enumerate(zip(pictures.face, pictures.prediction, strict=True)):
+            picture = known.get((str(key[0]), int(key[1])))
+            if picture is not None:
+                location[:, row] = self.calibration.others[:, picture]
+        return -((margins - location) / self.calibration.scale[:, rows]).mean(axis=0)
 
 
 def fit_slice(
@@ -121,7 +139,7 @@ def fit_slice(
     own = named.identity[None, :] == people[:, None]
     margins = bank.margins(named.profiles[slice_name])
     calibration = calibrate(margins, own, acceptance=settings.acceptance)
-    return SliceDetectors(slice_name, variant, bank, calibration)
+    return SliceDetectors(slice_name, variant, bank, calibration, named.face, named.identity)
 
 
 def pairs_of(attacks: Pictures) -> list[tuple[int, int]]:
