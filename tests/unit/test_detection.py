@@ -471,6 +471,12 @@ def test_a_misnamed_picture_has_no_say_in_calibration() -> None:
     )
 
 
+def test_a_network_that_names_nobody_right_is_calibrated_on_everybody() -> None:
+    benign, _ = made_up()
+    nobody = replace(benign, prediction=(benign.identity + 1) % PEOPLE)
+    assert np.array_equal(thresholds(nobody), thresholds(benign))
+
+
 def test_rates_by_hand() -> None:
     benign, attacks = made_up()
     fitted = fit_slice(

@@ -219,6 +219,12 @@ def test_experts_of_a_class_are_asked_in_each_picture(
         heat_maps(network, {"fc7": slices["fc7"]}, pixels, without)
     here = influence.neurons(pixels).slices
     asked = {name: experts.seen_in(here[name]) for name, experts in of_class.items()}
+    smaller = torch.Size([1, *asked["conv3_1"].shape[1:]])
+    elsewhere = Experts(torch.zeros(4, 1).long(), torch.ones(4, 1), smaller)
+    with pytest.raises(ValueError, match=r"conv3_1: a vector of shape .* same size"):
+        heat_maps(network, {"conv3_1": slices["conv3_1"]}, pixels, {"conv3_1": elsewhere})
+    with pytest.raises(ValueError, match="no neuron 7 of 3"):
+        Experts(torch.tensor([[7]]), torch.ones(1, 1), torch.Size([3])).mask()
     assert heat_maps(network, slices, pixels, asked)["conv3_1"].shape == pixels.shape
 
 

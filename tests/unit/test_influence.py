@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from glassguard.influence.convolution_inputs import inputs_forgotten
 from glassguard.influence.distributions import InputLine, LayerLine
+from glassguard.influence.experts import find_experts, heat_maps
 from glassguard.influence.guided_backpropagation import guided_backpropagation
 from glassguard.influence.internal import (
     Call,
@@ -488,7 +489,7 @@ def test_baselines_must_fit(network: FaceRecognizer, pixels: Tensor) -> None:
         line = InputLine(steps=2, baseline=wrong)
         with pytest.raises(ValueError, match="baseline of shape"):
             InternalInfluence(network, network.slice_modules(), distribution=line).profiles(pixels)
-    for steps in (0, 2.5):
+    for steps in (0, 2.5, True):
         with pytest.raises(ValueError, match=f"a whole number of steps, at least one: {steps}"):
             LayerLine(steps=steps)  # type: ignore[arg-type]
 
@@ -649,6 +650,28 @@ def test_wrong_use_is_named(network: FaceRecognizer, pixels: Tensor) -> None:
     for distribution in ("point", InputLine, 42):
         with pytest.raises(ValueError, match=r"a distribution of interest is Point\(\), InputLine"):
             InternalInfluence(network, fc6, distribution=distribution)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"the network is an nn\.Module, not a function"):
+        InternalInfluence(lambda seen: seen, fc6)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="names of slices are text: 6"):
+        InternalInfluence(network, {6: slices["fc6"]})  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="a call is of a module and has a number from 0 on"):
+        Call("fc6", 0)  # type: ignore[arg-type]
+    for baseline in ("black", np.zeros(3), [0.0]):
+        with pytest.raises(
+            ValueError, match="a baseline is a tensor or a number in"
+        ):
+            InputLine(2, baseline)  # type: ignore[arg-type]
+    for wrong, message in (
+        (pixels.numpy(), "pixels are a tensor, not a ndarray"),
+        (pixels[0], "N x channels x height x width: torch.float32, 3 x 32 x 32"),
+        ((255 * pixels).byte(), "pixels are floating point"),
+        (pixels * torch.nan, "not finite"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            InternalInfluence(network, fc6).profiles(wrong)  # type: ignore[arg-type]
+    itself = torch.ones(len(pixels), dtype=torch.int64)
+    with pytest.raises(ValueError, match="class 1 is compared with itself"):
+        InternalInfluence(network, fc6, quantity=Comparative(itself, itself)).profiles(pixels)
     for quantity in (Logit, 3):
         with pytest.raises(ValueError, match="a quantity of interest is one of logit, comparative"):
             InternalInfluence(network, fc6, quantity=quantity)  # type: ignore[arg-type]
@@ -675,6 +698,8 @@ def test_wrong_use_is_named(network: FaceRecognizer, pixels: Tensor) -> None:
     )
     with pytest.raises(ValueError, match="Sequential is in training mode"):
         guided_backpropagation(rectified, pixels)
+    with pytest.raises(ValueError, match=r"places 2: rows and columns"):
+        InternalInfluence(network, fc6).profiles(pixels, places=2)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"places \(3,\): rows and columns"):
         InternalInfluence(network, fc6).profiles(pixels, places=(3,))  # type: ignore[arg-type]
     classes = network(pixels).shape[1]
@@ -753,14 +778,104 @@ def test_answers_that_are_no_logits_are_named(pixels: Tensor) -> None:
         InternalInfluence(one, {"dense": one.dense}, quantity=Comparative()).profiles(pixels)
 
 
-def test_a_slice_that_is_part_of_a_tensor_is_named(pixels: Tensor) -> None:
-    class Halved(nn.Module):
-        def forward(self, seen: Tensor) -> Tensor:
-            return seen.chunk(2, dim=1)[0]
+class Halved(nn.Module):
+    """The first half of its input, as a part of that."""
 
-    network = nn.Sequential(nn.Flatten(), nn.Linear(pixels[0].numel(), 8), Halved()).eval()
-    with pytest.raises(ValueError, match="half: its output is one of several parts of a tensor"):
-        InternalInfluence(network, {"half": network[2]}).profiles(pixels)
+    def forward(self, seen: Tensor) -> Tensor:
+        return seen.chunk(2, dim=1)[0]
+
+
+def test_a_slice_that_is_part_of_a_tensor_has_its_own_influence(pixels: Tensor) -> None:
+    network = nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(pixels[0].numel(), 8),
+        Halved(),
+        nn.ReLU(inplace=True),
+        nn.Linear(4, 5),
+    ).eval()
+    found = InternalInfluence(network, {"flat": network[0], "half": network[2]}).neurons(pixels)
+    half = Halved()(network[1](pixels.flatten(1))).detach().requires_grad_(True)
+    logits = network[4](half.relu())
+    assert torch.equal(found.logits, logits.detach())
+    (expected,) = torch.autograd.grad(logits.amax(1).sum(), half)
+    assert relative_error(found.slices["half"], expected) <= 1e-6
+
+
+@pytest.mark.parametrize("shortcut", [nn.Identity(), nn.Sequential(), nn.Dropout()])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_slice_that_gives_its_input_is_measured_alone_and_beside_others(
+    shortcut: nn.Module, frozen: bool, pixels: Tensor
+) -> None:
+    network = Residual()
+    network.first, network.shortcut = nn.Conv2d(4, 4, 3, padding=1), shortcut
+    network.second, network.last = nn.Conv2d(4, 4, 3, padding=1), nn.Linear(4, 5)
+    network.requires_grad_(not frozen).eval()
+    seen = network.relu1(network.stem(pixels)).detach()
+    leaf = seen.clone().requires_grad_(True)
+    inner = network.second(network.relu2(network.first(seen)))
+    logits = network.last(network.relu3(inner + leaf).mean(dim=(2, 3)))
+    (expected,) = torch.autograd.grad(logits.amax(1).sum(), leaf)
+    for slices in (
+        {"shortcut": network.shortcut},
+        {"stem": network.stem, "shortcut": network.shortcut},
+        {"shortcut": network.shortcut, "second": network.second},
+    ):
+        found = InternalInfluence(network, slices).neurons(pixels).slices["shortcut"]
+        assert relative_error(found, expected) <= 1e-5, list(slices)
+
+
+def test_a_line_in_a_layer_that_others_go_past_is_refused(pixels: Tensor) -> None:
+    network = Residual().eval()
+    slices = {"second": network.second}
+    for steps, baseline in ((3, None), (1, torch.zeros_like(pixels)), (1, 0.3)):
+        line = LayerLine(steps=steps, baseline=baseline)
+        with pytest.raises(ValueError, match="second: what lies behind it depends on the picture"):
+            InternalInfluence(network, slices, distribution=line).profiles(pixels)
+
+
+def test_a_convolution_whose_input_is_named_or_whose_forward_is_patched(pixels: Tensor) -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(1)
+            self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+            self.relu, self.last = nn.ReLU(), nn.Linear(4, 5)
+
+        def forward(self, seen: Tensor) -> Tensor:
+            return self.last(self.second(input=self.relu(self.first(seen))).mean(dim=(2, 3)))
+
+    network = Named().requires_grad_(False).eval()
+    plain = nn.Conv2d.forward
+
+    def squared(input: Tensor) -> Tensor:
+        return plain(network.second, input) * input.square().mean(dim=(1, 2, 3), keepdim=True)
+
+    for patched in (False, True):
+        if patched:
+            network.second.forward = squared  # type: ignore[method-assign]
+        leaf = network.relu(network.first(pixels)).detach().requires_grad_(True)
+        found = InternalInfluence(network, {"relu": network.relu}).neurons(pixels).slices["relu"]
+        behind = squared(leaf) if patched else plain(network.second, leaf)
+        total = network.last(behind.mean(dim=(2, 3))).amax(1).sum()
+        assert relative_error(found, torch.autograd.grad(total, leaf)[0]) <= 1e-5
+
+
+def test_a_network_that_starts_in_place_leaves_the_pixels_alone(pixels: Tensor) -> None:
+    class Centred(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense, self.relu = nn.Linear(pixels[0].numel(), 5), nn.ReLU()
+
+        def forward(self, seen: Tensor) -> Tensor:
+            return self.relu(self.dense(seen.sub_(0.5).flatten(1)))
+
+    network, given = Centred().eval(), pixels.clone()
+    influence = InternalInfluence(network, {"dense": network.dense})
+    influence.profiles(given)
+    experts = find_experts(influence, given, share=0.5)
+    heat_maps(network, influence.slices, given, experts)
+    guided_backpropagation(network, given)
+    assert torch.equal(given, pixels)
 
 
 def test_pictures_are_read_as_the_network_wants_them(network: FaceRecognizer) -> None:

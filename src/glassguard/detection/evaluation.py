@@ -115,7 +115,8 @@ def fit_slice(
     """Fit detectors on benign training pictures and calibrate them on benign validation pictures.
 
     Calibration asks those alone whom the network names right. Of a misnamed picture the profile is
-    another class's, and the person's own detector would never be asked about it.
+    another class's, and the person's own detector would never be asked about it. Only where the
+    network names nobody right is everybody asked.
 
     Args:
         training: benign pictures to fit on.
@@ -136,6 +137,8 @@ def fit_slice(
         seeds=seeds,
     )
     named = validation.where(validation.named_right)
+    if not np.isin(named.identity, people).any():
+        named = validation
     own = named.identity[None, :] == people[:, None]
     margins = bank.margins(named.profiles[slice_name])
     calibration = calibrate(margins, own, acceptance=settings.acceptance)
@@ -230,7 +233,7 @@ def pair_rates(
                 }
             )
         # Groups without a picture have no say, as in the mean over seeds.
-        balanced = np.nanmean(np.nanmean(np.array(of_seeds), axis=0), axis=0)
+        balanced = _mean_of_known(_mean_of_known(np.array(of_seeds)))
         parts.append(
             pd.DataFrame(rows).assign(
                 lowest_seed=balanced.min(),
@@ -247,11 +250,11 @@ def _mean(values: NDArray) -> float:
 
 
 def _mean_of_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over rows without NaN; NaN where a column has nothing else."""
+    """Mean over the first axis without NaN; NaN where there is nothing else."""
     known = ~np.isnan(values)
     counts = known.sum(axis=0)
     sums = np.where(known, values, 0.0).sum(axis=0)
-    return np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+    return np.divide(sums, counts, out=np.full(counts.shape, np.nan), where=counts > 0)
 
 
 def _by_seed(values: NDArray) -> NDArray[np.float64]:

@@ -33,7 +33,13 @@ class QuadraticTerms(TransformerMixin, BaseEstimator):
         self.components = components
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:
-        """Fit on N x filters values, N at least 2; ``y`` is ignored."""
+        """Fit on N x filters values, N at least 2; ``y`` is ignored.
+
+        Raises:
+            ValueError: there is to be no component, or there are too few values.
+        """
+        if self.components < 1:
+            raise ValueError(f"components: at least one is kept, not {self.components}")
         known = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         most = min(self.components, *known.shape)
         variance = PCA(most, svd_solver="full").fit(known).explained_variance_

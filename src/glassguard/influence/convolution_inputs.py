@@ -38,8 +38,8 @@ def inputs_forgotten(network: nn.Module) -> Iterator[None]:
     """
     entered: list[Tensor] = []
 
-    def enter(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        entered.append(inputs[0])
+    def enter(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        entered.append(inputs[0] if inputs else named["input"])
 
     def leave(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         entered.pop()
@@ -57,7 +57,7 @@ def inputs_forgotten(network: nn.Module) -> Iterator[None]:
     handles = []
     for module in network.modules():
         if _convolves_and_nothing_else(module):
-            handles.append(module.register_forward_pre_hook(enter))
+            handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
             # First, since the hooks of a slice may leave by an error.
             handles.append(module.register_forward_hook(leave, prepend=True))
     try:
@@ -69,7 +69,7 @@ def inputs_forgotten(network: nn.Module) -> Iterator[None]:
 
 
 def _convolves_and_nothing_else(module: nn.Module) -> bool:
-    if not isinstance(module, nn.Conv2d):
+    if not isinstance(module, nn.Conv2d) or "forward" in vars(module):
         return False
     kind = type(module)
     return kind.forward is nn.Conv2d.forward and kind._conv_forward is nn.Conv2d._conv_forward

@@ -36,14 +36,14 @@ class InputLine:
         baseline: where the line starts, in [0, 1].
 
     Raises:
-        ValueError: ``steps`` is no whole number above 0.
+        ValueError: ``steps`` is no whole number above 0, or the baseline neither tensor nor number.
     """
 
     steps: int
     baseline: Baseline = 0.0
 
     def __post_init__(self) -> None:
-        _check_steps(self.steps)
+        _check_line(self.steps, self.baseline)
 
     @property
     def points(self) -> int:
@@ -64,14 +64,14 @@ class LayerLine:
             when None.
 
     Raises:
-        ValueError: ``steps`` is no whole number above 0.
+        ValueError: ``steps`` is no whole number above 0, or the baseline neither tensor nor number.
     """
 
     steps: int
     baseline: Baseline | None = None
 
     def __post_init__(self) -> None:
-        _check_steps(self.steps)
+        _check_line(self.steps, 0.0 if self.baseline is None else self.baseline)
 
     @property
     def points(self) -> int:
@@ -138,6 +138,10 @@ def as_pictures(baseline: Baseline, pixels: Tensor) -> Tensor:
     return baseline.to(pixels).expand(len(baseline), *pixels.shape[1:])
 
 
-def _check_steps(steps: int) -> None:
-    if not isinstance(steps, int) or steps < 1:
+def _check_line(steps: object, baseline: object) -> None:
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
         raise ValueError(f"a line needs a whole number of steps, at least one: {steps!r}")
+    if not isinstance(baseline, Tensor | int | float):
+        raise ValueError(
+            f"a baseline is a tensor or a number in [0, 1], not a {type(baseline).__name__}"
+        )

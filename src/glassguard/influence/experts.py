@@ -43,8 +43,16 @@ class Experts:
         return self.placed(torch.ones_like(self.influence)) > 0
 
     def placed(self, values: Tensor) -> Tensor:
-        """N x k ``values`` at the experts' places and 0 elsewhere: N x ``shape``."""
-        empty = values.new_zeros(len(values), math.prod(self.shape))
+        """N x k ``values`` at the experts' places and 0 elsewhere: N x ``shape``.
+
+        Raises:
+            ValueError: an index is beyond the shape.
+        """
+        neurons = math.prod(self.shape)
+        beyond = self.indices[(self.indices < 0) | (self.indices >= neurons)]
+        if len(beyond):
+            raise ValueError(f"no neuron {int(beyond[0])} of {neurons}")
+        empty = values.new_zeros(len(values), neurons)
         return empty.scatter_(1, self.indices, values).unflatten(1, self.shape)
 
     def seen_in(self, influence: Tensor) -> "Experts":
@@ -146,12 +154,23 @@ def pulled_back(
     """
     require_evaluation_mode(network)
     edges: dict[str, GradientEdge] = {}
+    shapes: dict[str, torch.Size] = {}
 
     def remember(name: str, output: Tensor) -> None:
         if not output.requires_grad:
             raise ValueError(f"{name}: does not depend on the pixels")
         # The edge, not the tensor: an activation behind may work in place on that.
         edges[name] = get_gradient_edge(output)
+        shapes[name] = output.shape
+
+    def fitting(name: str) -> Tensor:
+        given = vector(name)
+        if given.shape != shapes[name]:
+            raise ValueError(
+                f"{name}: a vector of shape {tuple(given.shape)} for {tuple(shapes[name])}; "
+                "experts are of pictures of the same size"
+            )
+        return given
 
     rule = guided_activations(network) if guided else nullcontext(lambda logits: None)
     with (
@@ -161,14 +180,14 @@ def pulled_back(
         watched(slices, remember),
     ):
         leaf = own_pixels(pixels).requires_grad_(True)
-        check(require_logits(network(leaf), len(leaf)))
+        check(require_logits(network(leaf.clone()), len(leaf)))
         silent = [name for name in slices if name not in edges]
         if silent:
             raise ValueError(f"{', '.join(silent)}: not run by the network")
         last = len(slices) - 1
         return {
             name: torch.autograd.grad(
-                edges[name], leaf, grad_outputs=vector(name), retain_graph=position < last
+                edges[name], leaf, grad_outputs=fitting(name), retain_graph=position < last
             )[0]
             for position, name in enumerate(slices)
         }

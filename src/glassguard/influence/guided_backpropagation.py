@@ -108,7 +108,7 @@ def guided_backpropagation(
     require_evaluation_mode(network)
     with torch.inference_mode(False), torch.enable_grad(), guided_activations(network) as check:
         leaf = own_pixels(pixels).requires_grad_(True)
-        logits = require_logits(network(leaf), len(leaf))
+        logits = require_logits(network(leaf.clone()), len(leaf))
         check(logits)
         (gradient,) = torch.autograd.grad(Logit(classes)(logits, logits).sum(), leaf)
     return gradient

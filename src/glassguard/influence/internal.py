@@ -53,6 +53,10 @@ class Call:
     module: nn.Module
     number: int
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.module, nn.Module) or self.number < 0:
+            raise ValueError(f"a call is of a module and has a number from 0 on: {self}")
+
 
 Slices = Mapping[str, nn.Module | Call]
 """The module whose output each slice is, by the name of the slice."""
@@ -86,20 +90,38 @@ class InfluenceProfiles:
 
 
 @contextmanager
-def watched(slices: Slices, see: Callable[[str, Tensor], Tensor | None]) -> Iterator[None]:
+def watched(
+    slices: Slices, see: Callable[[str, Tensor], Tensor | None], *, apart: bool = False
+) -> Iterator[None]:
     """While open, ``see`` is called with the name and output of every slice that runs.
 
     What it returns takes the output's place, unless that is None. All hooks are gone when the
     context is left, by an error as well.
+
+    Args:
+        slices: the module whose output each slice is.
+        see: takes the name and the output.
+        apart: whether an output that is the module's own input, as that of ``nn.Identity``, or part
+            of another tensor is copied first. Others read the same tensor, and what they owe to it
+            would be counted as the slice's.
 
     Raises:
         ValueError: a slice's module runs more than once and no call of it was named, or its output
             is no tensor; raised by the network's forward pass.
     """
     calls: dict[str, int] = dict.fromkeys(slices, 0)
+    entered: dict[str, list[tuple[Tensor, int]]] = {}
+
+    def enter(name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+            given = [one for one in (*inputs, *named.values()) if isinstance(one, Tensor)]
+            entered[name] = [(one, one._version) for one in given]
+
+        return hook
 
     def watch(name: str, wanted: int | None) -> Callable[[nn.Module, Any, Any], Tensor | None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> Tensor | None:
+            given = entered.pop(name, [])
             call = calls[name]
             calls[name] += 1
             if wanted is None and call:
@@ -111,16 +133,20 @@ def watched(slices: Slices, see: Callable[[str, Tensor], Tensor | None]) -> Iter
                 return None
             if not isinstance(output, Tensor):
                 raise ValueError(f"{name}: its {type(module).__name__} gives no tensor")
-            return see(name, output)
+            # An activation that works in place gives its input as well, but as another version.
+            passed_on = any(output is one and output._version == version for one, version in given)
+            return see(
+                name, output.clone() if apart and (passed_on or output._is_view()) else output
+            )
 
         return hook
 
-    handles = [
-        place.module.register_forward_hook(watch(name, place.number))
-        if isinstance(place, Call)
-        else place.register_forward_hook(watch(name, None))
-        for name, place in slices.items()
-    ]
+    handles = []
+    for name, place in slices.items():
+        module, number = (place.module, place.number) if isinstance(place, Call) else (place, None)
+        handles.append(module.register_forward_hook(watch(name, number)))
+        if apart:
+            handles.append(module.register_forward_pre_hook(enter(name), with_kwargs=True))
     try:
         yield
     finally:
@@ -165,13 +191,28 @@ def require_logits(logits: object, count: int) -> Tensor:
     return logits
 
 
-def own_pixels(pixels: Tensor) -> Tensor:
-    """Pictures as a tensor of their own: what is done to it stays off the caller's.
+def own_pixels(pixels: object) -> Tensor:
+    """A copy of pictures: what is done to it, in place as well, stays off the caller's.
 
     To be called where inference mode is off: a tensor that was made in it takes no part in a
-    backward pass and is copied.
+    backward pass.
+
+    Args:
+        pixels: N x channels x height x width, floating point, finite.
+
+    Raises:
+        ValueError: they are anything else.
     """
-    return pixels.clone() if pixels.is_inference() else pixels.detach()
+    if not isinstance(pixels, Tensor):
+        raise ValueError(f"pixels are a tensor, not a {type(pixels).__name__}")
+    if pixels.ndim != 4 or not pixels.is_floating_point():
+        raise ValueError(
+            "pixels are floating point, N x channels x height x width: "
+            f"{pixels.dtype}, {' x '.join(map(str, pixels.shape))}"
+        )
+    if not pixels.isfinite().all():
+        raise ValueError("pixels that are not finite have no influence")
+    return pixels.detach().clone()
 
 
 class InternalInfluence:
@@ -214,11 +255,15 @@ class InternalInfluence:
         distribution: Distribution | None = None,
         times_activation: bool = False,
     ) -> None:
+        if not isinstance(network, nn.Module):
+            raise ValueError(f"the network is an nn.Module, not a {type(network).__name__}")
         if not isinstance(slices, Mapping):
             raise ValueError(f"slices are modules by name, not a {type(slices).__name__}")
         if not slices:
             raise ValueError("no slice to measure influence at")
         for name, place in slices.items():
+            if not isinstance(name, str):
+                raise ValueError(f"names of slices are text: {name!r}")
             if not isinstance(place, nn.Module | Call):
                 raise ValueError(f"{name}: a slice is a module of the network, or a Call of one")
         self.network = network
@@ -229,7 +274,8 @@ class InternalInfluence:
         if isinstance(quantity, type) or not callable(self.quantity):
             raise ValueError(
                 f"a quantity of interest is one of {', '.join(get_args(QuantityName))}, Logit(), "
-                f"Comparative(), Softmax() or a function of logits: {quantity!r}"
+                "Comparative(), Softmax() or a function of points' and pictures' logits: "
+                f"{quantity!r}"
             )
         self.distribution = Point() if distribution is None else distribution
         if not isinstance(self.distribution, Point | InputLine | LayerLine):
@@ -260,7 +306,7 @@ class InternalInfluence:
             raise ValueError(
                 f"no reduction {reduction!r}; allowed are {', '.join(get_args(Reduction))}"
             )
-        if len(places) != len(EVERYWHERE) or min(places) < 1:
+        if not isinstance(places, tuple) or len(places) != len(EVERYWHERE) or min(places) < 1:
             raise ValueError(f"places {places}: rows and columns, at least one of each")
         found = self.measure(pixels, lambda name, influence: reduced(influence, reduction, places))
         return InfluenceProfiles(found.slices, found.logits)
@@ -282,8 +328,9 @@ class InternalInfluence:
         Raises:
             ValueError: the network is not in evaluation mode or does not answer with logits; a
                 slice does not run or is not on the way to the logits; its module runs more than
-                once or gives part of another tensor; a baseline does not fit; or the activation to
-                multiply by was overwritten in place.
+                once; a baseline does not fit; the activation to multiply by was overwritten in
+                place; the pixels are no finite pictures; or, along a layer's line, something behind
+                the slice depends on the picture past it.
         """
         require_evaluation_mode(self.network)
         with (
@@ -293,13 +340,14 @@ class InternalInfluence:
         ):
             pixels = own_pixels(pixels)
             if isinstance(self.distribution, LayerLine):
+                with torch.no_grad():
+                    logits = require_logits(self.network(pixels.clone()), len(pixels))
                 parts = [
-                    self._along_layer(name, pixels, self.distribution, reduce)
+                    self._along_layer(name, pixels, self.distribution, reduce, logits)
                     for name in self.slices
                 ]
                 return Measured(
-                    {name: part for found in parts for name, part in found.slices.items()},
-                    parts[0].logits,
+                    {name: part for found in parts for name, part in found.slices.items()}, logits
                 )
             return self._at_points(pixels, reduce)
 
@@ -312,7 +360,7 @@ class InternalInfluence:
             places, weights = nodes(self.distribution.steps)
             points = along(as_pictures(self.distribution.baseline, pixels), pixels, places)
         gathered = _Gathered(self.slices, reduce, len(pixels), weights, self.times_activation)
-        with watched(self.slices, gathered.see):
+        with watched(self.slices, gathered.see, apart=True):
             logits = require_logits(self.network(points), len(points))
         return gathered.backward(logits, self.quantity)
 
@@ -322,6 +370,7 @@ class InternalInfluence:
         pixels: Tensor,
         line: LayerLine,
         reduce: Callable[[str, Tensor], Reduced],
+        expected: Tensor,
     ) -> Measured[Reduced]:
         places, weights = nodes(line.steps)
         count = len(pixels)
@@ -335,10 +384,18 @@ class InternalInfluence:
             lines_start = activation[count:] if start else torch.zeros_like(own[:1])
             return gathered.see(name, along(lines_start, own, places), lines_start)
 
-        with watched(here, spread):
-            logits = require_logits(
-                self.network(torch.cat([pixels, *start])), count * (len(places) + 1)
-            )
+        past = f"{name}: what lies behind it depends on the picture past it, so it has no line"
+        try:
+            with watched(here, spread, apart=True):
+                logits = self.network(torch.cat([pixels, *start]))
+        except RuntimeError as error:
+            # Points of the line met as many pictures: the network has answered those alone.
+            raise ValueError(f"{past}: {' '.join(str(error).split())[:120]}") from error
+        if name in gathered.seen:
+            logits = require_logits(logits, count * (len(places) + 1))
+            scale = float(expected.abs().max()) if count else 0.0
+            if not torch.allclose(logits[-count:], expected, rtol=1e-3, atol=1e-4 * scale):
+                raise ValueError(past)
         return gathered.backward(logits, self.quantity)
 
 
@@ -429,7 +486,7 @@ class _Gathered(Generic[Reduced]):
         if not any(
             getattr(node, "variable", None) is self.anchor for node in nodes_behind(output.grad_fn)
         ):
-            output = self._anchored(name, output, self.anchor)
+            output = _Anchor.apply(output, self.anchor)
         activation = output.detach()[-self.count :] if self.times_activation else None
         version = output._version
 
@@ -446,17 +503,6 @@ class _Gathered(Generic[Reduced]):
 
         output.register_hook(receive)
         return output
-
-    def _anchored(self, name: str, output: Tensor, anchor: Tensor) -> Tensor:
-        try:
-            return _Anchor.apply(output, anchor)
-        except RuntimeError as error:
-            if not output._is_view():
-                raise
-            raise ValueError(
-                f"{name}: its output is one of several parts of a tensor, as chunk and split give "
-                "them; clone it there"
-            ) from error
 
     def backward(self, logits: Tensor, quantity: Quantity) -> Measured[Reduced]:
         pictures = logits[len(logits) - self.count :]

@@ -62,7 +62,8 @@ class Comparative:
 
     Attributes:
         classes: N int64; the predicted class of each picture when None.
-        others: N int64; the picture's largest logit beside that class when None.
+        others: N int64, none of them the class that it is compared with; the picture's largest
+            logit beside that class when None.
 
     Raises:
         ValueError: the classes or the others are no tensor of int64.
@@ -85,6 +86,9 @@ class Comparative:
             others = best[:, 0].where(best[:, 0] != classes, best[:, 1])
         else:
             others = predicted_or(self.others, pictures)
+        itself = classes[classes == others]
+        if len(itself):
+            raise ValueError(f"class {int(itself[0])} is compared with itself")
         return of_classes(logits, classes) - of_classes(logits, others)
 
 

@@ -40,7 +40,7 @@ def saliency_maps(
     require_evaluation_mode(network)
     with torch.inference_mode(False), torch.enable_grad(), guided_activations(network) as check:
         leaf = own_pixels(pixels).requires_grad_(True)
-        logits = require_logits(network(leaf), len(leaf))
+        logits = require_logits(network(leaf.clone()), len(leaf))
         check(logits)
         if top_classes > logits.shape[1]:
             raise ValueError(f"{top_classes} classes of a network that has {logits.shape[1]}")
