@@ -34,7 +34,8 @@ def wilson_interval(successes: float, n: int) -> tuple[float, float]:
     centre = share + z * z / (2 * n)
     reach = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
     low, high = ((centre + sign * reach) / (1 + z * z / n) for sign in (-1, 1))
-    return max(low, 0.0), min(high, 1.0)
+    # Exactly there in theory, but for rounding.
+    return 0.0 if share == 0 else low, 1.0 if share == 1 else high
 
 
 def mean_interval(values: ArrayLike) -> tuple[float, float]:

@@ -259,11 +259,16 @@ def test_a_variant_comes_after_the_experiment_and_before_overrides(tmp_path: Pat
         "saliency: {grid: {shards: 1}, search: {method: bayesian}}",
         "recognizer: {threads: 3}",
         "backbone: {weights: somewhere}",
+        "backbone: {pretraining: {accelerator: gpu}}",
+        "backbone: {pretraining: {accelerator: gpu, devices: 2, strategy: ddp_spawn}}",
+        "backbone: {pretraining: {teacher: {file: somewhere, image_size: 112, weight: 1, "
+        "mean: [0, 0, 0], scale: [1, 1, 1], channels: rgb}}}",
     ],
 )
 def test_a_variant_of_other_jobs_is_refused(change: str, tmp_path: Path) -> None:
     conf = copy_of_conf(tmp_path)
-    (tmp_path / "somewhere").write_bytes(b"PK\x03\x04")
+    # Neither weights nor a model of ONNX, but of no kind that is known to be neither.
+    (tmp_path / "somewhere").write_bytes(b"\x08\x07" if "teacher" in change else b"PK\x03\x04")
     change = change.replace("somewhere", str(tmp_path / "somewhere"))
     (conf / "variant" / "other.yaml").write_text(f"# @package _global_\n{change}\n")
     with pytest.raises(InputError, match=r"conf/variant/other\.yaml: .*must not change what jobs"):

@@ -657,9 +657,7 @@ def test_wrong_use_is_named(network: FaceRecognizer, pixels: Tensor) -> None:
     with pytest.raises(ValueError, match="a call is of a module and has a number from 0 on"):
         Call("fc6", 0)  # type: ignore[arg-type]
     for baseline in ("black", np.zeros(3), [0.0]):
-        with pytest.raises(
-            ValueError, match="a baseline is a tensor or a number in"
-        ):
+        with pytest.raises(ValueError, match="a baseline is a tensor or a number in"):
             InputLine(2, baseline)  # type: ignore[arg-type]
     for wrong, message in (
         (pixels.numpy(), "pixels are a tensor, not a ndarray"),

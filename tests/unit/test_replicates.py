@@ -81,6 +81,18 @@ def test_every_figure_has_mean_and_interval_for_each_variant() -> None:
     assert ("", "saliency.best.extra") not in rows.index
 
 
+def test_folds_have_a_mean_of_their_own() -> None:
+    given = [summary(0, success) for success in (0.6, 0.9, 0.3, 0.1)]
+    rows = replicate_table(given, ["", "fold_1", "fold_2", "other"]).set_index(
+        ["variant", "figure"]
+    )
+    together = rows.loc[("all_folds", "attacks.glasses.success")]
+    assert (together["n"], together["mean"]) == (3, pytest.approx(0.6))
+    assert together["mean_low"] == pytest.approx(max(0, mean_interval([0.6, 0.9, 0.3])[0]))
+    assert rows.loc[("fold_1", "attacks.glasses.success"), "n"] == 1
+    assert "all_folds" not in set(replicate_table(given, ["", "other", "", ""])["variant"])
+
+
 def test_the_stage_writes_the_table_and_refuses_a_wrong_seed(tmp_path: Path) -> None:
     paths = []
     for seed in (3, 4):

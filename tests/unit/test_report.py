@@ -720,6 +720,11 @@ def test_printed_rates_are_bars_of_their_own(results: Path) -> None:
     # At another threshold Study S prints nothing.
     _, elsewhere = printed(evaluation.replace({"threshold": {0.8: 0.5}}))
     assert not any(elsewhere.values())
+    same = evaluation[evaluation["defence"] == "saliency"].assign(defence="saliency_guided")
+    twice = pd.concat([evaluation[evaluation["defence"] != "saliency_guided"], same])
+    assert saliency_figures.guided_and_tuned(saliency_figures.rows_as_text(twice)) == "saliency"
+    bars = saliency_figures.saliency_evaluation(twice).axes[0].containers
+    assert "guided map, tuned" not in {one.get_label() for one in bars}, "the same mask is one bar"
     figure = saliency_figures.saliency_evaluation(evaluation)
     places = [bar.get_x() for bars in figure.axes[0].containers for bar in bars]
     assert len(set(np.round(places, 6))) == len(places), "none lies on another"

@@ -290,6 +290,9 @@ def test_shards_of_another_grid_and_missing_shards_are_refused(study, tmp_path):
     examples = study / "glasses/examples.csv"
     with pytest.raises(InputError, match="another grid"):
         grid.run(settings(), shards=paths, examples=examples, **outputs)
+    np.savez(tmp_path / "maps.npz", ids=np.zeros(3))
+    with pytest.raises(InputError, match=r"maps\.npz: not a shard of the mask grid: lacks "):
+        grid.run(config, shards=[tmp_path / "maps.npz"], examples=examples, **outputs)
     with pytest.raises(InputError, match="do not make up"):
         grid.run(config, shards=paths[:1], examples=examples, **outputs)
     with pytest.raises(InputError, match="--shards 2: a Bayesian search looks at all pictures"):
@@ -317,8 +320,8 @@ def test_the_better_kind_of_map_is_chosen_and_the_sources_has_a_row(study, tmp_p
     chosen["goodness"] = chosen["by_map"]["relative"]
     best.write_text(json.dumps(chosen))
     _, judged = evaluate(study, judging(), best, tmp_path / "judged", clean_confidence=2)
-    names = judged.loc[judged["threshold"].isna(), "defence"].tolist()
-    assert names == [
+    rows = judged[judged["threshold"].isna()].set_index("defence")
+    assert rows.index.tolist() == [
         "none",
         "saliency",
         "saliency_guided",
@@ -326,6 +329,18 @@ def test_the_better_kind_of_map_is_chosen_and_the_sources_has_a_row(study, tmp_p
         "oracle",
         "random",
     ]
+    # With the guided map on top a mask is two things at once, and has a row as either.
+    chosen["goodness"] = chosen["by_map"]["guided"]
+    best.write_text(json.dumps(chosen))
+    _, again = evaluate(study, judging(), best, tmp_path / "again", clean_confidence=2)
+    twice = again[again["threshold"].isna()].set_index("defence")
+    assert twice.index.tolist() == rows.index.tolist()
+    pd.testing.assert_series_equal(
+        twice.loc["saliency"], twice.loc["saliency_guided"], check_names=False
+    )
+    pd.testing.assert_series_equal(
+        twice.loc["saliency_guided"], rows.loc["saliency_guided"], check_names=False
+    )
 
 
 def test_the_best_mask_that_clean_pictures_afford_has_a_row(study, searched, tmp_path):
@@ -367,8 +382,11 @@ def test_a_grid_without_the_sources_kind_of_map_has_no_row_for_it(study, tmp_pat
     chosen["goodness"] = chosen["by_map"]["relative"]
     best.write_text(json.dumps(chosen))
     _, judged = evaluate(study, judging(), best, tmp_path / "judged")
-    names = judged.loc[judged["threshold"].isna(), "defence"].tolist()
-    assert names == ["none", "saliency", "saliency_source", "oracle", "random"]
+    rows = judged[judged["threshold"].isna()].set_index("defence")
+    # The only point of the guided map is Study S's setting.
+    pd.testing.assert_series_equal(
+        rows.loc["saliency_guided"], rows.loc["saliency_source"], check_names=False
+    )
 
 
 def test_maps_of_a_kind_that_was_not_made_are_refused(study, tmp_path):
@@ -393,7 +411,15 @@ def test_maps_of_a_kind_that_was_not_made_are_refused(study, tmp_path):
 def test_evaluation(study, searched, tmp_path):
     metrics, table = evaluate(study, judging(), searched[1], tmp_path / "first")
     rows = table[table["threshold"].isna()].set_index("defence")
-    assert list(rows.index) == ["none", "saliency", "saliency_source", "oracle", "random"]
+    assert list(rows.index) == [
+        "none",
+        "saliency",
+        "saliency_affordable",
+        "saliency_guided",
+        "saliency_source",
+        "oracle",
+        "random",
+    ]
     assert set(table["threshold"].dropna()) == {0.8}
     assert set(table["attack"]) == {"glasses"}
     assert set(table["adversarial_success_n"]) == {18}

@@ -55,6 +55,15 @@ def test_a_snakemake_started_by_hand_is_left_alone(programs: Path, tmp_path: Pat
 
 
 def test_a_dry_run_cancels_and_unlocks_nothing(programs: Path, tmp_path: Path) -> None:
-    for option in ("-n", "--dry-run", "--help"):
+    for option in (
+        "-n",
+        "--dry-run",
+        "--help",
+        "-np",
+        "-nq",
+        "--summary",
+        "--lint",
+        "--list-rules",
+    ):
         assert run(programs, tmp_path, option).stdout == f"ran --profile {RUN.parent} {option}\n"
     assert not (tmp_path / ".snakemake").exists()

@@ -44,6 +44,9 @@ def test_wilson_is_scipys_and_goes_on_between_whole_numbers() -> None:
         for successes in {0, 1, n // 2, n}:
             peer = binomtest(successes, n).proportion_ci(0.95, method="wilson")
             assert wilson_interval(successes, n) == pytest.approx((peer.low, peer.high), abs=1e-12)
+    for n in range(1, 600):
+        assert wilson_interval(0, n)[0] == 0.0
+        assert wilson_interval(n, n)[1] == 1.0
     lows, highs = zip(*(wilson_interval(10 + part / 10, 40) for part in range(11)), strict=True)
     assert list(lows) == sorted(set(lows))
     assert list(highs) == sorted(set(highs))

@@ -173,6 +173,22 @@ def test_upsert_follows_the_records(tmp_path):
     assert study.track(artifacts="elsewhere")["new"] == 1
 
 
+def test_every_search_over_masks_has_its_own_points_and_files(tmp_path):
+    for folder, goodness in (("saliency", 0.9), ("saliency/tuned_on/sticker", 0.4)):
+        (tmp_path / folder).mkdir(parents=True)
+        table = pd.DataFrame({"map": ["guided"], "fill": ["zero"], "goodness": [goodness]})
+        table.to_csv(tmp_path / folder / "grid.csv", index=False)
+    for job, folder, goodness in (
+        ("grid", "saliency", 0.9),
+        ("grid_sticker", "saliency/tuned_on/sticker", 0.4),
+    ):
+        of_job = record(job=job, stage="grid")
+        artifacts = track._artifacts(of_job, tmp_path)
+        assert [one.path for one in artifacts] == [tmp_path / folder / "grid.csv"]
+        (point,) = track._points(of_job, tmp_path)
+        assert point.metrics["goodness"] == goodness
+
+
 def test_without_tracking_only_done_is_written(tmp_path):
     study = Study(tmp_path)
     study.write("data", "data", {"pictures": 7})

@@ -22,9 +22,14 @@ SAME_IN_ALL = (
     "data.detector",
     "backbone.weights",
     "backbone.pool",
+    "backbone.pretraining.accelerator",
+    "backbone.pretraining.devices",
     # A Bayesian search is one job.
     "saliency.search.method",
 )
+TEACHER = "backbone.pretraining.teacher"
+"""None, or a group of settings: whether there is one decides about a job."""
+
 SAME_ENDINGS = ("attack_shards", "threads", "shards")
 
 
@@ -133,7 +138,7 @@ def _jobs(study: Study) -> dict[str, Any]:
     return {
         key: value
         for key, value in flat.items()
-        if key in SAME_IN_ALL or key.rpartition(".")[2] in SAME_ENDINGS
+        if key in SAME_IN_ALL or key.startswith(TEACHER) or key.rpartition(".")[2] in SAME_ENDINGS
     }
 
 

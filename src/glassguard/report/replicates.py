@@ -22,6 +22,10 @@ COLUMNS = (
 )
 # Of one study alone, or of its clock; parameters that were chosen are no measurements.
 LEFT_OUT = ("seed", "wall_s", "n", "pairs", "mu", "phi", "paper_index", "size", "seeds")
+FOLD = "fold_"
+"""How variants begin that test on other pictures of the same people; the experiment is one too."""
+
+ALL_FOLDS = "all_folds"
 ABOUT_ANOTHER_FIGURE = ("_n", "_low", "_high")
 
 
@@ -36,15 +40,22 @@ def replicate_table(
 
     Returns:
         A row for every variant and figure, in the order in which they are first met, with columns
-        :data:`COLUMNS`. ``n`` is the number of seeds that have the figure, ``mean_low`` and
-        ``mean_high`` Student's 95 % interval of the mean over seeds, cut to [0, 1] for figures
-        that all lie there (rates, confidences, areas); NaN for a single seed.
+        :data:`COLUMNS`; where there are variants ``fold_...``, also for :data:`ALL_FOLDS`, the
+        experiment itself and these together. ``n`` is the number of seeds that have the figure,
+        ``mean_low`` and ``mean_high`` Student's 95 % interval of the mean over seeds, cut to [0, 1]
+        for figures that all lie there (rates, confidences, areas); NaN for a single seed.
     """
     found: dict[tuple[str, str], list[float]] = {}
+    folds = {one for one in variants if one.startswith(FOLD)}
     for summary, variant in zip(summaries, variants, strict=True):
+        groups = [variant]
+        if folds and variant in {"", *folds}:
+            groups.append(ALL_FOLDS)
         for figure, value in figures_of(summary):
-            found.setdefault((variant, figure), []).append(value)
-    order = {variant: position for position, variant in enumerate(dict.fromkeys(variants))}
+            for group in groups:
+                found.setdefault((group, figure), []).append(value)
+    names = [*dict.fromkeys(variants), ALL_FOLDS]
+    order = {variant: position for position, variant in enumerate(names)}
     rows = [
         _row(variant, figure, np.array(values))
         for (variant, figure), values in sorted(found.items(), key=lambda item: order[item[0][0]])

@@ -1,7 +1,7 @@
 """Figures of the saliency mask (Study S)."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -54,9 +54,41 @@ DEFENCES = {
 """Rows of ``evaluation.csv`` in the order in which they are shown."""
 
 
-def guided_and_tuned(defences: Collection[str]) -> str:
-    """Which row is Study S's method with tuned parameters, and stands beside its figures."""
-    return "saliency_guided" if "saliency_guided" in defences else "saliency"
+TUNED = ("saliency_affordable", "saliency_guided")
+"""Rows that may be the same mask as another one."""
+
+
+def repeats(measured: Mapping[str, str]) -> dict[str, str]:
+    """Which tuned masks are the same as another row, and which; those are shown once.
+
+    Args:
+        measured: by defence, everything that was measured of it, as text.
+    """
+    return {
+        name: other
+        for name in TUNED
+        for other in ("saliency_source", "saliency")
+        if name in measured and measured[name] == measured.get(other)
+    }
+
+
+def rows_as_text(evaluation: pd.DataFrame) -> dict[str, str]:
+    """The rows of ``saliency/evaluation.csv`` by defence, as text that can be compared."""
+    return {
+        str(name): rows.drop(columns="defence").to_csv(index=False)
+        for name, rows in evaluation.groupby("defence")
+    }
+
+
+def guided_and_tuned(measured: Mapping[str, str]) -> str:
+    """Which row is Study S's method with tuned parameters, and stands beside its figures.
+
+    Args:
+        measured: see :func:`repeats`.
+    """
+    if "saliency_guided" not in measured:
+        return "saliency"
+    return repeats(measured).get("saliency_guided", "saliency_guided")
 
 
 HATCHES = ("", "", "--", "\\\\", "///", "...", "xxx")
@@ -222,7 +254,8 @@ def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
     thresholds = evaluation["threshold"].drop_duplicates().sort_values(na_position="first").tolist()
     figure = new_figure(height=2.5 * len(thresholds) + 0.4)
     panels = figure.subplots(len(thresholds), 1, squeeze=False)[:, 0]
-    defences = [name for name in DEFENCES if name in set(evaluation["defence"])]
+    measured = rows_as_text(evaluation)
+    defences = [name for name in DEFENCES if name in measured and name not in repeats(measured)]
     styles = dict(zip(DEFENCES, zip(("#c9c9c9", *COLOURS), HATCHES, strict=False), strict=True))
     bars = [
         (defence, printed)

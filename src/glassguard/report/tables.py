@@ -1,5 +1,6 @@
 """Tables of the report: our figures with n and interval beside those that the sources print."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +10,17 @@ import pandas as pd
 
 from glassguard.report import sources_figures
 from glassguard.report.detection_figures import TABLE_1_RATES
-from glassguard.report.saliency_figures import DEFENCES, RATES, guided_and_tuned
+from glassguard.report.saliency_figures import DEFENCES, RATES, guided_and_tuned, repeats
 from glassguard.report.style import spelt, whole_percent
 
 NOTHING = "–"
 OVERLAPS = {"mask_iou": "mask overlap (IoU)", "mask_recall": "accessory masked (recall)"}
-SOURCE_LABELS = {"none": "none", "saliency": "guided mask", "saliency_guided": "guided mask"}
+SOURCE_LABELS = {
+    "none": "none",
+    "saliency": "guided mask",
+    "saliency_guided": "guided mask",
+    "saliency_source": "guided mask",
+}
 """What Study S's own figures stand for, by the rows that they are printed below."""
 
 
@@ -448,9 +454,11 @@ def evaluation_table(test: Mapping[str, Mapping[str, Any]], *, threshold: float)
         threshold: the confidence threshold of the study.
     """
     keys = {"none": "before", "saliency": "after"}
+    named = {one: test[key] for one in DEFENCES if (key := keys.get(one, one)) in test}
     rows: list[tuple[str, ...]] = []
     source: set[int] = set()
-    of_source = guided_and_tuned(test)
+    measured = {name: json.dumps(values, sort_keys=True) for name, values in named.items()}
+    of_source, shown_elsewhere = guided_and_tuned(measured), repeats(measured)
     printed = {
         ("none", ""): sources_figures.UNDEFENDED,
         (of_source, ""): sources_figures.DEFENDED,
@@ -460,7 +468,7 @@ def evaluation_table(test: Mapping[str, Mapping[str, Any]], *, threshold: float)
     for kind, suffix in (("", ""), ("threshold", f"_threshold_{threshold:g}")):
         for defence, label in DEFENCES.items():
             values = test.get(keys.get(defence, defence) + suffix)
-            if values is None:
+            if values is None or defence in shown_elsewhere:
                 continue
             fill = f" ({spelt(values['fill'])})" if "fill" in values else ""
             least = f"≥ {threshold:g}" if kind else NOTHING

@@ -1,6 +1,6 @@
 """Judge the chosen saliency mask on the test split, beside its controls."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +121,10 @@ def run(
     ``saliency`` is the combination with the best goodness on the validation split,
     ``saliency_affordable`` the best of those that lower the mean confidence in the validation
     pictures that were attacked, before they were, by at most ``largest_clean_loss`` (left out where
-    that is the best of all or Study S's setting, or where none does), ``saliency_guided`` the best
-    of guided backpropagation where another kind of map is better (left out where that is Study S's
-    setting itself), and ``saliency_source`` Study S's. ``oracle`` masks the true frame (and nothing
-    of a clean picture), ``random`` the saliency mask at a wrong place; both with the best fill. The
-    column ``attack`` is the name of the folder in which ``examples.csv`` lies.
+    none does), ``saliency_guided`` the best of guided backpropagation, and ``saliency_source``
+    Study S's; a mask that is several of these has as many rows. ``oracle`` masks the true frame
+    (and nothing of a clean picture), ``random`` the saliency mask at a wrong place; both with the
+    best fill. The column ``attack`` is the name of the folder in which ``examples.csv`` lies.
 
     The curves are of the test split (``split`` = ``test``) and, for no mask and the saliency mask,
     of the validation split (``val``), on which the working point is chosen.
@@ -210,23 +209,25 @@ def run(
         _misplaced(by_saliency[1], test.people["image_id"], config.seed),
     )
     frames_alone = (true_frames, np.zeros_like(by_saliency[1]))
-    judged = [("saliency", chosen.fill, by_saliency)]
-    if affordable is not None and affordable not in (chosen, source):
-        masks_afforded = test.masks_under(affordable, kernel=kernel)
-        judged.append(("saliency_affordable", affordable.fill, masks_afforded))
-    if guided not in (chosen, source):
-        judged.append(("saliency_guided", guided.fill, test.masks_under(guided, kernel=kernel)))
-    judged += [
-        ("saliency_source", source.fill, test.masks_under(source, kernel=kernel)),
-        ("oracle", chosen.fill, frames_alone),
-        ("random", chosen.fill, elsewhere),
-    ]
+    tuned = {
+        "saliency": chosen,
+        **({} if affordable is None else {"saliency_affordable": affordable}),
+        "saliency_guided": guided,
+        "saliency_source": source,
+    }
+    # A mask that is several things at once is judged once and has a row as each of them, so that
+    # means over seeds are over all seeds.
+    judged = {
+        one: defended(test, before, "", one.fill, test.masks_under(one, kernel=kernel))
+        for one in track(
+            list(dict.fromkeys(tuned.values())), description="masks judged on the test split"
+        )
+    }
     defences = [
         before,
-        *(
-            defended(test, before, *one)
-            for one in track(judged, description="masks judged on the test split")
-        ),
+        *(replace(judged[one], name=name) for name, one in tuned.items()),
+        defended(test, before, "oracle", chosen.fill, frames_alone),
+        defended(test, before, "random", chosen.fill, elsewhere),
     ]
 
     rows = []

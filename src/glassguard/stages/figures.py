@@ -286,7 +286,7 @@ class _Study:
             **self._evaluated(),
             "map": self.best_mask["map"],
             "method": saliency_figures.DEFENCES[
-                saliency_figures.guided_and_tuned(set(evaluation["defence"]))
+                saliency_figures.guided_and_tuned(saliency_figures.rows_as_text(evaluation))
             ],
         }
 

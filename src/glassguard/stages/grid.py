@@ -21,6 +21,10 @@ CONFIDENCES = {
 }
 
 
+IDS = ("clean_ids", "adversarial_ids")
+PASSES = ("network_passes", "network_passes_naive")
+
+
 def run(
     config: GridSlice, *, shards: list[Path], examples: Path, grid: OutputPath, best: OutputPath
 ) -> dict[str, float | int | str]:
@@ -42,6 +46,8 @@ def run(
     passes = passes_naive = 0
     for path in shards:
         shard = read_arrays(path, kind=SHARD)
+        if lacking := sorted({*PARAMETERS, *CONFIDENCES.values(), *IDS, *PASSES} - set(shard)):
+            raise InputError(f"{path}: not a shard of the mask grid: lacks {lacking[0]}")
         for name in PARAMETERS:
             if shard[name].tolist() != table[name].tolist():
                 raise InputError(f"{path}: was made for another grid; delete it")
@@ -103,10 +109,9 @@ def run(
 
 
 def _points_of(shard: dict[str, np.ndarray], path: Path) -> list[Combination]:
-    try:
-        columns = [shard[name].tolist() for name in PARAMETERS]
-    except KeyError as error:
-        raise InputError(f"{path}: not a shard of the mask grid: lacks {error}") from None
+    if lacking := sorted(set(PARAMETERS) - set(shard)):
+        raise InputError(f"{path}: not a shard of the mask grid: lacks {lacking[0]}")
+    columns = [shard[name].tolist() for name in PARAMETERS]
     return [
         Combination(**dict(zip(PARAMETERS, values, strict=True)))
         for values in zip(*columns, strict=True)

@@ -33,8 +33,13 @@ ARTIFACTS: dict[str, tuple[str, ...]] = {
     ),
     "attack": ("attacks/{name}/examples.csv",),
     "detection": ("detection/*.csv", "detection/*.json"),
-    "grid": ("saliency/grid.csv", "saliency/best.json"),
-    "evaluation": ("saliency/evaluation.csv", "saliency/threshold_curve.csv"),
+    "grid": ("{searched}/grid.csv", "{searched}/best.json"),
+    "evaluation": (
+        "saliency/evaluation.csv",
+        "saliency/threshold_curve.csv",
+        "saliency/working_point.json",
+    ),
+    "generality": ("saliency/generality.csv",),
     "figures": ("figures/*.png", "figures/*.svg", "figures/captions.json"),
     "report": ("summary.json", "report.html", "timings.csv"),
 }
@@ -99,8 +104,8 @@ def _alone(artifacts: Path) -> Iterator[None]:
 
 def _artifacts(record: Record, results: Path) -> list[Artifact]:
     patterns = ARTIFACTS.get(record.stage, ())
-    name = str(record.params.get("name", "*"))
-    paths = [path for pattern in patterns for path in results.glob(pattern.format(name=name))]
+    places = {"name": str(record.params.get("name", "*")), "searched": _searched(record)}
+    paths = [path for pattern in patterns for path in results.glob(pattern.format(**places))]
     return [
         Artifact(path, hashlib.sha256(path.read_bytes()).hexdigest())
         for path in sorted(paths)
@@ -108,8 +113,14 @@ def _artifacts(record: Record, results: Path) -> list[Artifact]:
     ]
 
 
+def _searched(record: Record) -> str:
+    """Where a search over masks leaves its tables; of an attack beside the first, by its name."""
+    attack = record.job.removeprefix("grid").removeprefix("_")
+    return f"saliency/tuned_on/{attack}" if attack else "saliency"
+
+
 def _points(record: Record, results: Path) -> tuple[Point, ...]:
-    grid = results / "saliency" / "grid.csv"
+    grid = results / _searched(record) / "grid.csv"
     if record.stage != "grid" or not grid.exists():
         return ()
     return grid_points(read_table(grid), limit=GRID_RUNS)
