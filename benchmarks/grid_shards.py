@@ -10,7 +10,8 @@ as Snakemake starts them, and what Snakemake takes to plan the sharded sweep. Pr
 seconds, which other work on the machine disturbs less than the wall clock does, and their ratio.
 Every shard starts Python, loads packages and opens the study once more, three to seven seconds, so
 a shard should be a minute's work. Without ``--shards`` there are as many as the sweep has minutes,
-and two at the least.
+and two at the least; planned is the sweep over all pictures of the study, with the shards that
+follow from measured costs.
 """
 
 import argparse
@@ -26,9 +27,11 @@ from bounds import Figure, reported
 
 from glassguard.configuration.compose import compose_study
 from glassguard.configuration.slices import slices
+from glassguard.stages.saliency_inputs import planned_points
 
 ROOT = Path(__file__).resolve().parents[1]
 GRID = (
+    "saliency.grid.map=[guided]",
     "saliency.grid.mu=[0.80,0.82,0.84,0.86,0.88,0.90,0.92,0.94,0.96,0.98]",
     "saliency.grid.n=[0,1,2,3,4,5,6,7,8,9]",
     "saliency.grid.phi=[4,8,12,16,20,24,28,32,36,40]",
@@ -57,6 +60,8 @@ def main() -> int:
     if chosen.images is not None:
         grid.append(f"saliency.grid.images={chosen.images}")
     study = compose_study(ROOT / "conf", experiment, grid)
+    # Study S's own setting is always among them.
+    points = planned_points(study.saliency, seed=study.seed)
     attack = next(iter(study.attacks))
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "saliency.yaml"
@@ -86,9 +91,9 @@ def main() -> int:
         whole = sweep(1)
         shards = chosen.shards or max(2, round(whole / 60))
         parts = sweep(shards)
-    print(f"3,000 points; processor seconds at once: {whole:.1f}")
+    print(f"{len(points or ()):,} points; processor seconds at once: {whole:.1f}")
     print(f"in {shards} shards: {parts:.1f}")
-    overrides = ",".join(f'"{item}"' for item in (*grid, f"saliency.grid.shards={shards}"))
+    overrides = ",".join(f'"{item}"' for item in GRID)
     planning = ["snakemake", "-n", "--quiet", "--config", f"experiment={experiment}"]
     started = time.perf_counter()
     processor_seconds([*planning, f"overrides=[{overrides}]"])

@@ -424,10 +424,15 @@ def test_evaluation(study, searched, tmp_path):
     assert set(table["attack"]) == {"glasses"}
     assert set(table["adversarial_success_n"]) == {18}
     assert set(table["clean_accuracy_n"]) == {9}
-    best = json.loads(searched[1].read_text())["goodness"]
+    chosen = json.loads(searched[1].read_text())
+    best, guided = chosen["goodness"], chosen["by_map"]["guided"]
+    point = json.loads((tmp_path / "first/working_point.json").read_text())
+    affordable = point["affordable_mask"]
     assert rows["fill"].fillna("").tolist() == [
         "",
         best["fill"],
+        affordable["fill"],
+        guided["fill"],
         "zero",
         best["fill"],
         best["fill"],
