@@ -21,6 +21,7 @@ import pandas as pd
 from glassguard.detection.selection import GROUPS
 from glassguard.detection.tables import BARE, COMPARED, FALSE_POSITIVE_RATES, HALF_WEARING
 from glassguard.report import sources_figures
+from glassguard.statistics import mean_interval
 
 HERE = Path(__file__).parent
 PAGE = HERE / "detection.md"
@@ -38,7 +39,14 @@ RATES = tuple(f"{rate:g}" for rate in FALSE_POSITIVE_RATES)
 BARE_RATES = (SHOWN_RATE, RATES[-1])
 """The study's own rate, and that at which AmI is published."""
 
-BY_KIND = ("masking", "feature_squeezing", "influence_and_masking", "squeezing_and_masking")
+BY_KIND = (
+    *COMPARED,
+    *COMPARED.values(),
+    "masking",
+    "feature_squeezing",
+    "influence_and_masking",
+    "squeezing_and_masking",
+)
 """Detectors whose flag rates on every kind of wearer are shown."""
 
 LARGEST_OF_A_KIND = 0.10
@@ -152,6 +160,10 @@ def run_rows(
         "variant": detection["variant"],
         "pairs": len(detection["pairs"]),
         "impersonations": first["tpr_n"].iloc[0],
+        **{
+            figure: shown(next(iter(summary["attacks"].values())).get(figure))
+            for figure in ("success", "success_jpeg")
+        },
         "half_wearing": benign[HALF_WEARING],
         **{kind: counts.get(kind, 0) for kind in KINDS},
     }
@@ -187,8 +199,9 @@ def table1_rows(pairs: pd.DataFrame) -> Iterator[Row]:
     for name, group in groups:
         yield {"part": "table 1", "name": name, "figure": "pairs", "here": len(group)}
         for column in GROUPS:
-            row = {"part": "table 1", "name": name, "figure": column}
-            yield {**row, "here": shown(group[column].mean()), "n": group[f"{column}_n"].sum()}
+            low, high = (min(max(end, 0.0), 1.0) for end in mean_interval(group[column]))
+            mean = {"mean": group[column].mean(), "mean_low": low, "mean_high": high}
+            yield measured("table 1", name, column, mean | {"mean_n": len(group)}, "mean")
 
 
 def choice_rows(choices: pd.DataFrame) -> Iterator[Row]:
@@ -219,7 +232,7 @@ def sweep_rows(settings: pd.DataFrame) -> Iterator[Row]:
     for row in settings.to_dict("records"):
         name = f"{row['alpha']:g} {row['max_iter']}"
         for figure in (*GROUPS, "auc"):
-            yield {"part": "sweep", "name": name, "figure": figure, "here": shown(row[figure])}
+            yield measured("sweep", name, figure, row, figure)
         yield {"part": "sweep", "name": name, "figure": "chosen", "here": row["chosen"]}
 
 
@@ -311,7 +324,10 @@ def run_section(table: Rows) -> str:
         f"{of('impersonations')} successful test impersonations over {of('pairs')} pairs, "
         f"{of('benign')} benign test pictures, {of('plain_frames')} with plain and "
         f"{of('random_frames')} with random frames, {of('half_wearing')} in the mixture of which "
-        f"half wear either, {of('failed_attacks')} failed attacks. "
+        f"half wear either, {of('failed_attacks')} attacks that missed their target, of whom the "
+        f"network misnames {cell(table, 'misnamed', 'failed_attacks', 'misnamed')} all the same. "
+        f"The attack succeeds in {of('success')} of the test pictures, after a JPEG round trip in "
+        f"{of('success_jpeg')}. "
         "Before the glasses the network misnames "
         f"{cell(table, 'misnamed', 'benign', 'misnamed')} of the benign, with plain frames "
         f"{cell(table, 'misnamed', 'plain_frames', 'misnamed')}, with random ones "
@@ -322,14 +338,24 @@ def run_section(table: Rows) -> str:
 def bare_section(table: Rows) -> str:
     """Every detector at a threshold for bare faces."""
     part = f"detector, {BARE}"
-    header = ["detector", "AUC", *(f"detected at {percent(rate)}" for rate in BARE_RATES)]
-    kinds = {kind: label for kind, label in KINDS.items() if kind != "benign_targets"}
-    header += [f"{label} flagged" for label in kinds.values()]
+    header = ["detector", "AUC", *(f"at {percent(rate)}: detected; flagged" for rate in BARE_RATES)]
+    kinds = {
+        kind: label for kind, label in KINDS.items() if kind not in ("benign", "benign_targets")
+    }
+    header += [
+        f"{label} flagged (n = {cell(table, 'run', '', kind)})" for kind, label in kinds.items()
+    ]
     rows = [
         [
             f"`{name}`",
             cell(table, part, name, "auc", interval=True),
-            *(cell(table, part, name, f"detected at {rate}", interval=True) for rate in BARE_RATES),
+            *(
+                "; ".join(
+                    cell(table, part, name, f"{what} at {rate}", interval=True)
+                    for what in ("detected", "flagged")
+                )
+                for rate in BARE_RATES
+            ),
             *(cell(table, part, name, f"{kind} at {SHOWN_RATE}") for kind in kinds),
         ]
         for name in names_of(table, part)
@@ -399,7 +425,7 @@ def table1_section(table: Rows) -> str:
         [
             "all" if name == "all" else f"`{name}`",
             cell(table, "table 1", name, "pairs"),
-            *(cell(table, "table 1", name, column) for column in GROUPS),
+            *(cell(table, "table 1", name, column, interval=True) for column in GROUPS),
         ]
         for name in names_of(table, "table 1")
     ]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from glassguard.report import sources_figures
+from glassguard.report.saliency_figures import repeats
 
 HERE = Path(__file__).parent
 PAGE = HERE / "saliency.md"
@@ -83,7 +84,7 @@ def main() -> None:
             continue
         summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
         best = json.loads((results / "saliency" / "best.json").read_text(encoding="utf-8"))
-        test = summary["saliency"]["test"]
+        test = distinct(summary["saliency"]["test"])
         if "saliency_affordable" in test:
             point = (results / "saliency" / "working_point.json").read_text(encoding="utf-8")
             best["affordable"] = json.loads(point)["affordable_mask"]
@@ -100,6 +101,13 @@ def main() -> None:
     if FILLS.exists():
         page = replaced(page, "fills", rendered_fills(read(FILLS)))
     PAGE.write_text(page, encoding="utf-8")
+
+
+def distinct(test: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The rows without tuned masks that are another row's mask."""
+    names = {"after": "saliency"}
+    measured = {names.get(name, name): json.dumps(row) for name, row in test.items()}
+    return {name: row for name, row in test.items() if name not in repeats(measured)}
 
 
 def write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
@@ -222,10 +230,12 @@ def aims_of(of: dict[str, dict[str, dict[str, str]]], study: str) -> Iterator[st
     for name, (relation, aim) in AIMS[study].items():
         sign = "≥" if relation == ">=" else "≤"
         cells = []
-        for measured in masks.values():
+        for mask, measured in masks.items():
             value = measured[name]
             reached = value >= aim if relation == ">=" else value <= aim
-            cells.append(f"{value:.3f}, {'reached' if reached else '**missed**'}")
+            found = of.get(f"test, {mask}", {}).get(name)
+            interval = f" [{found['low']}–{found['high']}]" if found else ""
+            cells.append(f"{value:.3f}{interval}, {'reached' if reached else '**missed**'}")
         yield f"| {SPELT_AIMS[name]} | {sign} {aim:g} | {' | '.join(cells)} |"
     yield ""
 

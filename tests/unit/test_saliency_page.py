@@ -81,7 +81,10 @@ def test_masks_and_rates_become_tables() -> None:
         "| goodness on validation attacks | ≥ 0.7768 | 0.800, reached | 0.780, reached |"
         in with_aims
     )
-    assert "| attack succeeds | ≤ 0.15 | 0.050, reached | 0.050, reached |" in with_aims
+    both = "0.050 [0.025–1.000], reached"
+    assert f"| attack succeeds | ≤ 0.15 | {both} | {both} |" in with_aims
+    assert list(saliency.distinct(test | {"saliency_guided": after})) == list(test)
+    assert "saliency_guided" in saliency.distinct(test | {"saliency_guided": before})
     assert (
         "| clean, right, over undefended | ≥ 0.9 | 0.500, **missed** | 0.978, reached |"
         in with_aims
