@@ -148,7 +148,7 @@ def test_figures_of_a_run_end_in_the_tables(
         "| `influence` | 0.600 [0.500–0.700] | 0.500; 0.010 | 0.500; 0.050 | 0.500; 0.099 |",
         "| `masking` | 0.",
         "| detector | AUC | impersonations detected | half wearing flagged | bare flagged |",
-        "| `fc6 standardised` | 2 | 0.900 [0.000–1.000] | 1.000 [1.000–1.000] | 0.500 [0.500–0.500]",
+        "| `fc6 standardised` | 2 | 0.900 [0.000–1.000] | 1.000 [1.000–1.000] | 0.500 [0.500",
         "| `influence` | `fc6 standardised` | most pairs, 2 | `fc7 standardised`, 1 |",
         "| `distance_euclidean` | `fc6 euclidean` | as influence | – |",
         "| `influence` − `activations` | bare | 0.600 − 0.900 | -0.300 [-0.400–-0.200] | activa",
