@@ -28,8 +28,9 @@ def tar_members(path: Path) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]
     """
     plain = path.suffix.lower() == ".tar"
     with path.open("rb") if plain else gzip.open(path) as file:
-        stream = _Stretch(file)  # type: ignore[arg-type] # GzipFile reads like any other
-        with tarfile.open(path, "r|", fileobj=stream) as archive:
+        stream = _Stretch(file)
+        # Typed as a file to write to as well; of a stream, only ``read`` is called.
+        with tarfile.open(path, "r|", fileobj=stream) as archive:  # type: ignore[call-overload]
             for member in archive:
                 # A stream needs none of the earlier members, nor what they say of later ones.
                 archive.members.clear()
