@@ -1,5 +1,6 @@
 """The stages ``data`` and ``pool`` from end to end, on pictures that the tests make."""
 
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from glassguard.faces.folder import check_folder, find_pictures, same_person_key
 from glassguard.faces.manifest import COLUMNS
 from glassguard.stages import aligned_faces, data, pool
 from glassguard.stages.files import read_images, read_manifest
+from glassguard.stages.scratch import Scratch
 
 NAMES = ("anna", "Bo_Ek", "cid", "dora")
 
@@ -529,6 +531,50 @@ def test_what_an_interruption_spoilt_is_made_again(
     run_data(people, out)
     assert len(again) == made_again
     assert outputs(out) == outputs(tmp_path / "whole")
+
+
+KNOWN = {
+    "width": 9, "height": 9, "eyes": (1.0, 1.0, 3.0, 1.0), "aligned_by": "crop", "sha256": "0",
+    "hash": 1,
+}  # fmt: skip
+
+
+def test_two_preparations_into_one_place_take_turns(tmp_path, capsys):
+    """The second one would have written over the rows of the first."""
+    rows: dict[str, list[int]] = {}
+
+    def prepare(shade: int) -> None:
+        with Scratch(tmp_path / "images.npy", 4, {}) as scratch:
+            kept = [
+                scratch.keep(f"{shade}/{number}", np.full((4, 4, 3), shade, np.uint8), **KNOWN)
+                for number in range(20)
+            ]
+            if shade == 1:
+                second.start()
+                while "waiting for another preparation" not in capsys.readouterr().err:
+                    time.sleep(0.01)
+            rows[str(shade)] = [int(scratch.image(picture.row).max()) for picture in kept]
+            assert scratch.recall("1/0") is (kept[0] if shade == 1 else None)
+
+    second = threading.Thread(target=prepare, args=(2,))
+    prepare(1)
+    second.join(timeout=60)
+    assert rows == {"1": [1] * 20, "2": [2] * 20}
+    assert outputs(tmp_path) == {}
+
+
+def test_pixels_that_changed_underneath_are_not_taken_for_a_face(tmp_path):
+    with Scratch(tmp_path / "images.npy", 4, {}) as scratch:
+        kept = [
+            scratch.keep(str(shade), np.full((4, 4, 3), shade, np.uint8), **KNOWN)
+            for shade in range(3)
+        ]
+        with (tmp_path / "images.npy.partial").open("r+b") as file:
+            file.seek(48)
+            file.write(b"another")
+        assert scratch.image(kept[2].row).max() == 2
+        with pytest.raises(InputError, match=r"images\.npy\.partial: picture 1 is not what was"):
+            scratch.image(kept[1].row)
 
 
 def test_other_settings_and_changed_files_are_aligned_anew(people, tmp_path, monkeypatch):

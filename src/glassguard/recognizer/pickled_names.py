@@ -59,8 +59,8 @@ def _first_unneeded(file: IO[bytes]) -> str | None:
     for operation, argument, position in pickletools.genops(file):
         if operation.name in _NAMED_OTHERWISE:
             return f"{operation.name} {argument or ''}".strip()
-        if operation.name == "GLOBAL" and not _NEEDED.fullmatch(argument):
-            return ascii(".".join(argument.split(" ", 1)))[1:-1][:100]
+        if operation.name == "GLOBAL" and not _NEEDED.fullmatch(str(argument)):
+            return ascii(str(argument).replace(" ", ".", 1))[1:-1][:100]
         if position is not None and position > LONGEST_PICKLE:
             raise ValueError(f"its description is longer than {LONGEST_PICKLE} bytes")
     return None

@@ -424,8 +424,7 @@ def _write_pictures(
     collection: Collection, scratch: Scratch, splits: np.ndarray, images: Path, manifest: Path
 ) -> pd.DataFrame:
     """Write the pictures of a folder and their manifest; returns the manifest."""
-    size = scratch.image(0).shape[0] if collection.pictures else 0
-    shape = (len(collection.pictures), size, size, 3)
+    shape = (len(collection.pictures), scratch.size, scratch.size, 3)
     rows = []
     # Not through a memory map: its pages would count as memory until the last one is written.
     with images.open("wb") as file:
