@@ -13,6 +13,7 @@ from shipped import section
 
 from glassguard.configuration.slices import DataSlice, PoolSlice
 from glassguard.errors import InputError
+from glassguard.faces import duplicates
 from glassguard.faces.alignment import common_pose
 from glassguard.faces.detection import align
 from glassguard.faces.folder import check_folder, find_pictures, same_person_key
@@ -531,6 +532,33 @@ def test_what_an_interruption_spoilt_is_made_again(
     run_data(people, out)
     assert len(again) == made_again
     assert outputs(out) == outputs(tmp_path / "whole")
+
+
+def test_files_beyond_the_limit_tell_of_copies_among_those_within(people, tmp_path):
+    """Whatever the seeded choice takes, no file stays in that lies under another person too."""
+    for number in range(10):
+        save(people / "fay" / f"{number}.jpg", scene(8, number))
+        save(people / "eve" / f"own{number}.jpg", scene(9, number))
+        copy = (people / "anna" / f"{number}.jpg").read_bytes()
+        (people / "eve" / f"copy{number}.jpg").write_bytes(copy)
+    shared = {duplicates.digest(path.read_bytes()) for path in people.glob("anna/*.jpg")}
+    _, _, manifest, reasons = run_data(people, tmp_path / "out", images_per_identity=8)
+    assert not set(manifest.sha256) & shared
+    assert (reasons.filter(like="anna/") == "the same file under anna and eve").sum() == 8
+    assert {"Bo_Ek", "cid", "dora", "fay"} <= set(manifest.identity)
+
+
+def test_aligned_pictures_beyond_the_limit_are_compared_as_well(people, tmp_path):
+    """Those that are read to know that a person has enough: recompressed copies show in them."""
+    for number in range(16):
+        for person, name in enumerate((*NAMES, "eve", "fay")):
+            save(people / name / f"{number}.jpg", scene(person, number))
+        picture = cv2.imread(str(people / "anna" / f"{number}.jpg"))
+        save(people / "cid" / f"copy{number}.jpg", picture, quality=80)
+    _, _, _, reasons = run_data(people, tmp_path / "out", images_per_identity=8, minimum_images=16)
+    beyond = reasons[reasons == "beyond data.images_per_identity=8"]
+    named = reasons.filter(like="anna/").str.extract(r"as (cid/copy\d+\.jpg), of another")[0]
+    assert named.isin(beyond.index).any()
 
 
 KNOWN = {

@@ -87,10 +87,19 @@ class Picture:
 
 @dataclass
 class Collection:
-    """Pictures that may be used, and (source, reason) of those that may not."""
+    """Pictures that may be used, and (source, reason) of those that may not.
+
+    Attributes:
+        pictures: those that may be used.
+        rejected: source and reason of the others.
+        spare: of the same people beyond the number that is wanted, and aligned all the same.
+        unread: digest and person of further pictures of these people.
+    """
 
     pictures: list[Picture] = field(default_factory=list)
     rejected: list[tuple[str, str]] = field(default_factory=list)
+    spare: list[Picture] = field(default_factory=list)
+    unread: list[tuple[str, str]] = field(default_factory=list)
 
     def reject(self, reasons: Mapping[int, str]) -> None:
         """Drop pictures by position, each with its reason."""
@@ -212,14 +221,23 @@ def collect(
 
 
 def reject_shared(collection: Collection, scratch: Scratch, distance: int) -> None:
-    """Reject photographs that are filed under two people: exact copies and look-alikes."""
-    pictures = collection.pictures
+    """Reject photographs that are filed under two people: exact copies and look-alikes.
+
+    What is beyond the number that is wanted of a person tells of the others' pictures too; files
+    that were not decoded do so by their bytes alone.
+    """
+    pictures = collection.pictures + collection.spare
     copies = duplicates.copies_under_several_names(
-        [picture.sha256 for picture in pictures], collection.labels()
+        [picture.sha256 for picture in pictures] + [digest for digest, _ in collection.unread],
+        [picture.identity for picture in pictures] + [person for _, person in collection.unread],
     )
-    reasons = {at: f"the same file under {' and '.join(names)}" for at, names in copies.items()}
-    hashes = collection.hashes()
-    for one, other in duplicates.near_pairs(hashes, hashes, distance):
+    reasons = {
+        at: f"the same file under {' and '.join(names)}"
+        for at, names in copies.items()
+        if at < len(collection.pictures)
+    }
+    hashes = np.array([picture.hash for picture in pictures], dtype=np.uint64)
+    for one, other in duplicates.near_pairs(collection.hashes(), hashes, distance):
         first, second = pictures[one], pictures[other]
         if first.identity == second.identity or one in reasons:
             continue
@@ -496,15 +514,21 @@ def _collect_person(
                 outcome.eyes, outcome.aligned_by, outcome.hash, outcome.row,
             )  # fmt: skip
             kept.append(picture)
-    progress.advance(len(order))
     if len(kept) < limits.minimum_images:
         reason = _too_few(f"{len(kept)} usable picture(s)", limits)
         collection.rejected += [(picture.source, reason) for picture in kept]
+        progress.advance(len(order))
         return False
     beyond = f"beyond {limits.section}.images_per_identity={limit}"
     collection.rejected += [(picture.source, beyond) for picture in kept[limit:]] if limit else []
-    _refuse([pictures[at] for at in order], beyond, collection)
+    left = [pictures[at] for at in order]
+    _refuse(left, beyond, collection)
     collection.pictures += kept[:limit]
+    collection.spare += kept[len(kept) if limit is None else limit :]
+    for digest in workers.map(reader.digest, left):
+        progress.advance()
+        if digest is not None:
+            collection.unread.append((digest, name))
     return True
 
 
@@ -573,6 +597,13 @@ class _Reader:
             return _Refused(None, f"cannot be read: {error.strerror}")
         except PictureError as rejected:
             return _Refused(key, str(rejected))
+
+    def digest(self, given: GivenPicture) -> str | None:
+        """Of a file's bytes, without decoding them; None where it cannot be read."""
+        try:
+            return duplicates.digest(given.file.read(maximum_bytes(self._maximum_pixels)))
+        except (OSError, PictureError):
+            return None
 
     def _align(self, key: str, content: bytes, given: GivenPicture) -> _Read:
         pixels = math.prod(stored_size(content, maximum_pixels=self._maximum_pixels))
