@@ -321,4 +321,8 @@ def _plain(error: requests.RequestException) -> str:
         return "the certificate of the server is not accepted"
     if isinstance(error, requests.ConnectionError):
         return "no connection, or it broke off"
+    if isinstance(error, requests.TooManyRedirects):
+        return "leads from one address to the next without an end"
+    if isinstance(error, requests.exceptions.InvalidSchema):
+        return "leads to an address that is not http or https"
     return " ".join(str(error).split())[:200] or type(error).__name__

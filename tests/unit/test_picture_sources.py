@@ -208,7 +208,7 @@ def test_celeba_needs_its_list_of_people(tmp_path):
     metrics, *_ = run_data("celeba", root, tmp_path / "two", people_file=tmp_path / "who.txt")
     assert metrics["people"] == 4
     (tmp_path / "who.txt").write_text("000001.jpg one\n")
-    with pytest.raises(InputError, match=r"data\.people_file: line 1: .* a file and a number"):
+    with pytest.raises(InputError, match=r"data\.people_file: .*/who\.txt: line 1: .* a file and"):
         run_data("celeba", root, tmp_path / "three", people_file=tmp_path / "who.txt")
 
 

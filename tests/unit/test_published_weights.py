@@ -463,6 +463,7 @@ def test_other_pytorch_files_are_refused(tmp_path):
 
 def test_missing_and_huge_files_are_refused(tmp_path, monkeypatch):
     assert "no such file" in refusal(tmp_path / "absent.pth")
+    assert "is a folder and no file" in refusal(tmp_path)
     write_safetensors(tmp_path / "w.safetensors", random_kernels())
     monkeypatch.setattr(published_weights, "LARGEST_FILE", 100)
     assert "at most 100 are read" in refusal(tmp_path / "w.safetensors")
@@ -630,7 +631,9 @@ def test_a_mean_picture_is_left_to_the_configuration(tmp_path):
 
 def test_the_configuration_and_the_file_must_not_contradict(tmp_path):
     write_vgg_face_dag(tmp_path / "vgg.pth", random_kernels())
-    with pytest.raises(InputError, match=r"backbone\.mean: 127\.5, 127\.5, 127\.5 is not what"):
+    with pytest.raises(
+        InputError, match=r"backbone\.mean: 127\.5, 127\.5, 127\.5 is not what .* backbone=vggface"
+    ):
         imported(tmp_path / "vgg.pth", tmp_path)
     with pytest.raises(InputError, match=r"backbone\.scale: 127\.5 .* allowed are 1 and null"):
         imported(tmp_path / "vgg.pth", tmp_path, mean=None)
@@ -638,7 +641,7 @@ def test_the_configuration_and_the_file_must_not_contradict(tmp_path):
         imported(tmp_path / "vgg.pth", tmp_path, mean=None, scale=None, channels="bgr")
     assert imported(tmp_path / "vgg.pth", tmp_path, mean=VGG_FACE.tolist(), scale=1.0).scale == 1
     write_deepface(tmp_path / "deepface.h5", random_kernels())
-    with pytest.raises(InputError, match=r"backbone\.channels: required"):
+    with pytest.raises(InputError, match=r"backbone\.channels: required, .*; allowed: rgb, bgr$"):
         imported(tmp_path / "deepface.h5", tmp_path, mean=None, scale=None)
 
 

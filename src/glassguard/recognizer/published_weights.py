@@ -132,6 +132,8 @@ def _first_bytes(path: Path) -> bytes:
             start = file.read(START)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder and no file; {READABLE}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     if size > LARGEST_FILE:

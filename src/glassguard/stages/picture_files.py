@@ -16,12 +16,12 @@ import numpy as np
 
 from glassguard.errors import InputError
 from glassguard.faces.alignment import Rectangle
+from glassguard.faces.archives import ARCHIVES, is_archive
 from glassguard.faces.decoding import PictureError
 from glassguard.faces.folder import find_files, printable
 from glassguard.progress import track
 from glassguard.stages.bounded_archives import open_zip, tar_members
 
-ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
 MAXIMUM_MEMBERS = 1_000_000
 """Entries of an archive. The largest published collection of these has 202,599 pictures."""
 MAXIMUM_MEMBER_BYTES = 64 * 2**20
@@ -153,11 +153,6 @@ class FoundFiles:
     rejected: list[tuple[str, str]]
 
 
-def is_archive(path: Path) -> bool:
-    """Whether a file is named like an archive that can be read."""
-    return path.name.lower().endswith(ARCHIVES)
-
-
 @contextmanager
 def open_files(root: Path, *, key: str, scratch: Path) -> Iterator[FoundFiles]:
     """The files of a folder or archive.
@@ -167,7 +162,7 @@ def open_files(root: Path, *, key: str, scratch: Path) -> Iterator[FoundFiles]:
     file, since they cannot be reached otherwise. So no path in an archive leads anywhere.
 
     Args:
-        root: a folder, or a file of :data:`ARCHIVES`.
+        root: a folder, or a file of :data:`glassguard.faces.archives.ARCHIVES`.
         key: the configuration's key that names it, for messages.
         scratch: folder for the nameless file.
 
