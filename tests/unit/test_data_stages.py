@@ -605,6 +605,25 @@ def test_pixels_that_changed_underneath_are_not_taken_for_a_face(tmp_path):
             scratch.image(kept[1].row)
 
 
+def test_reasons_of_all_pictures_outlive_a_preparation_that_fails(people, tmp_path):
+    for number in range(10):
+        (people / "anna" / f"{number}.jpg").write_text("<html>")
+    out = tmp_path / "out"
+    failed = out / "rejected.csv.failed"
+    with pytest.raises(
+        InputError, match=r"3 people .*; .*/rejected\.csv\.failed has the reason of"
+    ):
+        run_data(people, out)
+    # What the rule promised to write, Snakemake removes.
+    assert not (out / "rejected.csv").exists()
+    reasons = pd.read_csv(failed).set_index("source").reason
+    assert (reasons.filter(like="anna/") == "not a JPEG, PNG, WebP or BMP picture").sum() == 10
+    for number in range(10):
+        save(people / "anna" / f"{number}.jpg", scene(0, number))
+    run_data(people, out)
+    assert not failed.exists()
+
+
 def test_other_settings_and_changed_files_are_aligned_anew(people, tmp_path, monkeypatch):
     out = tmp_path / "out"
     interrupted(people, out, 20, monkeypatch)

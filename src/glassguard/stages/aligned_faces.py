@@ -288,7 +288,7 @@ def split_and_write(
         seed: of the split.
         images: file of pictures to write.
         manifest: table of the pictures to write.
-        rejected: table of what is not used to write.
+        rejected: table of what is not used to write; ``<rejected>.failed`` where that is too much.
         fold: see :func:`glassguard.faces.splits.split_by_person`.
 
     Returns:
@@ -301,12 +301,16 @@ def split_and_write(
         collection, distance=distance, limits=limits, fractions=fractions, seed=seed, fold=fold
     )
     people = len(set(collection.labels()))
+    # Under a name of its own: what a failed rule promised to write, Snakemake removes.
+    failed = rejected.with_name(f"{rejected.name}.failed")
     if people < least_people:
+        write_rejected(collection.rejected, failed)
         raise InputError(
             f"{place}: {people} people with at least {limits.minimum_images} usable "
             f"pictures ({limits.section}.minimum_images); at least {least_people} are needed"
-            f"{collection.commonest_reason()}"
+            f"{collection.commonest_reason()}; {failed} has the reason of each"
         )
+    failed.unlink(missing_ok=True)
     frame = _write_pictures(collection, scratch, splits, images, manifest)
     write_rejected(collection.rejected, rejected)
     found = summary(frame)
