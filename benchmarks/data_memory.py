@@ -21,11 +21,14 @@ import yaml
 from PIL import Image
 
 from glassguard.configuration.slices import DataSlice
+from glassguard.errors import InputError
 from glassguard.stages import data
 
 CONF = Path(__file__).parents[1] / "conf"
 LIMIT_MB = 1000
 PEOPLE = 100
+LEAST_PICTURES = 10 * PEOPLE
+"""``data.minimum_images`` of everybody."""
 
 
 def main() -> int:
@@ -37,14 +40,22 @@ def main() -> int:
     parser.add_argument("--image-size", type=int, default=96, help="of an aligned face, pixels")
     parser.add_argument("--detector", type=Path, help="YuNet (ONNX); without it the crop is used")
     options = parser.parse_args()
+    if options.pictures < LEAST_PICTURES:
+        parser.error(
+            f"--pictures: {options.pictures} are {options.pictures // PEOPLE} of each of {PEOPLE} "
+            f"people; at least {LEAST_PICTURES} are needed"
+        )
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         make_pictures(folder / "people", options.pictures, options.side, options.large)
         context = multiprocessing.get_context("spawn")
-        with context.Pool(1) as pool:
-            seconds, megabytes, before = pool.apply(
-                prepare, (folder, options.image_size, options.detector)
-            )
+        try:
+            with context.Pool(1) as pool:
+                seconds, megabytes, before = pool.apply(
+                    prepare, (folder, options.image_size, options.detector)
+                )
+        except InputError as error:
+            sys.exit(f"data_memory: {error}")
     print(
         f"{options.pictures} pictures ({options.large} as large as are read) at "
         f"{options.image_size} px, {'with' if options.detector else 'without'} a detector: "

@@ -7,6 +7,7 @@ stand there ``of`` that study, and prints the rest. Without an argument the page
 from the tables. No person is named.
 """
 
+import argparse
 import csv
 import json
 import re
@@ -86,13 +87,19 @@ Rows = dict[tuple[str, str, str], Row]
 def main() -> None:
     """Write the table where results are given, and the page."""
     study = STUDY
-    if len(sys.argv) > 1:
-        results = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("results", type=Path, nargs="?", help="folder of a run, or none")
+    results = parser.parse_args().results
+    if results is not None:
         study = results.resolve().name
+        try:
+            rows = list(rows_of(results))
+        except OSError as error:
+            sys.exit(f"{error.filename}: {error.strerror}; give the folder of a finished run")
         with table_of(study).open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
             writer.writeheader()
-            writer.writerows(rows_of(results))
+            writer.writerows(rows)
     page = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(filled(page), encoding="utf-8")
     if study != STUDY:

@@ -7,6 +7,7 @@ backbones (``docs/tables/backbones.csv``, which ``benchmarks/backbones.py`` writ
 argument the page is written anew from the tables.
 """
 
+import argparse
 import csv
 import html
 import json
@@ -50,8 +51,23 @@ TIMES = {"wall_s": "wall_s", "cpu_s": "processor_s"}
 
 def main() -> None:
     """Write the table where results are given, and the page."""
-    if len(sys.argv) > 1:
-        results = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("results", type=Path, nargs="?", help="folder of a run, or none")
+    results = parser.parse_args().results
+    if results is not None:
+        rows = list(rows_of_run(results))
+        TABLE.parent.mkdir(exist_ok=True)
+        with TABLE.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(filled(page), encoding="utf-8")
+
+
+def rows_of_run(results: Path) -> Iterator[dict[str, Any]]:
+    """The table's rows out of a finished run."""
+    try:
         summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
         if summary["experiment"] != "faces":
             sys.exit(f"{results}: of experiment {summary['experiment']}; the page is of faces")
@@ -59,13 +75,9 @@ def main() -> None:
         with (results / "timings.csv").open(encoding="utf-8", newline="") as file:
             timings = list(csv.DictReader(file))
         machine = machine_of((results / "report.html").read_text(encoding="utf-8"))
-        TABLE.parent.mkdir(exist_ok=True)
-        with TABLE.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows_of(summary, backbone, timings, machine))
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(filled(page), encoding="utf-8")
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}; give the folder of a finished run")
+    return rows_of(summary, backbone, timings, machine)
 
 
 def filled(page: str) -> str:

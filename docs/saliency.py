@@ -7,6 +7,7 @@ variant ``all_fills`` ``saliency/grid.csv``. Without
 an argument the page is written anew from the tables.
 """
 
+import argparse
 import csv
 import json
 import sys
@@ -73,22 +74,14 @@ SPELT_AIMS = {
 
 def main() -> None:
     """Write the tables of the results that are given, and the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("results", type=Path, nargs="*", help="folders of runs, or none")
     TABLES.mkdir(exist_ok=True)
-    for results in map(Path, sys.argv[1:]):
-        if results.name == ALL_FILLS:
-            write(FILLS, FILLS_COLUMNS, best_of_fills(read(results / "saliency" / "grid.csv")))
-            continue
-        generality = results / "saliency" / "generality.csv"
-        if generality.exists():
-            write(GENERALITY, GENERALITY_COLUMNS, crossed(read(generality)))
-            continue
-        summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
-        best = json.loads((results / "saliency" / "best.json").read_text(encoding="utf-8"))
-        test = distinct(summary["saliency"]["test"])
-        if "saliency_affordable" in test:
-            point = (results / "saliency" / "working_point.json").read_text(encoding="utf-8")
-            best["affordable"] = json.loads(point)["affordable_mask"]
-        write(table_of(results.name), COLUMNS, [*masks(best), *rates(test)])
+    for results in parser.parse_args().results:
+        try:
+            write_tables(results)
+        except OSError as error:
+            sys.exit(f"{error.filename}: {error.strerror}; give the folder of a finished run")
     page = PAGE.read_text(encoding="utf-8")
     for study in STUDIES:
         if table_of(study).exists():
@@ -108,6 +101,24 @@ def distinct(test: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     names = {"after": "saliency"}
     measured = {names.get(name, name): json.dumps(row) for name, row in test.items()}
     return {name: row for name, row in test.items() if name not in repeats(measured)}
+
+
+def write_tables(results: Path) -> None:
+    """Write the tables that a finished run has something for."""
+    if results.name == ALL_FILLS:
+        write(FILLS, FILLS_COLUMNS, best_of_fills(read(results / "saliency" / "grid.csv")))
+        return
+    generality = results / "saliency" / "generality.csv"
+    if generality.exists():
+        write(GENERALITY, GENERALITY_COLUMNS, crossed(read(generality)))
+        return
+    summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
+    best = json.loads((results / "saliency" / "best.json").read_text(encoding="utf-8"))
+    test = distinct(summary["saliency"]["test"])
+    if "saliency_affordable" in test:
+        point = (results / "saliency" / "working_point.json").read_text(encoding="utf-8")
+        best["affordable"] = json.loads(point)["affordable_mask"]
+    write(table_of(results.name), COLUMNS, [*masks(best), *rates(test)])
 
 
 def write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:

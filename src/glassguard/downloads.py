@@ -1,18 +1,16 @@
 """Downloads of one file: resumed, retried, limited in size, checked, and only then put in place."""
 
-import fcntl
 import hashlib
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO
 
 import requests
 import urllib3
 
 from glassguard.errors import InputError
+from glassguard.locks import lock_or_wait
 from glassguard.progress import Progress
 
 BLOCK = 1 << 16
@@ -73,7 +71,7 @@ def alone_in(folder: Path, *, lock_name: str = LOCK) -> Iterator[None]:
         lock = (folder / lock_name).open("w")
     with lock:
         try:
-            _wait_for(lock, folder)
+            lock_or_wait(lock, f"{folder}: waiting for another download into it")
         except OSError as error:
             raise InputError(
                 f"{folder}: cannot be locked for a download: {error.strerror}; a folder on a file "
@@ -95,14 +93,6 @@ def writing_into(folder: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or " ".join(str(error).split())
         raise InputError(f"{error.filename or folder}: cannot be written to: {reason}") from None
-
-
-def _wait_for(lock: IO[str], folder: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print(f"{folder}: waiting for another download into it", file=sys.stderr, flush=True)
-        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def download(
@@ -331,4 +321,8 @@ def _plain(error: requests.RequestException) -> str:
         return "the certificate of the server is not accepted"
     if isinstance(error, requests.ConnectionError):
         return "no connection, or it broke off"
+    if isinstance(error, requests.TooManyRedirects):
+        return "leads from one address to the next without an end"
+    if isinstance(error, requests.exceptions.InvalidSchema):
+        return "leads to an address that is not http or https"
     return " ".join(str(error).split())[:200] or type(error).__name__

@@ -377,6 +377,16 @@ def test_a_file_of_another_kind_is_refused_before_the_first_job(
         assert said in str(refused.value)
 
 
+def test_a_folder_is_no_file_and_a_picture_no_archive(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"backbone\.weights: .*: is a folder; allowed is a file"):
+        compose_study(CONF, "lfw", [f"backbone.weights={tmp_path}"])
+    picture = tmp_path / "t.jpg"
+    picture.write_bytes(b"\xff\xd8\xff")
+    for source in ("lfw", "celeba", "pubfig83"):
+        with pytest.raises(InputError, match=r"data\.root: .*t\.jpg: neither a folder nor an arch"):
+            compose_study(CONF, "lfw", [f"data={source}", f"data.root={picture}"])
+
+
 def test_weights_over_http_without_a_digest_are_remarked_on() -> None:
     given = ["backbone=vggface", "backbone.weights=vgg_face_dag"]
     (line,) = remarks(compose_study(CONF, "smoke", given))

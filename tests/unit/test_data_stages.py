@@ -1,5 +1,6 @@
 """The stages ``data`` and ``pool`` from end to end, on pictures that the tests make."""
 
+import threading
 import time
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from shipped import section
 
 from glassguard.configuration.slices import DataSlice, PoolSlice
 from glassguard.errors import InputError
+from glassguard.faces import duplicates
 from glassguard.faces.alignment import common_pose
 from glassguard.faces.detection import align
 from glassguard.faces.folder import check_folder, find_pictures, same_person_key
 from glassguard.faces.manifest import COLUMNS
 from glassguard.stages import aligned_faces, data, pool
 from glassguard.stages.files import read_images, read_manifest
+from glassguard.stages.scratch import Scratch
 
 NAMES = ("anna", "Bo_Ek", "cid", "dora")
 
@@ -529,6 +532,96 @@ def test_what_an_interruption_spoilt_is_made_again(
     run_data(people, out)
     assert len(again) == made_again
     assert outputs(out) == outputs(tmp_path / "whole")
+
+
+def test_files_beyond_the_limit_tell_of_copies_among_those_within(people, tmp_path):
+    """Whatever the seeded choice takes, no file stays in that lies under another person too."""
+    for number in range(10):
+        save(people / "fay" / f"{number}.jpg", scene(8, number))
+        save(people / "eve" / f"own{number}.jpg", scene(9, number))
+        copy = (people / "anna" / f"{number}.jpg").read_bytes()
+        (people / "eve" / f"copy{number}.jpg").write_bytes(copy)
+    shared = {duplicates.digest(path.read_bytes()) for path in people.glob("anna/*.jpg")}
+    _, _, manifest, reasons = run_data(people, tmp_path / "out", images_per_identity=8)
+    assert not set(manifest.sha256) & shared
+    assert (reasons.filter(like="anna/") == "the same file under anna and eve").sum() == 8
+    assert {"Bo_Ek", "cid", "dora", "fay"} <= set(manifest.identity)
+
+
+def test_aligned_pictures_beyond_the_limit_are_compared_as_well(people, tmp_path):
+    """Those that are read to know that a person has enough: recompressed copies show in them."""
+    for number in range(16):
+        for person, name in enumerate((*NAMES, "eve", "fay")):
+            save(people / name / f"{number}.jpg", scene(person, number))
+        picture = cv2.imread(str(people / "anna" / f"{number}.jpg"))
+        save(people / "cid" / f"copy{number}.jpg", picture, quality=80)
+    _, _, _, reasons = run_data(people, tmp_path / "out", images_per_identity=8, minimum_images=16)
+    beyond = reasons[reasons == "beyond data.images_per_identity=8"]
+    named = reasons.filter(like="anna/").str.extract(r"as (cid/copy\d+\.jpg), of another")[0]
+    assert named.isin(beyond.index).any()
+
+
+KNOWN = {
+    "width": 9, "height": 9, "eyes": (1.0, 1.0, 3.0, 1.0), "aligned_by": "crop", "sha256": "0",
+    "hash": 1,
+}  # fmt: skip
+
+
+def test_two_preparations_into_one_place_take_turns(tmp_path, capsys):
+    """The second one would have written over the rows of the first."""
+    rows: dict[str, list[int]] = {}
+
+    def prepare(shade: int) -> None:
+        with Scratch(tmp_path / "images.npy", 4, {}) as scratch:
+            kept = [
+                scratch.keep(f"{shade}/{number}", np.full((4, 4, 3), shade, np.uint8), **KNOWN)
+                for number in range(20)
+            ]
+            if shade == 1:
+                second.start()
+                while "waiting for another preparation" not in capsys.readouterr().err:
+                    time.sleep(0.01)
+            rows[str(shade)] = [int(scratch.image(picture.row).max()) for picture in kept]
+            assert scratch.recall("1/0") is (kept[0] if shade == 1 else None)
+
+    second = threading.Thread(target=prepare, args=(2,))
+    prepare(1)
+    second.join(timeout=60)
+    assert rows == {"1": [1] * 20, "2": [2] * 20}
+    assert outputs(tmp_path) == {}
+
+
+def test_pixels_that_changed_underneath_are_not_taken_for_a_face(tmp_path):
+    with Scratch(tmp_path / "images.npy", 4, {}) as scratch:
+        kept = [
+            scratch.keep(str(shade), np.full((4, 4, 3), shade, np.uint8), **KNOWN)
+            for shade in range(3)
+        ]
+        with (tmp_path / "images.npy.partial").open("r+b") as file:
+            file.seek(48)
+            file.write(b"another")
+        assert scratch.image(kept[2].row).max() == 2
+        with pytest.raises(InputError, match=r"images\.npy\.partial: picture 1 is not what was"):
+            scratch.image(kept[1].row)
+
+
+def test_reasons_of_all_pictures_outlive_a_preparation_that_fails(people, tmp_path):
+    for number in range(10):
+        (people / "anna" / f"{number}.jpg").write_text("<html>")
+    out = tmp_path / "out"
+    failed = out / "rejected.csv.failed"
+    with pytest.raises(
+        InputError, match=r"3 people .*; .*/rejected\.csv\.failed has the reason of"
+    ):
+        run_data(people, out)
+    # What the rule promised to write, Snakemake removes.
+    assert not (out / "rejected.csv").exists()
+    reasons = pd.read_csv(failed).set_index("source").reason
+    assert (reasons.filter(like="anna/") == "not a JPEG, PNG, WebP or BMP picture").sum() == 10
+    for number in range(10):
+        save(people / "anna" / f"{number}.jpg", scene(0, number))
+    run_data(people, out)
+    assert not failed.exists()
 
 
 def test_other_settings_and_changed_files_are_aligned_anew(people, tmp_path, monkeypatch):

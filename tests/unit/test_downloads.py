@@ -280,7 +280,7 @@ def test_a_slow_server_is_left_at_the_deadline_and_resumed(server, destination):
 def test_no_server_and_no_web_address_are_named(server, destination):
     server.server_close()
     assert "no connection" in refusal(server, destination)
-    with pytest.raises(DownloadError, match="No connection adapters"):
+    with pytest.raises(DownloadError, match="leads to an address that is not http or https"):
         download("file:///etc/passwd", destination, sha256=None, maximum_bytes=1)
 
 
@@ -352,6 +352,18 @@ def test_a_redirection_to_no_address_is_refused(
 ) -> None:
     server.answer = lambda handler: handler.send(302, Location=location)
     assert refusal(server, destination)
+
+
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("/again", "leads from one address to the next without an end"),
+        ("file:///etc/passwd", "leads to an address that is not http or https"),
+    ],
+)
+def test_where_a_redirection_leads_is_said_in_our_words(server, destination, location, said):
+    server.answer = lambda handler: handler.send(302, Location=location)
+    assert refusal(server, destination) == said
 
 
 def test_a_folder_that_cannot_be_made_is_one_line_and_no_fault_of_the_server(server, tmp_path):

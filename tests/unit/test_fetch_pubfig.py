@@ -160,9 +160,9 @@ class Site:
             request.wfile.write(content)
 
 
-@pytest.fixture
-def site() -> Iterator[Site]:
-    answers = Site()
+@contextlib.contextmanager
+def _serving(port: int, answers: Site) -> Iterator[int]:
+    """The answers at a port, or at a free one where it is 0."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -172,13 +172,21 @@ def site() -> Iterator[Site]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        answers.port = server.server_address[1]
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    answers = Site()
+    with _serving(0, answers) as answers.port:
         yield answers
-        server.shutdown()
-        thread.join()
 
 
 def fetch(list_file: Path | None, out: Path, **keys) -> tuple[dict, pd.DataFrame, pd.Series]:
@@ -370,7 +378,49 @@ def test_a_server_that_does_not_answer_is_given_up(tmp_path, site):
     rows.append(("Ada", 9, site.address("/good/1.jpg"), photograph(9)))
     _, _, gone = fetch(listed(rows, tmp_path / "list.txt"), tmp_path / "out", attempts=1, give_up=2)
     assert sorted(Counter(gone).values()) == [2, 4]
-    assert "failed 2 times in a row" in gone["Ada/5"]
+    assert "failed 2 times in a row and was not asked again; last: no connection" in gone["Ada/5"]
+
+
+def test_a_network_that_was_down_is_asked_again_by_the_same_call(tmp_path, site):
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as closed:
+        dead = closed.server_address[1]
+    site.port = dead
+    rows = []
+    for number in range(6):
+        site.pages[f"/good/{number}.jpg"] = photograph(number)
+        rows.append(("Ada", number, site.address(f"/good/{number}.jpg"), photograph(number)))
+    path = listed(rows, tmp_path / "list.txt")
+    with pytest.raises(InputError, match="no photograph is left; 6 times: no connection"):
+        fetch(path, tmp_path / "out", attempts=1, give_up=2)
+    assert not (tmp_path / "out" / "pubfig.csv.journal").exists()
+    # The addresses stay as they were, and now somebody listens.
+    with _serving(dead, site):
+        metrics, *_ = fetch(path, tmp_path / "out", attempts=1, give_up=2)
+    assert metrics["pictures"] == 6
+
+
+def test_what_a_network_lost_before_a_kill_is_asked_for_after_it(site, tmp_path, monkeypatch):
+    rows = []
+    for number, kind in enumerate(("good", "dead", "busy", "busy", "good")):
+        site.pages[f"/{kind}/{number}.jpg"] = photograph(number)
+        rows.append(("Ada", number, site.address(f"/{kind}/{number}.jpg"), photograph(number)))
+    path = listed(rows, tmp_path / "dev_urls.txt")
+    download = fetch_pubfig.download
+
+    def killed(address, *arguments, **keywords):
+        if "/4.jpg" in address:
+            raise KeyboardInterrupt
+        return download(address, *arguments, **keywords)
+
+    monkeypatch.setattr(fetch_pubfig, "download", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(path, tmp_path / "out", attempts=1)
+    monkeypatch.setattr(fetch_pubfig, "download", download)
+    metrics, _, gone = fetch(path, tmp_path / "out", attempts=1)
+    assert list(gone.index) == ["Ada/1"]
+    assert metrics["pictures"] == 4
+    assert site.asked["/dead/1.jpg"] == 1
+    assert site.asked["/busy/2.jpg"] == 2
 
 
 def test_nothing_left_is_one_line(tmp_path, site):

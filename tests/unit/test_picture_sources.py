@@ -1,10 +1,12 @@
 """Published collections in their layouts, as folders and archives that the tests make."""
 
+import gzip
 import hashlib
 import io
 import tarfile
 import threading
 import time
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +28,7 @@ from glassguard.errors import InputError
 from glassguard.faces import published
 from glassguard.faces.alignment import CROP_EYES, clipped, common_pose, widened
 from glassguard.faces.decoding import PictureError
-from glassguard.stages import data, fetch_lfw, picture_files
+from glassguard.stages import bounded_archives, data, fetch_lfw, picture_files
 from glassguard.stages.files import read_manifest
 from glassguard.stages.picture_files import open_files
 
@@ -206,7 +208,7 @@ def test_celeba_needs_its_list_of_people(tmp_path):
     metrics, *_ = run_data("celeba", root, tmp_path / "two", people_file=tmp_path / "who.txt")
     assert metrics["people"] == 4
     (tmp_path / "who.txt").write_text("000001.jpg one\n")
-    with pytest.raises(InputError, match=r"data\.people_file: line 1: .* a file and a number"):
+    with pytest.raises(InputError, match=r"data\.people_file: .*/who\.txt: line 1: .* a file and"):
         run_data("celeba", root, tmp_path / "three", people_file=tmp_path / "who.txt")
 
 
@@ -305,6 +307,61 @@ def test_archives_are_limited(tmp_path, monkeypatch):
     with open_files(tar, key="data.root", scratch=tmp_path) as found:
         assert len(found.rejected) == 5
         assert not found.files
+
+
+def header(kind: bytes, name: str, size: int) -> bytes:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.size = kind, size
+    return entry.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize("name", ["a.tgz", "a.tar"])
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_header_of_any_length_takes_no_memory(kind, name, first, tmp_path):
+    path = tmp_path / name
+    announced = 256 * 2**20
+    with gzip.open(path, "wb", compresslevel=1) if name == "a.tgz" else path.open("wb") as file:
+        if not first:
+            file.write(header(tarfile.REGTYPE, "a/1.jpg", 512) + bytes(512))
+        file.write(header(kind, "long", announced))
+        for _ in range(40):
+            file.write(bytes(2**20))
+    tracemalloc.start()
+    try:
+        with (
+            pytest.raises(InputError, match=rf"{name}: .*a header is longer than 1048576 bytes"),
+            open_files(path, key="data.root", scratch=tmp_path),
+        ):
+            pass
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_long_names_and_large_members_are_no_long_headers(tmp_path):
+    path = tmp_path / "a.tgz"
+    names = [f"{'long' * 60}/{number}.jpg" for number in range(3)]
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT, compresslevel=1) as archive:
+        for name, size in zip(names, (5, picture_files.MAXIMUM_MEMBER_BYTES + 1, 7), strict=True):
+            entry = tarfile.TarInfo(name)
+            entry.size = size
+            archive.addfile(entry, io.BytesIO(bytes(size)))
+    with open_files(path, key="data.root", scratch=tmp_path) as found:
+        assert {name: len(file.read(10)) for name, file in found.files.items()} == {
+            names[0]: 5, names[2]: 7,
+        }  # fmt: skip
+        assert len(found.rejected) == 1
+
+
+def test_a_table_of_contents_of_any_length_is_not_read(tmp_path, monkeypatch):
+    path = write_archive({f"{n}.jpg": bytes(1000) for n in range(100)}, tmp_path / "a.zip")
+    monkeypatch.setattr(bounded_archives, "LONGEST_CONTENTS", 5000)
+    with (
+        pytest.raises(InputError, match=r"a\.zip: .*table of contents has 5\d\d\d bytes, at most"),
+        open_files(path, key="data.root", scratch=tmp_path),
+    ):
+        pass
 
 
 def test_a_damaged_member_is_one_rejected_picture(tmp_path):

@@ -23,7 +23,7 @@ from glassguard.errors import InputError
 from glassguard.faces.manifest import COLUMNS
 from glassguard.recognizer.checkpoints import read_checkpoint
 from glassguard.recognizer.margins import MarginClassifier
-from glassguard.recognizer.pretraining import BackbonePretraining, pretrain
+from glassguard.recognizer.pretraining import BackbonePretraining, one_cycle, pretrain
 from glassguard.recognizer.teacher import EmbeddingNetwork, in_frame
 from glassguard.stages import pretrain as pretrain_stage
 
@@ -71,6 +71,33 @@ def arguments(folder: Path, out: str, **pretraining) -> list[str]:
         *("--backbone", str(folder / out / "backbone.safetensors")),
         *("--metrics", str(folder / out / "metrics.json")),
     ]
+
+
+@pytest.mark.parametrize("updates", range(1, 21))
+def test_the_rate_of_learning_has_a_cycle_of_any_length(updates) -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+    schedule = one_cycle(optimizer, 0.5, updates)
+    rates = []
+    for _ in range(updates):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    peak = int(np.argmax(rates))
+    assert peak <= 1
+    assert min(rates) >= 0
+    assert max(rates) <= 0.5
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    if updates != 10:
+        # Committed figures rest on these.
+        other = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+        plain = torch.optim.lr_scheduler.OneCycleLR(
+            other, 0.5, updates, pct_start=0.1, anneal_strategy="linear", cycle_momentum=False
+        )
+        assert plain.state_dict()["_schedule_phases"] == schedule.state_dict()["_schedule_phases"]
+        return
+    # Between those of nine and of eleven updates.
+    assert rates[0] == pytest.approx(0.5 / 25)
+    assert rates[1] == pytest.approx(0.5 * 8 / 9)
 
 
 def test_a_cosine_margin_is_taken_off_the_true_class() -> None:

@@ -4,7 +4,9 @@ import io
 import json
 import pickle
 import tarfile
+import tracemalloc
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 
 from glassguard.configuration.slices import BackboneSlice
 from glassguard.errors import InputError
-from glassguard.recognizer import published_weights
+from glassguard.recognizer import pickled_names, published_weights
 from glassguard.recognizer.layers import CONVOLUTIONS, CONVOLUTIONS_PER_BLOCK, filters
 from glassguard.recognizer.network import Normalisation, convolutional_layers
 from glassguard.recognizer.published_weights import in_rgb, read_published_weights
@@ -379,8 +381,49 @@ def test_code_in_a_file_is_not_run(form, tmp_path):
         path.write_bytes(pickle.dumps(content, protocol=2))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=form == "zip")
-    assert "code or objects" in refusal(path)
+    assert "code or objects (__builtin__.getattr)" in refusal(path)
     assert not made.exists()
+
+
+class Bytes:
+    """A gigabyte of zeros when it is unpickled, which PyTorch allows."""
+
+    def __reduce__(self) -> tuple:
+        return bytearray, (1 << 30,)
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy"])
+def test_what_takes_memory_by_name_is_not_loaded(form, tmp_path):
+    path = tmp_path / "vgg_face_dag.pth"
+    content = {**state_dict(random_kernels()), "other": Bytes()}
+    torch.save(content, path, _use_new_zipfile_serialization=form == "zip")
+    tracemalloc.start()
+    try:
+        assert "code or objects (__builtin__.bytearray)" in refusal(path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy"])
+def test_a_checkpoint_with_parameters_is_read(form, tmp_path):
+    path = tmp_path / "checkpoint.pth"
+    state = {
+        f"module.{key}": nn.Parameter(value) for key, value in state_dict(random_kernels()).items()
+    }
+    content = {"epoch": 3, "state_dict": OrderedDict(state), "shape": torch.Size([3, 2])}
+    torch.save(content, path, _use_new_zipfile_serialization=form == "zip")
+    read = read_published_weights(path)
+    assert torch.equal(read.tensors["conv5_3.bias"], state["module.conv5_3.bias"])
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy"])
+def test_an_endless_description_of_tensors_is_refused(form, tmp_path, monkeypatch):
+    path = tmp_path / "vgg_face_dag.pth"
+    torch.save(state_dict(random_kernels()), path, _use_new_zipfile_serialization=form == "zip")
+    read_published_weights(path)
+    monkeypatch.setattr(pickled_names, "LONGEST_PICKLE", 200)
+    assert "it is damaged" in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -420,6 +463,7 @@ def test_other_pytorch_files_are_refused(tmp_path):
 
 def test_missing_and_huge_files_are_refused(tmp_path, monkeypatch):
     assert "no such file" in refusal(tmp_path / "absent.pth")
+    assert "is a folder and no file" in refusal(tmp_path)
     write_safetensors(tmp_path / "w.safetensors", random_kernels())
     monkeypatch.setattr(published_weights, "LARGEST_FILE", 100)
     assert "at most 100 are read" in refusal(tmp_path / "w.safetensors")
@@ -455,6 +499,23 @@ def test_arrays_that_would_not_fit_into_memory_are_not_read(tmp_path):
         shape = (3, 3, 1 << 20, 1 << 20)
         file.create_dataset("conv4_1/conv4_1/kernel:0", shape, "float32", chunks=(3, 3, 8, 8))
     assert "conv4_1.weight has shape (3, 3, 1048576, 1048576)" in refusal(path)
+
+
+def test_chunks_that_would_not_fit_into_memory_are_not_unpacked(tmp_path):
+    path = tmp_path / "weights.h5"
+    write_keras_no_top(path, random_kernels())
+    with h5py.File(path, "a") as file:
+        kernel = file["conv1_1/conv1_1/kernel:0"][()]
+        del file["conv1_1/conv1_1/kernel:0"]
+        file.create_dataset(
+            "conv1_1/conv1_1/kernel:0",
+            kernel.shape,
+            "float32",
+            chunks=(3, 3, 3, 8_000_000),
+            maxshape=(3, 3, 3, None),
+            compression="gzip",
+        )
+    assert "conv1_1.weight is stored in chunks of shape (3, 3, 3, 8000000)" in refusal(path)
 
 
 @pytest.mark.parametrize(("key", "value"), [("strides", [2, 2]), ("dilation_rate", [2, 2])])
@@ -570,7 +631,9 @@ def test_a_mean_picture_is_left_to_the_configuration(tmp_path):
 
 def test_the_configuration_and_the_file_must_not_contradict(tmp_path):
     write_vgg_face_dag(tmp_path / "vgg.pth", random_kernels())
-    with pytest.raises(InputError, match=r"backbone\.mean: 127\.5, 127\.5, 127\.5 is not what"):
+    with pytest.raises(
+        InputError, match=r"backbone\.mean: 127\.5, 127\.5, 127\.5 is not what .* backbone=vggface"
+    ):
         imported(tmp_path / "vgg.pth", tmp_path)
     with pytest.raises(InputError, match=r"backbone\.scale: 127\.5 .* allowed are 1 and null"):
         imported(tmp_path / "vgg.pth", tmp_path, mean=None)
@@ -578,7 +641,7 @@ def test_the_configuration_and_the_file_must_not_contradict(tmp_path):
         imported(tmp_path / "vgg.pth", tmp_path, mean=None, scale=None, channels="bgr")
     assert imported(tmp_path / "vgg.pth", tmp_path, mean=VGG_FACE.tolist(), scale=1.0).scale == 1
     write_deepface(tmp_path / "deepface.h5", random_kernels())
-    with pytest.raises(InputError, match=r"backbone\.channels: required"):
+    with pytest.raises(InputError, match=r"backbone\.channels: required, .*; allowed: rgb, bgr$"):
         imported(tmp_path / "deepface.h5", tmp_path, mean=None, scale=None)
 
 

@@ -24,6 +24,7 @@ from glassguard.configuration.schema import (
     Study,
 )
 from glassguard.errors import InputError
+from glassguard.faces.archives import ARCHIVES, is_archive
 from glassguard.recognizer.network_files import READABLE, START, why_no_onnx, why_no_weights
 
 QUOTED = """'overrides=["data.root=\\"/path/to my/people\\""]'"""
@@ -301,14 +302,19 @@ def _check_inputs(study: Study) -> None:
             continue
         if file in fetched:
             continue
+        found = "is a folder" if file.is_dir() else "no such file"
         allowed = _allowed_file(key, downloads)
         if key == "data.root":
             allowed += " or a folder"
-        raise InputError(f"{key}: {file}: no such file; allowed is {allowed}")
+        raise InputError(f"{key}: {file}: {found}; allowed is {allowed}")
 
 
 def _check_kind(key: str, file: Path) -> None:
     """Refuse a file that is there and is of another kind than its key wants."""
+    if key == "data.root" and not is_archive(file):
+        raise InputError(
+            f"{key}: {file}: neither a folder nor an archive; allowed: {', '.join(ARCHIVES)}"
+        )
     weights = key == "backbone.weights"
     if not weights and key not in ("data.detector", "backbone.pretraining.teacher.file"):
         return

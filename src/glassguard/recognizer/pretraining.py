@@ -234,16 +234,26 @@ class BackbonePretraining(lightning.LightningModule):
             optimizer = torch.optim.SGD(
                 self.parameters(), lr=rate, momentum=0.9, nesterov=True, weight_decay=decay
             )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=pretraining.learning_rate,
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=WARM_UP,
-            # A cosine would leave nothing for the largest pictures, which come last.
-            anneal_strategy="linear",
-            cycle_momentum=False,
-        )
+        updates = int(self.trainer.estimated_stepping_batches)
+        schedule = one_cycle(optimizer, pretraining.learning_rate, updates)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def one_cycle(
+    optimizer: torch.optim.Optimizer, peak: float, updates: int
+) -> torch.optim.lr_scheduler.OneCycleLR:
+    """The rate of learning up to its peak and down to nothing, for any number of updates."""
+    # PyTorch divides by the length of the warm-up beyond its first update, here nothing.
+    alone = updates * WARM_UP == 1
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=peak,
+        total_steps=updates,
+        pct_start=WARM_UP + 1e-9 if alone else WARM_UP,
+        # A cosine would leave nothing for the largest pictures, which come last.
+        anneal_strategy="linear",
+        cycle_momentum=False,
+    )
 
 
 def pretrain(

@@ -11,6 +11,7 @@ Sources of the conventions: ``vgg_face_dag`` (pytorch-mcn), keras-vggface, deepf
 """
 
 import json
+import math
 import re
 import struct
 import zipfile
@@ -31,6 +32,7 @@ from torch import Tensor
 from glassguard.errors import InputError
 from glassguard.recognizer.layers import CONVOLUTIONS, FILTERS_PER_BLOCK
 from glassguard.recognizer.network_files import READABLE, START, weight_format, why_no_weights
+from glassguard.recognizer.pickled_names import unneeded_name
 from glassguard.recognizer.weights import (
     check_convolutions,
     described_backbone,
@@ -130,6 +132,8 @@ def _first_bytes(path: Path) -> bytes:
             start = file.read(START)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder and no file; {READABLE}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     if size > LARGEST_FILE:
@@ -177,10 +181,15 @@ def _from_pytorch(path: Path) -> PublishedWeights:
         _check_packed_size(path)
     # A hostile file may make the reader fail in any way; it is refused all the same.
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        named = unneeded_name(path)
+        state = {} if named else torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         detail = "it holds code or objects" if "weights_only" in str(error) else "it is damaged"
         raise InputError(f"{path}: not a PyTorch file of nothing but tensors: {detail}") from None
+    if named:
+        raise InputError(
+            f"{path}: not a PyTorch file of nothing but tensors: it holds code or objects ({named})"
+        )
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
@@ -193,9 +202,9 @@ def _from_pytorch(path: Path) -> PublishedWeights:
     }
     if _FIRST_OF_TORCHVISION in tensors:
         return _from_torchvision(path, tensors)
-    named = _named_as_here(path, tensors)
+    wanted = _named_as_here(path, tensors)
     form = "PyTorch state dict of VGG-Face"
-    return _checked(path, named, form, mean=VGG_FACE_MEAN, scale=1.0, channels="rgb")
+    return _checked(path, wanted, form, mean=VGG_FACE_MEAN, scale=1.0, channels="rgb")
 
 
 def _check_packed_size(path: Path) -> None:
@@ -292,6 +301,12 @@ def _keras_tensors(
             raise InputError(
                 f"{path}: {name}.{part} has shape {dataset.shape} of {dataset.dtype}, which is "
                 "none of VGG-16's"
+            )
+        # A chunk is unpacked as a whole, however little of it the array needs.
+        if dataset.chunks is not None and math.prod(dataset.chunks) > LARGEST_KERNEL:
+            raise InputError(
+                f"{path}: {name}.{part} is stored in chunks of shape {dataset.chunks}; at most "
+                f"{LARGEST_KERNEL} numbers each are read"
             )
         array = np.asarray(dataset[()], dtype=np.float32)
         yield f"{name}.{part}", _filters_first(array) if part == "weight" else _tensor(array)

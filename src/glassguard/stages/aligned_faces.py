@@ -87,10 +87,19 @@ class Picture:
 
 @dataclass
 class Collection:
-    """Pictures that may be used, and (source, reason) of those that may not."""
+    """Pictures that may be used, and (source, reason) of those that may not.
+
+    Attributes:
+        pictures: those that may be used.
+        rejected: source and reason of the others.
+        spare: of the same people beyond the number that is wanted, and aligned all the same.
+        unread: digest and person of further pictures of these people.
+    """
 
     pictures: list[Picture] = field(default_factory=list)
     rejected: list[tuple[str, str]] = field(default_factory=list)
+    spare: list[Picture] = field(default_factory=list)
+    unread: list[tuple[str, str]] = field(default_factory=list)
 
     def reject(self, reasons: Mapping[int, str]) -> None:
         """Drop pictures by position, each with its reason."""
@@ -212,14 +221,23 @@ def collect(
 
 
 def reject_shared(collection: Collection, scratch: Scratch, distance: int) -> None:
-    """Reject photographs that are filed under two people: exact copies and look-alikes."""
-    pictures = collection.pictures
+    """Reject photographs that are filed under two people: exact copies and look-alikes.
+
+    What is beyond the number that is wanted of a person tells of the others' pictures too; files
+    that were not decoded do so by their bytes alone.
+    """
+    pictures = collection.pictures + collection.spare
     copies = duplicates.copies_under_several_names(
-        [picture.sha256 for picture in pictures], collection.labels()
+        [picture.sha256 for picture in pictures] + [digest for digest, _ in collection.unread],
+        [picture.identity for picture in pictures] + [person for _, person in collection.unread],
     )
-    reasons = {at: f"the same file under {' and '.join(names)}" for at, names in copies.items()}
-    hashes = collection.hashes()
-    for one, other in duplicates.near_pairs(hashes, hashes, distance):
+    reasons = {
+        at: f"the same file under {' and '.join(names)}"
+        for at, names in copies.items()
+        if at < len(collection.pictures)
+    }
+    hashes = np.array([picture.hash for picture in pictures], dtype=np.uint64)
+    for one, other in duplicates.near_pairs(collection.hashes(), hashes, distance):
         first, second = pictures[one], pictures[other]
         if first.identity == second.identity or one in reasons:
             continue
@@ -270,7 +288,7 @@ def split_and_write(
         seed: of the split.
         images: file of pictures to write.
         manifest: table of the pictures to write.
-        rejected: table of what is not used to write.
+        rejected: table of what is not used to write; ``<rejected>.failed`` where that is too much.
         fold: see :func:`glassguard.faces.splits.split_by_person`.
 
     Returns:
@@ -283,12 +301,16 @@ def split_and_write(
         collection, distance=distance, limits=limits, fractions=fractions, seed=seed, fold=fold
     )
     people = len(set(collection.labels()))
+    # Under a name of its own: what a failed rule promised to write, Snakemake removes.
+    failed = rejected.with_name(f"{rejected.name}.failed")
     if people < least_people:
+        write_rejected(collection.rejected, failed)
         raise InputError(
             f"{place}: {people} people with at least {limits.minimum_images} usable "
             f"pictures ({limits.section}.minimum_images); at least {least_people} are needed"
-            f"{collection.commonest_reason()}"
+            f"{collection.commonest_reason()}; {failed} has the reason of each"
         )
+    failed.unlink(missing_ok=True)
     frame = _write_pictures(collection, scratch, splits, images, manifest)
     write_rejected(collection.rejected, rejected)
     found = summary(frame)
@@ -424,8 +446,7 @@ def _write_pictures(
     collection: Collection, scratch: Scratch, splits: np.ndarray, images: Path, manifest: Path
 ) -> pd.DataFrame:
     """Write the pictures of a folder and their manifest; returns the manifest."""
-    size = scratch.image(0).shape[0] if collection.pictures else 0
-    shape = (len(collection.pictures), size, size, 3)
+    shape = (len(collection.pictures), scratch.size, scratch.size, 3)
     rows = []
     # Not through a memory map: its pages would count as memory until the last one is written.
     with images.open("wb") as file:
@@ -497,15 +518,21 @@ def _collect_person(
                 outcome.eyes, outcome.aligned_by, outcome.hash, outcome.row,
             )  # fmt: skip
             kept.append(picture)
-    progress.advance(len(order))
     if len(kept) < limits.minimum_images:
         reason = _too_few(f"{len(kept)} usable picture(s)", limits)
         collection.rejected += [(picture.source, reason) for picture in kept]
+        progress.advance(len(order))
         return False
     beyond = f"beyond {limits.section}.images_per_identity={limit}"
     collection.rejected += [(picture.source, beyond) for picture in kept[limit:]] if limit else []
-    _refuse([pictures[at] for at in order], beyond, collection)
+    left = [pictures[at] for at in order]
+    _refuse(left, beyond, collection)
     collection.pictures += kept[:limit]
+    collection.spare += kept[len(kept) if limit is None else limit :]
+    for digest in workers.map(reader.digest, left):
+        progress.advance()
+        if digest is not None:
+            collection.unread.append((digest, name))
     return True
 
 
@@ -574,6 +601,13 @@ class _Reader:
             return _Refused(None, f"cannot be read: {error.strerror}")
         except PictureError as rejected:
             return _Refused(key, str(rejected))
+
+    def digest(self, given: GivenPicture) -> str | None:
+        """Of a file's bytes, without decoding them; None where it cannot be read."""
+        try:
+            return duplicates.digest(given.file.read(maximum_bytes(self._maximum_pixels)))
+        except (OSError, PictureError):
+            return None
 
     def _align(self, key: str, content: bytes, given: GivenPicture) -> _Read:
         pixels = math.prod(stored_size(content, maximum_pixels=self._maximum_pixels))

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from glassguard.configuration.schema import PubfigFetch
@@ -24,6 +25,15 @@ LONGEST_LIST = 16 * 2**20
 """Bytes; the published list has 2.7 million."""
 
 _OTHER_CONTENT = "another file than the one listed (MD5)"
+_CAUSES_NAMED = 3
+"""Where no photograph is left."""
+
+
+class _Lost(NamedTuple):
+    """Why a photograph is gone, and what is behind it where it was not even asked for."""
+
+    reason: str
+    cause: str
 
 
 def run(
@@ -34,7 +44,9 @@ def run(
     Servers are asked side by side, each for one file at a time with a pause in between, and no
     more after several failures in a row. A photograph is kept under its MD5; one that is there
     already is not asked for again. An interrupted call remembers in ``<listing>.journal`` what it
-    was refused; a call that ended asks again. Calls into one folder take turns.
+    was refused for good; what a network or a server failed to deliver, the same call asks for
+    again. A call that ended, well or not, asks for all that is missing. Calls into one folder take
+    turns.
 
     Args:
         config: the slice.
@@ -56,15 +68,20 @@ def run(
         journal = _Journal(listing.with_name(f"{listing.name}.journal"))
         fetched = _Fetch(fetch, folder, journal)
         with Progress(description="photographs of PubFig", total=len(rows)) as progress:
-            reasons = fetched.all(rows, progress)
-    kept = [row for row in rows if row.md5 not in reasons]
+            lost = fetched.all(rows, progress)
+    kept = [row for row in rows if row.md5 not in lost]
     if not kept:
-        reason, count = Counter(reasons.values()).most_common(1)[0]
-        raise InputError(f"data.source=pubfig: no photograph is left; {count} times: {reason}")
+        # Else the answers of this call would be the next one's too.
+        journal.remove()
+        causes = Counter(why.cause for why in lost.values()).most_common(_CAUSES_NAMED)
+        raise InputError(
+            "data.source=pubfig: no photograph is left; "
+            + "; ".join(f"{count} times: {cause}" for cause, count in causes)
+        )
     write_listing(
         [(row.person, row.source, _place(folder, row.md5), row.rectangle) for row in kept], listing
     )
-    refused += [(row.source, reasons[row.md5]) for row in rows if row.md5 in reasons]
+    refused += [(row.source, lost[row.md5].reason) for row in rows if row.md5 in lost]
     write_rejected(refused, gone)
     journal.remove()
     return {
@@ -102,7 +119,11 @@ def _read_list(
 
 
 class _Journal:
-    """What was refused in this call or in the interrupted one before it."""
+    """What was refused for good in this call or in the interrupted one before it.
+
+    Only answers that another try would not change: after a network was down for a while, the
+    photographs that it cost must be asked for again.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -134,10 +155,11 @@ class _Fetch:
         self._fetch = fetch
         self._folder = folder
         self._journal = journal
+        self._lost: dict[str, _Lost] = {}
         self._stopped = threading.Event()
         self._counting = threading.Lock()
 
-    def all(self, rows: Sequence[ListedPicture], progress: Progress) -> dict[str, str]:
+    def all(self, rows: Sequence[ListedPicture], progress: Progress) -> dict[str, _Lost]:
         """Fetch all that is missing; returns why photographs are gone, by MD5."""
         servers: dict[str, list[ListedPicture]] = defaultdict(list)
         for row in rows:
@@ -154,26 +176,34 @@ class _Fetch:
                 workers.shutdown(cancel_futures=True)
                 raise
         wanted = {row.md5 for row in rows}
-        return {md5: why for md5, why in self._journal.refused.items() if md5 in wanted}
+        refused = self._journal.refused.items()
+        return {md5: _Lost(why, why) for md5, why in refused if md5 in wanted} | self._lost
 
     def _ask_server(self, rows: Sequence[ListedPicture], progress: Progress) -> None:
         failures = 0
+        cause = ""
         asked = False
         for row in rows:
             if self._stopped.is_set():
                 return
             if row.md5 not in self._journal.refused and not self._is_there(row.md5):
-                reason: str | None
                 if failures >= self._fetch.give_up:
-                    reason = f"its server failed {failures} times in a row and was not asked again"
+                    given_up = (
+                        f"its server failed {failures} times in a row and was not asked again; "
+                        f"last: {cause}"
+                    )
+                    self._lost[row.md5] = _Lost(given_up, cause)
                 else:
                     if asked:
                         time.sleep(self._fetch.pause)
                     asked = True
                     reason, passing = self._fetch_one(row)
                     failures = failures + 1 if passing else 0
-                if reason is not None:
-                    self._journal.note(row.md5, reason)
+                    if reason is not None and passing:
+                        cause = reason
+                        self._lost[row.md5] = _Lost(reason, reason)
+                    elif reason is not None:
+                        self._journal.note(row.md5, reason)
             with self._counting:
                 progress.advance()
 

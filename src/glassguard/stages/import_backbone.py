@@ -15,6 +15,12 @@ from glassguard.stages.paths import OutputPath
 
 Setting = TypeVar("Setting")
 
+_ALLOWED = {
+    "channels": "rgb, bgr",
+    "mean": "three numbers on the scale 0-255, of red, green and blue",
+    "scale": "a number above 0, by which pixels on the scale 0-255 less the mean are divided",
+}
+
 
 def run(
     config: BackboneSlice, *, weights: Path, backbone: OutputPath, metrics: OutputPath
@@ -50,13 +56,15 @@ def _settled(
     if in_file is None:
         if configured is None:
             raise InputError(
-                f"backbone.{key}: required, since {weights} ({form}) does not say what it expects"
+                f"backbone.{key}: required, since {weights} ({form}) does not say what it expects; "
+                f"allowed: {_ALLOWED[key]}"
             )
         return configured
     if configured is not None and not _same(configured, in_file):
         raise InputError(
             f"backbone.{key}: {_shown(configured)} is not what {weights} ({form}) expects; "
-            f"allowed are {_shown(in_file)} and null (as the file says)"
+            f"allowed are {_shown(in_file)} and null (as the file says): give backbone=vggface "
+            "together with backbone.weights, or backbone.mean=null backbone.scale=null"
         )
     return in_file
 

@@ -6,7 +6,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from os import pread
 from pathlib import Path, PurePosixPath
@@ -16,11 +16,12 @@ import numpy as np
 
 from glassguard.errors import InputError
 from glassguard.faces.alignment import Rectangle
+from glassguard.faces.archives import ARCHIVES, is_archive
 from glassguard.faces.decoding import PictureError
 from glassguard.faces.folder import find_files, printable
 from glassguard.progress import track
+from glassguard.stages.bounded_archives import open_zip, tar_members
 
-ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
 MAXIMUM_MEMBERS = 1_000_000
 """Entries of an archive. The largest published collection of these has 202,599 pictures."""
 MAXIMUM_MEMBER_BYTES = 64 * 2**20
@@ -152,11 +153,6 @@ class FoundFiles:
     rejected: list[tuple[str, str]]
 
 
-def is_archive(path: Path) -> bool:
-    """Whether a file is named like an archive that can be read."""
-    return path.name.lower().endswith(ARCHIVES)
-
-
 @contextmanager
 def open_files(root: Path, *, key: str, scratch: Path) -> Iterator[FoundFiles]:
     """The files of a folder or archive.
@@ -166,7 +162,7 @@ def open_files(root: Path, *, key: str, scratch: Path) -> Iterator[FoundFiles]:
     file, since they cannot be reached otherwise. So no path in an archive leads anywhere.
 
     Args:
-        root: a folder, or a file of :data:`ARCHIVES`.
+        root: a folder, or a file of :data:`glassguard.faces.archives.ARCHIVES`.
         key: the configuration's key that names it, for messages.
         scratch: folder for the nameless file.
 
@@ -183,25 +179,19 @@ def open_files(root: Path, *, key: str, scratch: Path) -> Iterator[FoundFiles]:
         raise InputError(
             f"{key}: {root}: neither a folder nor an archive; allowed: {', '.join(ARCHIVES)}"
         )
-    try:
-        opened = _open_zip(root, key) if root.suffix.lower() == ".zip" else None
-    except (*_BROKEN, OSError) as error:
-        raise _unreadable(root, key, error) from None
-    if opened is not None:
-        archive, found_files = opened
-        with archive:
-            yield found_files
-        return
-    with tempfile.TemporaryFile(dir=scratch) as unpacked:
+    with ExitStack() as opened:
+        unpacked = opened.enter_context(tempfile.TemporaryFile(dir=scratch))
         try:
-            found_files = _unpack_tar(root, key, unpacked)
+            if root.suffix.lower() == ".zip":
+                found_files = _members_of_zip(opened.enter_context(open_zip(root)), root, key)
+            else:
+                found_files = _unpack_tar(root, key, unpacked)
         except (*_BROKEN, OSError) as error:
             raise _unreadable(root, key, error) from None
         yield found_files
 
 
-def _open_zip(root: Path, key: str) -> tuple[zipfile.ZipFile, FoundFiles]:
-    archive = zipfile.ZipFile(root)
+def _members_of_zip(archive: zipfile.ZipFile, root: Path, key: str) -> FoundFiles:
     found = FoundFiles({}, [])
     entries = archive.infolist()
     _refuse_too_many(len(entries), root, key)
@@ -211,37 +201,33 @@ def _open_zip(root: Path, key: str) -> tuple[zipfile.ZipFile, FoundFiles]:
                 found.rejected.append((_name(entry.filename), "encrypted inside of its archive"))
             else:
                 found.files[entry.filename] = _ZipMember(archive, entry)
-    return archive, found
+    return found
 
 
 def _unpack_tar(root: Path, key: str, unpacked: IO[bytes]) -> FoundFiles:
     """Copy the files of a TAR archive into one file, in a single pass."""
     found = FoundFiles({}, [])
     position = count = 0
-    mode = "r|" if root.suffix.lower() == ".tar" else "r|gz"
-    with tarfile.open(root, mode) as archive:  # type: ignore[call-overload] # mode is one of two
-        for member in track(archive, description=f"unpacking {root.name}"):
-            archive.members.clear()  # a stream needs none of the earlier ones
-            count += 1
-            _refuse_too_many(count, root, key)
-            if member.isdir() or not _takes(member.name, found):
-                continue
-            if not member.isreg():
-                found.rejected.append((_name(member.name), "not a regular file of its archive"))
-                continue
-            if member.size > MAXIMUM_MEMBER_BYTES:
-                reason = f"larger than {MAXIMUM_MEMBER_BYTES} bytes inside of its archive"
-                found.rejected.append((_name(member.name), reason))
-                continue
-            if position + member.size > MAXIMUM_UNPACKED_BYTES:
-                raise InputError(
-                    f"{key}: {root}: unpacks to more than {MAXIMUM_UNPACKED_BYTES} bytes"
-                )
-            content = archive.extractfile(member)
-            data = content.read() if content is not None else b""
-            unpacked.write(data)
-            found.files[member.name] = _Piece(unpacked, position, len(data), zlib.crc32(data))
-            position += len(data)
+    for member, archive in track(tar_members(root), description=f"unpacking {root.name}"):
+        count += 1
+        _refuse_too_many(count, root, key)
+        if member.isdir() or not _takes(member.name, found):
+            continue
+        # The pieces of a sparse file have a table of their own, of any length.
+        if not member.isreg() or member.issparse():
+            found.rejected.append((_name(member.name), "not a regular file of its archive"))
+            continue
+        if member.size > MAXIMUM_MEMBER_BYTES:
+            reason = f"larger than {MAXIMUM_MEMBER_BYTES} bytes inside of its archive"
+            found.rejected.append((_name(member.name), reason))
+            continue
+        if position + member.size > MAXIMUM_UNPACKED_BYTES:
+            raise InputError(f"{key}: {root}: unpacks to more than {MAXIMUM_UNPACKED_BYTES} bytes")
+        content = archive.extractfile(member)
+        data = content.read() if content is not None else b""
+        unpacked.write(data)
+        found.files[member.name] = _Piece(unpacked, position, len(data), zlib.crc32(data))
+        position += len(data)
     unpacked.flush()
     return FoundFiles(dict(sorted(found.files.items())), found.rejected)
 

@@ -161,7 +161,7 @@ def _people_of_celeba(found: FoundFiles, data: CelebaData, root: Path) -> GivenP
             f"data.people_file: {root}: there is no {_CELEBA_LISTS['people_file']} in it or beside "
             "it; give its path"
         )
-    people = _parsed(published.celeba_people, text, "data.people_file")
+    people = _parsed(published.celeba_people, *text, "data.people_file")
     for name, (path, _) in pictures.items():
         if name not in people:
             given.rejected.append((printable(path), "not in the list of people"))
@@ -182,31 +182,45 @@ def _landmarks_of_celeba(
     if text is None:
         return {}
     return _parsed(
-        lambda content: published.celeba_landmarks(content, listed), text, "data.landmarks_file"
+        lambda content: published.celeba_landmarks(content, listed), *text, "data.landmarks_file"
     )
 
 
-def _list_of_celeba(key: str, given: Path | None, found: FoundFiles, root: Path) -> str | None:
-    """A list by its path, else inside of the pictures' folder or archive, else beside it."""
+def _list_of_celeba(
+    key: str, given: Path | None, found: FoundFiles, root: Path
+) -> tuple[str, str] | None:
+    """A list by its path, else inside of the pictures' folder or archive, else beside it.
+
+    Returns:
+        Its text, and where it was found.
+    """
     name = _CELEBA_LISTS[key]
-    inside = [file for path, file in found.files.items() if path.split("/")[-1] == name]
     beside = [root.parent / name, root.parent / "Anno" / name, root.parent.parent / "Anno" / name]
-    files: list[PictureFile] = [FileOnDisk(given)] if given is not None else inside
-    files += [FileOnDisk(path) for path in beside if given is None and path.is_file()]
-    if not files:
+    places: list[tuple[PictureFile, str]]
+    if given is not None:
+        places = [(FileOnDisk(given), str(given))]
+    else:
+        places = [
+            (file, f"{root}: {printable(path)}")
+            for path, file in found.files.items()
+            if path.split("/")[-1] == name
+        ]
+        places += [(FileOnDisk(path), str(path)) for path in beside if path.is_file()]
+    if not places:
         return None
+    file, place = places[0]
     try:
-        return files[0].read(_LONGEST_LIST).decode("utf-8", "replace")
+        return file.read(_LONGEST_LIST).decode("utf-8", "replace"), place
     except (OSError, PictureError, BadZipFile) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"data.{key}: {given or name}: cannot be read: {reason}") from None
+        raise InputError(f"data.{key}: {place}: cannot be read: {reason}") from None
 
 
-def _parsed(parse: Callable[[str], dict], text: str, key: str) -> dict:
+def _parsed(parse: Callable[[str], dict], text: str, place: str, key: str) -> dict:
     try:
         return parse(text)
     except ValueError as error:
-        raise InputError(f"{key}: {error}") from None
+        raise InputError(f"{key}: {place}: {error}") from None
 
 
 def _refuse_picture(path: str, layout: str, given: GivenPeople) -> None:

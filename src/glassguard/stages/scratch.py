@@ -7,12 +7,16 @@ down beside the pixels: after an interruption the same call takes it from there.
 import hashlib
 import json
 import os
+import sys
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
+
+from glassguard.errors import InputError
+from glassguard.locks import lock_or_wait
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Scratch:
     Both are removed when the work ends well, and stay where it is interrupted or fails. A journal
     that was written under other settings counts for nothing. A picture is in the journal only
     after its pixels are in the file; each line carries their checksum, so that what a failing
-    machine lost is made again.
+    machine lost is made again. One process at a time has them; another one waits.
 
     Args:
         output: file of pictures that is made from this one, in a folder with room.
@@ -57,24 +61,27 @@ class Scratch:
             output.with_name(f"{output.name}.partial"),
             output.with_name(f"{output.name}.journal"),
         )
-        self._size = size
+        self.size = size
         self._bytes = size * size * 3
         self._head = key_of({"size": size, **settings})
         self._known: dict[str, tuple[AlignedPicture | str, int]] = {}
+        self._checksums: dict[int, int] = {}
         self._rows = 0
 
     def __enter__(self) -> Self:
-        pixels, journal = (open(path, "a+b") for path in self._paths)  # noqa: SIM115, PTH123 - closed by __exit__
-        self._pixels, self._journal = pixels, journal
+        pixels, journal = self._paths
+        self._pixels = _open_alone(pixels)
+        self._journal = journal.open("a+b")
         self._recall_journal()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._pixels.close()
-        self._journal.close()
+        # Removed before the lock goes: else whoever waits would lock a file about to be removed.
         if kind is None:
             for path in self._paths:
                 path.unlink(missing_ok=True)
+        self._journal.close()
+        self._pixels.close()
 
     def recall(self, key: str) -> AlignedPicture | str | None:
         """What came of a file, in this or an interrupted call; None where that is not known."""
@@ -98,9 +105,19 @@ class Scratch:
         self._note(key, reason, 0)
 
     def image(self, row: int) -> np.ndarray:
-        """The picture of a row, uint8 size×size×3."""
-        pixels = np.frombuffer(self._read(row), dtype=np.uint8)
-        return pixels.reshape(self._size, self._size, 3)
+        """The picture of a row, uint8 size×size×3.
+
+        Raises:
+            InputError: it is not what was put there.
+        """
+        content = self._read(row)
+        if zlib.crc32(content) != self._checksums[row]:
+            raise InputError(
+                f"{self._paths[0]}: picture {row} is not what was written there: a failing disk, "
+                "or another program; the same command makes it again"
+            )
+        pixels = np.frombuffer(content, dtype=np.uint8)
+        return pixels.reshape(self.size, self.size, 3)
 
     def _read(self, row: int) -> bytes:
         return os.pread(self._pixels.fileno(), self._bytes, row * self._bytes)
@@ -109,7 +126,12 @@ class Scratch:
         outcome = known if isinstance(known, str) else asdict(known)
         self._journal.write(json.dumps([key, outcome, checksum]).encode() + b"\n")
         self._journal.flush()
+        self._remember(key, known, checksum)
+
+    def _remember(self, key: str, known: AlignedPicture | str, checksum: int) -> None:
         self._known[key] = known, checksum
+        if isinstance(known, AlignedPicture):
+            self._checksums[known.row] = checksum
 
     def _recall_journal(self) -> None:
         """Read what an interrupted call left, up to the first line that is not whole."""
@@ -123,7 +145,7 @@ class Scratch:
                 if entry is None:
                     break
                 key, outcome, checksum = entry
-                self._known[key] = outcome, checksum
+                self._remember(key, outcome, checksum)
                 if isinstance(outcome, AlignedPicture):
                     self._rows = max(self._rows, outcome.row + 1)
                 whole += len(line)
@@ -132,6 +154,23 @@ class Scratch:
         if not whole:
             self._journal.write(self._head.encode() + b"\n")
             self._journal.flush()
+
+
+def _open_alone(path: Path) -> IO[bytes]:
+    """Open a file to add to it, once no other process has it."""
+    while True:
+        file = path.open("a+b")
+        try:
+            lock_or_wait(file, f"{path}: waiting for another preparation into it")
+        except OSError as error:
+            # Better than no work at all, where nobody else is at it.
+            print(f"{path}: cannot be locked ({error.strerror}): start nothing else that writes it",
+                  file=sys.stderr)  # fmt: skip
+            return file
+        # Who had it may have removed it at its end, and a removed file locks nothing.
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return file
+        file.close()
 
 
 def key_of(values: Any) -> str:
