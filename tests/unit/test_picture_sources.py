@@ -523,15 +523,24 @@ def test_two_fetches_of_lfw_take_turns(figshare, tmp_path, capsys):
     assert "lfw_home: waiting for another download into it" in capsys.readouterr().err
 
 
-def half_unpacked(home: Path) -> Path:
+def half_unpacked(home: Path, packed: bytes) -> Path:
     """An archive, and the folder beside it as a killed process of scikit-learn leaves it."""
     files = lfw_files("lfw_funneled")
     folder = write_folder(dict(list(files.items())[:3]), home / "lfw_home")
-    return write_archive(files, folder / "lfw-funneled.tgz")
+    archive = folder / "lfw-funneled.tgz"
+    archive.write_bytes(packed)
+    return archive
+
+
+def test_another_archive_in_the_place_of_lfws_is_not_unpacked(figshare, tmp_path):
+    archive = half_unpacked(tmp_path / "home", b"somebody else's")
+    with pytest.raises(InputError, match=r"lfw-funneled\.tgz: has the SHA-256 .*delete it to dow"):
+        fetch_lfw.run(fetch_config(tmp_path / "home"), listing=tmp_path / "lfw.csv")
+    assert archive.read_bytes() == b"somebody else's"
 
 
 def test_a_half_unpacked_lfw_is_unpacked_again(figshare, tmp_path):
-    archive = half_unpacked(tmp_path / "home")
+    archive = half_unpacked(tmp_path / "home", figshare.archives["/lfw-funneled.tgz"])
     # Nor is what a second interruption left behind taken for a picture.
     write_folder({"lfw_funneled/stale.jpg": b""}, archive.parent / "lfw_funneled.unpacking")
     counts = fetch_lfw.run(fetch_config(tmp_path / "home"), listing=tmp_path / "lfw.csv")

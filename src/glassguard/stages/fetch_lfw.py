@@ -1,5 +1,6 @@
 """Downloads Labeled Faces in the Wild into scikit-learn's folder, from where it has them."""
 
+import hashlib
 import shutil
 import sys
 import tarfile
@@ -78,7 +79,9 @@ def run(config: FetchLfwSlice, *, listing: OutputPath) -> dict[str, float | int 
         # The archive is removed when all of it is unpacked; nothing else tells a part from the
         # whole.
         if archive.exists() or not folder.is_dir():
-            if not archive.exists():
+            if archive.exists():
+                _check(archive, wanted)
+            else:
                 _download(wanted, archive)
             _unpack(archive, folder)
     files, _ = find_files(folder, key="data.fetch.data_home")
@@ -101,6 +104,20 @@ def _data_home(given: Path | None) -> Path:
         raise InputError(
             f"data.fetch.data_home: {error.filename or given}: cannot be made: {error.strerror}"
         ) from None
+
+
+def _check(archive: Path, wanted: Archive) -> None:
+    """Refuse an archive that somebody put there and that is not the published one."""
+    try:
+        with archive.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{archive}: cannot be read: {error.strerror}") from None
+    if digest != wanted.sha256:
+        raise InputError(
+            f"{archive}: has the SHA-256 {digest}; allowed is the published archive's, "
+            f"{wanted.sha256}: delete it to download that"
+        )
 
 
 def _download(wanted: Archive, archive: Path) -> None:
