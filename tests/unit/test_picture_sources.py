@@ -549,9 +549,11 @@ def test_a_half_unpacked_lfw_is_unpacked_again(figshare, tmp_path):
     assert figshare.asked == []
 
 
-def test_a_half_unpacked_lfw_with_a_damaged_archive_is_named(figshare, tmp_path):
-    archive = half_unpacked(tmp_path / "home")
-    archive.write_bytes(archive.read_bytes()[:-2000])
+def test_a_half_unpacked_lfw_with_a_damaged_archive_is_named(figshare, tmp_path, monkeypatch):
+    cut = figshare.archives["/lfw-funneled.tgz"][:-2000]
+    half_unpacked(tmp_path / "home", cut)
+    published = replace(fetch_lfw.FUNNELED, sha256=hashlib.sha256(cut).hexdigest())
+    monkeypatch.setattr(fetch_lfw, "FUNNELED", published)
     with pytest.raises(InputError, match=r"lfw-funneled\.tgz: cannot be unpacked.*delete it and"):
         fetch_lfw.run(fetch_config(tmp_path / "home"), listing=tmp_path / "lfw.csv")
     assert not (tmp_path / "lfw.csv").exists()
