@@ -250,6 +250,8 @@ def distance_matrix(table: pd.DataFrame, *, metric: str = "euclidean") -> Figure
     # Everybody's distance from themselves is 0 and would take half of the colours.
     np.fill_diagonal(distances, np.nan)
     figure = new_figure(height=6.2)
+    # Squares leave room on two sides, where names would otherwise be cut.
+    figure.set_layout_engine("compressed")
     axes = figure.subplots()
     image = axes.imshow(distances, cmap=SEQUENTIAL)
     ticks = range(len(names))
