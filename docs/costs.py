@@ -44,9 +44,16 @@ def rendered(benchmark: str) -> str:
     machine = rows.pop()
     lines = ["| | measured | bound |", "|---|---|---|"]
     for row in rows:
-        bound = f"{SIGNS[row['relation']]} {row['bound']}" if row["relation"] else ""
+        bound = f"{SIGNS[row['relation']]} {row['bound']}{missed(row)}" if row["relation"] else ""
         lines.append(f"| {row['figure']} | {row['measured']} | {bound} |")
     return "\n".join([*lines, "", f"Machine: {machine['measured']}."])
+
+
+def missed(row: dict[str, str]) -> str:
+    """What stands behind a bound that a figure does not keep."""
+    measured, bound = float(row["measured"]), float(row["bound"])
+    kept = measured <= bound if row["relation"] == "<=" else measured >= bound
+    return "" if kept else ", **missed**"
 
 
 if __name__ == "__main__":

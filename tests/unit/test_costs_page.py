@@ -18,6 +18,12 @@ def test_the_pages_show_the_committed_tables() -> None:
             assert costs.rendered(benchmark) in text, "run: python docs/costs.py"
 
 
+def test_a_bound_that_is_not_kept_is_marked() -> None:
+    row = {"measured": "0.24", "relation": "<=", "bound": "0.1"}
+    assert costs.missed(row) == ", **missed**"
+    assert costs.missed(row | {"relation": ">="}) == ""
+
+
 def test_a_missing_table_is_named_before_a_page_is_touched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
