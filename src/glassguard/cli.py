@@ -2,8 +2,6 @@
 
 The options of a stage are the parameters of its ``run`` function: a ``Path`` is required, a
 ``Path | None`` may be left out, a ``list[Path]`` takes several, an ``int`` or ``str`` is itself.
-
-``glassguard write-config --values JSON --output FILE`` writes such a ``FILE``.
 """
 
 import argparse
@@ -18,7 +16,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args, get_origin, get_type_hints
 
-import yaml
 from pydantic import BaseModel
 
 from glassguard.configuration.slices import read_slice
@@ -53,13 +50,12 @@ STAGES = (
     "track",
     "replicates",
 )
-WRITE_CONFIG = "write-config"
 INTERRUPTED = 130
 """Exit status of a program that the user stopped (128 + SIGINT), as shells give it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one stage, or write the file that configures it.
+    """Run one stage.
 
     Returns:
         0 when the stage finished, 2 for bad input (one line on standard error, no traceback
@@ -68,12 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     summary = (__doc__ or "").splitlines()[0]
     parser = argparse.ArgumentParser(prog="glassguard", description=summary)
     parser.add_argument("--traceback", action="store_true", help="show where bad input was found")
-    commands = (*STAGES, WRITE_CONFIG)
-    parser.add_argument("stage", choices=commands, metavar="stage", help=", ".join(commands))
+    parser.add_argument("stage", choices=STAGES, metavar="stage", help=", ".join(STAGES))
     parser.add_argument("options", nargs=argparse.REMAINDER, help="see glassguard <stage> --help")
     chosen = parser.parse_args(arguments)
-    if chosen.stage == WRITE_CONFIG:
-        return _write_config(chosen.options)
     started = time.time()
     stage = importlib.import_module(f"glassguard.stages.{chosen.stage}")
     options = vars(_stage_parser(chosen.stage, stage).parse_args(chosen.options))
@@ -87,24 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"glassguard {chosen.stage}: interrupted", file=sys.stderr)
         return INTERRUPTED
-    return 0
-
-
-def _write_config(arguments: Sequence[str]) -> int:
-    """Write values as YAML, in their order. Kept free of heavy imports: it runs once per slice."""
-    parser = argparse.ArgumentParser(
-        prog=f"glassguard {WRITE_CONFIG}", description="Write a stage's slice of the configuration."
-    )
-    parser.add_argument("--values", required=True, help="the slice (JSON)")
-    parser.add_argument("--output", type=Path, required=True, help="file to write (YAML)")
-    options = parser.parse_args(arguments)
-    try:
-        values = json.loads(options.values)
-    except json.JSONDecodeError as error:
-        print(f"glassguard {WRITE_CONFIG}: --values: not JSON: {error}", file=sys.stderr)
-        return 2
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
     return 0
 
 

@@ -18,51 +18,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from checkouts import Checkout, checkout, tables
-from PIL import Image
+from checkouts import Checkout, tables
 from torch import nn
 
-from glassguard.faces.embedded.identity import draw_identity
-from glassguard.faces.embedded.rendering import render_face
 from glassguard.recognizer.network import convolutional_layers
 from glassguard.recognizer.weights import read_backbone
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A copy in which ``smoke`` has run on two cores."""
-    copy = checkout(tmp_path_factory.mktemp("workflow") / "two_cores")
-    copy.run(cores=2)
-    return copy
-
-
-@pytest.fixture
-def fresh(tmp_path: Path) -> Checkout:
-    """A copy in which nothing has run."""
-    return checkout(tmp_path / "checkout")
-
-
-@pytest.fixture
-def twin(finished: Checkout, tmp_path: Path) -> Checkout:
-    """A copy of the finished copy's sources in which nothing has run."""
-    return checkout(tmp_path / "one_core", finished.folder)
-
-
-@pytest.fixture
-def edited(finished: Checkout) -> Iterator[Checkout]:
-    """The finished copy, whose edited files are put back afterwards."""
-    kept = {
-        path: path.read_bytes()
-        for part in ("conf", "src")
-        for path in sorted((finished.folder / part).rglob("*"))
-        if path.suffix in (".yaml", ".py", ".jinja")
-    }
-    yield finished
-    for path, content in kept.items():
-        if path.read_bytes() != content:
-            path.write_bytes(content)
 
 
 def append(path: Path, text: str) -> None:
@@ -468,21 +430,6 @@ def test_a_killed_run_on_one_core_ends_with_the_same_tables_as_one_on_two(
     first, second = tables(finished.results), tables(twin.results)
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name]] == []
-
-
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders ``study`` and ``others`` of drawn people as JPEG files."""
-    folder = tmp_path_factory.mktemp("photographs")
-    for number in range(8):
-        identity = draw_identity(seed=1, identity=number)
-        person = folder / ("study" if number < 5 else "others") / f"person_{number}"
-        person.mkdir(parents=True)
-        generator = np.random.default_rng(number)
-        for index in range(12):
-            picture, _ = render_face(identity, generator, size=96)
-            Image.fromarray(picture).save(person / f"{index}.jpg", quality=95)
-    return folder
 
 
 @pytest.mark.parametrize("pool", [True, False], ids=["pool", "own pictures"])

@@ -7,7 +7,7 @@ rule attack_shard:
         images=result("data/images.npy"),
         manifest=result("data/manifest.csv"),
         recognizer=result("recognizer/recognizer.safetensors"),
-        sources=sources("attack_shard"),
+        code=code_of("attack_shard"),
     output:
         results=result("attacks/{attack}/shards/{scatteritem}.npz"),
         record=record("attack_{attack}_{scatteritem}"),
@@ -16,7 +16,7 @@ rule attack_shard:
     benchmark:
         benchmark_of("attack_{attack}_{scatteritem}")
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: lambda wildcards: STUDY.attacks[wildcards.attack].threads
     resources:
         mem_mb=growing(1000 + 1500 * PIXELS),
@@ -37,7 +37,7 @@ rule attack:
         shards=gathered(
             gather.attack, result("attacks/{attack}/shards/{scatteritem}.npz")
         ),
-        sources=sources("attack"),
+        code=code_of("attack"),
     output:
         examples=result("attacks/{attack}/examples.csv"),
         images=result("attacks/{attack}/images.npy"),
@@ -48,7 +48,7 @@ rule attack:
     benchmark:
         benchmark_of("attack_{attack}")
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=growing(1000 + 500 * PIXELS),
@@ -65,7 +65,7 @@ rule controls:
         images=result("data/images.npy"),
         manifest=result("data/manifest.csv"),
         recognizer=result("recognizer/recognizer.safetensors"),
-        sources=sources("controls"),
+        code=code_of("controls"),
     output:
         examples=result("controls/{control}/examples.csv"),
         images=result("controls/{control}/images.npy"),
@@ -76,7 +76,7 @@ rule controls:
     benchmark:
         benchmark_of("controls_{control}")
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: STUDY.controls.threads
     resources:
         mem_mb=growing(1000 + 1000 * PIXELS),

@@ -7,11 +7,19 @@ import re
 import sys
 from pathlib import Path
 
-from glassguard.configuration import costs
+from glassguard.cli import STAGES
+from glassguard.configuration import costs, file_dates
 from glassguard.configuration.remarks import remarks
 from glassguard.configuration.replicates import replicates_slice, studies_from_workflow
 from glassguard.configuration.slices import slices
-from glassguard.configuration.sources import inventory, sources
+from glassguard.configuration.stamps import (
+    code_stamps,
+    download_stamps,
+    downloaded,
+    given_stamps,
+    section_stamps,
+    stage,
+)
 from glassguard.errors import InputError
 from glassguard.report.captions import figures_of
 
@@ -24,6 +32,10 @@ except InputError as error:
 for remark in remarks(next(iter(STUDIES.values()))):
     print(f"glassguard: {remark}", file=sys.stderr)
 
+# Snakemake takes braces in it for wildcards, also those in the name of a folder around the checkout.
+ENVIRONMENT = re.sub(
+    r"([{}])", r"\1\1", str(Path(workflow.basedir).resolve() / "environment.yml")
+)
 # Jobs find the command line even where the environment is not activated.
 os.environ.update(
     PATH=os.pathsep.join(
@@ -53,6 +65,54 @@ STUDY = next(iter(STUDIES.values()))
 EXPERIMENT = STUDY.experiment
 SLICES = {folder: slices(study, name=folder) for folder, study in STUDIES.items()}
 SLICES.setdefault(EXPERIMENT, {})["replicates"] = replicates_slice(STUDIES)
+# What files a run depends on besides those that it makes, by where each is kept.
+ROOT = Path("results") / EXPERIMENT
+STAMPS = {
+    str(stamp.file): stamp
+    for stamp in [
+        *code_stamps(ROOT / "config" / "code", STAGES),
+        *[
+            stamp
+            for folder, sections in SLICES.items()
+            for stamp in section_stamps(Path("results", folder, "config"), sections)
+        ],
+        *[
+            stamp
+            for folder, study in STUDIES.items()
+            for stamp in given_stamps(Path("results", folder, "config", "given"), study)
+        ],
+    ]
+}
+DOWNLOADED = downloaded(STUDY)
+DOWNLOADS = download_stamps(STUDY)
+if workflow.is_main_process:
+    for folder in (ROOT, STUDY.downloads.folder):
+        if refused := file_dates.restore(folder):
+            print(
+                f"glassguard: {refused[0]}: its date cannot be put back ({len(refused)} files)",
+                file=sys.stderr,
+            )
+    stage([*STAMPS.values(), *DOWNLOADS.values()])
+
+
+def record_dates():
+    file_dates.record(ROOT, ROOT.rglob("*"))
+    file_dates.record(STUDY.downloads.folder, DOWNLOADED)
+
+
+onstart:
+    file_dates.forget(ROOT)
+    file_dates.forget(STUDY.downloads.folder)
+
+
+onsuccess:
+    record_dates()
+
+
+onerror:
+    record_dates()
+
+
 ATTACKS = list(STUDY.attacks)
 # Detection, the grid and its evaluation are made for the first attack. With several, masks tuned on
 # each are tried on all.
@@ -64,7 +124,7 @@ CONTROLS = {"plain_frames": "plain", "random_frames": "random"}
 
 wildcard_constraints:
     study="|".join(SLICES),
-    slice="|".join({name for cut in SLICES.values() for name in cut}),
+    stamp=r"(code/|given/)?\w+\.(yaml|sha256|txt)",
     attack="|".join(ATTACKS),
     control="|".join(CONTROLS),
     set="|".join(["benign", *ATTACKS, *CONTROLS]),
@@ -116,6 +176,24 @@ def growing(amount):
 
 def slice_of(name):
     return result(f"config/{name}.yaml")
+
+
+def code_of(stage_name):
+    """What decides what a stage computes: Snakemake does not see the package's sources by itself."""
+    return f"{ROOT}/config/code/{stage_name}.sha256"
+
+
+def given_to(rule_name):
+    """The state of the files that the user gave to a rule."""
+    return result(f"config/given/{rule_name}.txt")
+
+
+def given(path):
+    """A file that the user named. Its digest is in a stamp, so only downloads count by their date."""
+    if path is None:
+        return []
+    # A function's answer is not searched for wildcards: a name may hold braces.
+    return lambda wildcards: str(path) if path in DOWNLOADED else ancient(str(path))
 
 
 def record(job):

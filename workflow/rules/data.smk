@@ -9,14 +9,14 @@ localrules:
 rule fetch_lfw:
     input:
         config=slice_of("fetch_pictures"),
-        sources=sources("fetch_lfw"),
+        code=code_of("fetch_lfw"),
     output:
         listing=result("data/lfw.csv"),
         record=record("fetch_lfw"),
     log:
         log_of("fetch_lfw"),
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
@@ -29,8 +29,9 @@ rule fetch_lfw:
 rule fetch_pubfig:
     input:
         config=slice_of("fetch_pictures"),
-        list=getattr(getattr(STUDY.data, "fetch", None), "list_file", None) or [],
-        sources=sources("fetch_pubfig"),
+        list=given(getattr(getattr(STUDY.data, "fetch", None), "list_file", None)),
+        given=given_to("fetch_pictures"),
+        code=code_of("fetch_pubfig"),
     output:
         listing=result("data/pubfig.csv"),
         gone=result("data/gone.csv"),
@@ -38,7 +39,7 @@ rule fetch_pubfig:
     log:
         log_of("fetch_pubfig"),
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
@@ -51,13 +52,11 @@ rule data:
     input:
         config=slice_of("data"),
         listing=LISTING,
-        detector=getattr(STUDY.data, "detector", None) or [],
-        lists=[
-            file
-            for name in ("people_file", "landmarks_file")
-            if (file := getattr(STUDY.data, name, None)) is not None
-        ],
-        sources=sources("data"),
+        detector=given(getattr(STUDY.data, "detector", None)),
+        people=given(getattr(STUDY.data, "people_file", None)),
+        landmarks=given(getattr(STUDY.data, "landmarks_file", None)),
+        given=given_to("data"),
+        code=code_of("data"),
     output:
         images=result("data/images.npy"),
         manifest=result("data/manifest.csv"),
@@ -68,13 +67,12 @@ rule data:
     benchmark:
         benchmark_of("data")
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=growing(2000),
         runtime=growing(15),
     params:
-        pictures=inventory(getattr(STUDY.data, "root", None)),
         listing=lambda wildcards, input: (
             f"--listing {input.listing}" if input.listing else ""
         ),
@@ -88,8 +86,9 @@ rule pool:
     input:
         config=slice_of("pool"),
         study=STUDY_PICTURES,
-        detector=getattr(STUDY.data, "detector", None) or [],
-        sources=sources("pool"),
+        detector=given(getattr(STUDY.data, "detector", None)),
+        given=given_to("pool"),
+        code=code_of("pool"),
     output:
         images=result("backbone/pool_images.npy"),
         manifest=result("backbone/pool_manifest.csv"),
@@ -100,13 +99,12 @@ rule pool:
     benchmark:
         benchmark_of("pool")
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        pictures=inventory(STUDY.backbone.pool),
         study=lambda wildcards, input: " ".join(
             f"{option} {file}"
             for option, file in zip(

@@ -1,13 +1,15 @@
 # Published files, downloaded only where a study names one; shared by all experiments.
 
-DOWNLOADS = {download.file: name for name, download in STUDY.downloads.files.items()}
-
 
 localrules:
     fetch,
 
 
 rule fetch:
+    input:
+        # Compared with what the last download was asked for, which lies beside it: a section below
+        # results/ would be another file for every experiment, and each of them would fetch again.
+        lambda wildcards: DOWNLOADS[wildcards.download].staged,
     output:
         file=f"{STUDY.downloads.folder}/{{download}}",
     log:
@@ -15,17 +17,10 @@ rule fetch:
     wildcard_constraints:
         download="|".join(map(re.escape, DOWNLOADS)),
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=500,
-    params:
-        # No input: a slice below results/ would be another file for every experiment, and each
-        # of them would fetch again.
-        values=lambda wildcards: json.dumps(
-            SLICES[next(iter(STUDIES))][f"fetch_{DOWNLOADS[wildcards.download]}"]
-        ),
-        config=lambda wildcards, output: f"{output.file}.yaml",
     shell:
-        "(glassguard write-config --values {params.values:q} --output {params.config:q} && "
-        "glassguard fetch --config {params.config:q} --file {output.file:q}) > {log:q} 2>&1"
+        "(cp {input:q} {output.file:q}.yaml && "
+        "glassguard fetch --config {output.file:q}.yaml --file {output.file:q}) > {log:q} 2>&1"

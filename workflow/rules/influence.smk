@@ -7,7 +7,7 @@ rule influence:
         images=images_of_set,
         ids=ids_of_set,
         recognizer=result("recognizer/recognizer.safetensors"),
-        sources=sources("influence"),
+        code=code_of("influence"),
     output:
         profiles=result("influence/{set}/profiles.npz"),
         record=record("influence_{set}"),
@@ -18,7 +18,7 @@ rule influence:
     # Before the mask grid: detection is the longest job that cannot be split.
     priority: 1
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: STUDY.influence.threads
     resources:
         mem_mb=growing(1000 + 1500 * PIXELS),
@@ -41,7 +41,7 @@ rule experts:
         plain_images=result("controls/plain_frames/images.npy"),
         plain_frames=result("controls/plain_frames/frames.npy"),
         recognizer=result("recognizer/recognizer.safetensors"),
-        sources=sources("experts"),
+        code=code_of("experts"),
     output:
         maps=result("influence/experts.npz"),
         shares=result("influence/share_inside.csv"),
@@ -51,7 +51,7 @@ rule experts:
     benchmark:
         benchmark_of("experts")
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: STUDY.influence.threads
     resources:
         mem_mb=growing(1000 + 1500 * PIXELS),
@@ -71,7 +71,7 @@ rule baselines:
         images=images_of_set,
         ids=ids_of_set,
         recognizer=result("recognizer/recognizer.safetensors"),
-        sources=sources("baselines"),
+        code=code_of("baselines"),
     output:
         baselines=result("baselines/{set}.npz"),
         record=record("baselines_{set}"),
@@ -82,7 +82,7 @@ rule baselines:
     # Before the mask grid: detection is the longest job that cannot be split.
     priority: 1
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: STUDY.detector.threads
     resources:
         mem_mb=growing(1000 + 1500 * PIXELS),
@@ -112,7 +112,7 @@ rule detection:
         attack_baselines=of_attacks("baselines/{attack}.npz"),
         plain_baselines=result("baselines/plain_frames.npz"),
         random_baselines=result("baselines/random_frames.npz"),
-        sources=sources("detection"),
+        code=code_of("detection"),
     output:
         layers=result("detection/layers.csv"),
         activation_layers=result("detection/activation_layers.csv"),
@@ -136,7 +136,7 @@ rule detection:
     # Before the mask grid: detection is the longest job that cannot be split.
     priority: 1
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: STUDY.detector.threads
     resources:
         mem_mb=growing(2000),

@@ -5,8 +5,9 @@ if STUDY.backbone.weights is not None:
     rule import_backbone:
         input:
             config=slice_of("backbone"),
-            weights=str(STUDY.backbone.weights),
-            sources=sources("import_backbone"),
+            weights=given(STUDY.backbone.weights),
+            given=given_to("import_backbone"),
+            code=code_of("import_backbone"),
         output:
             backbone=result("backbone/backbone.safetensors"),
             metrics=result("backbone/metrics.json"),
@@ -16,7 +17,7 @@ if STUDY.backbone.weights is not None:
         benchmark:
             benchmark_of("import_backbone")
         conda:
-            "../../environment.yml"
+            ENVIRONMENT
         threads: 1
         resources:
             mem_mb=growing(4000),
@@ -33,9 +34,10 @@ else:
         rule teacher:
             input:
                 config=slice_of("teacher"),
-                teacher=str(TEACHER.file),
+                teacher=given(TEACHER.file),
+                given=given_to("teacher"),
                 images=PRETRAINING_PICTURES["images.npy"],
-                sources=sources("teacher"),
+                code=code_of("teacher"),
             output:
                 embeddings=result("backbone/teacher_embeddings.npy"),
                 record=record("teacher"),
@@ -44,7 +46,7 @@ else:
             benchmark:
                 benchmark_of("teacher")
             conda:
-                "../../environment.yml"
+                ENVIRONMENT
             threads: 1
             resources:
                 mem_mb=growing(2000),
@@ -71,7 +73,7 @@ else:
             images=PRETRAINING_PICTURES["images.npy"],
             manifest=PRETRAINING_PICTURES["manifest.csv"],
             teacher=[] if TEACHER is None else result("backbone/teacher_embeddings.npy"),
-            sources=sources("pretrain"),
+            code=code_of("pretrain"),
         output:
             backbone=result("backbone/backbone.safetensors"),
             metrics=result("backbone/metrics.json"),
@@ -81,7 +83,7 @@ else:
         benchmark:
             benchmark_of("pretrain")
         conda:
-            "../../environment.yml"
+            ENVIRONMENT
         threads: STUDY.backbone.pretraining.threads
         resources:
             mem_mb=growing(1000 + 3000 * PIXELS),
@@ -104,7 +106,7 @@ rule recognizer:
         manifest=result("data/manifest.csv"),
         backbone=result("backbone/backbone.safetensors"),
         backbone_metrics=result("backbone/metrics.json"),
-        sources=sources("recognizer"),
+        code=code_of("recognizer"),
     output:
         recognizer=result("recognizer/recognizer.safetensors"),
         metrics=result("recognizer/metrics.json"),
@@ -116,7 +118,7 @@ rule recognizer:
     benchmark:
         benchmark_of("recognizer")
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: STUDY.recognizer.threads
     resources:
         mem_mb=growing(1000 + 1500 * PIXELS),

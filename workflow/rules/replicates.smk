@@ -7,13 +7,13 @@ rule replicates:
     input:
         config=expand(slice_of("replicates"), study=EXPERIMENT),
         summaries=expand(result("summary.json"), study=STUDIES),
-        sources=sources("replicates"),
+        code=code_of("replicates"),
     output:
         REPLICATES_TABLE,
     log:
         f"results/{EXPERIMENT}/logs/replicates.log",
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=growing(1500),

@@ -6,7 +6,7 @@ rule figures:
         config=slice_of("report"),
         records=SCIENCE_RECORDS,
         tables=TABLES,
-        sources=sources("figures"),
+        code=code_of("figures"),
     output:
         svg=[
             report(path, category="Figures", caption=f"../report/{name}.rst")
@@ -20,7 +20,7 @@ rule figures:
     benchmark:
         benchmark_of("figures")
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=growing(2000),
@@ -40,7 +40,7 @@ rule report:
         records=SCIENCE_RECORDS,
         tables=TABLES,
         figures=record("figures"),
-        sources=sources("report"),
+        code=code_of("report"),
     output:
         summary=result("summary.json"),
         page=report(
@@ -53,7 +53,7 @@ rule report:
     benchmark:
         benchmark_of("report")
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=growing(1500),

@@ -7,7 +7,7 @@ rule saliency_maps:
         images=images_of_set,
         ids=ids_of_set,
         recognizer=result("recognizer/recognizer.safetensors"),
-        sources=sources("saliency_maps"),
+        code=code_of("saliency_maps"),
     output:
         maps=result("saliency/maps/{set}.npz"),
         record=record("saliency_maps_{set}"),
@@ -18,7 +18,7 @@ rule saliency_maps:
     # Before the mask grid: detection is the longest job that cannot be split.
     priority: 1
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: STUDY.saliency.threads
     resources:
         mem_mb=growing(1000 + 1500 * PIXELS),
@@ -36,7 +36,7 @@ rule masked_decisions:
         ids=ids_of_set,
         maps=result("saliency/maps/{set}.npz"),
         recognizer=result("recognizer/recognizer.safetensors"),
-        sources=sources("masked_decisions"),
+        code=code_of("masked_decisions"),
     output:
         decisions=result("saliency/masked_decisions/{set}.npz"),
         record=record("masked_decisions_{set}"),
@@ -47,7 +47,7 @@ rule masked_decisions:
     # Before the mask grid: detection is the longest job that cannot be split.
     priority: 1
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: STUDY.saliency.threads
     resources:
         mem_mb=growing(1000 + 1500 * PIXELS),
@@ -68,7 +68,7 @@ rule grid_shard:
         adversarial_images=result(f"attacks/{HEADLINE}/images.npy"),
         adversarial_maps=result(f"saliency/maps/{HEADLINE}.npz"),
         recognizer=result("recognizer/recognizer.safetensors"),
-        sources=sources("grid_shard"),
+        code=code_of("grid_shard"),
     output:
         results=result("saliency/shards/{scatteritem}.npz"),
         record=record("grid_{scatteritem}"),
@@ -77,7 +77,7 @@ rule grid_shard:
     benchmark:
         benchmark_of("grid_{scatteritem}")
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: STUDY.saliency.threads
     resources:
         mem_mb=growing(1000 + 1000 * PIXELS),
@@ -99,7 +99,7 @@ rule grid:
         config=slice_of("grid"),
         shards=gathered(gather.grid, result("saliency/shards/{scatteritem}.npz")),
         examples=result(f"attacks/{HEADLINE}/examples.csv"),
-        sources=sources("grid"),
+        code=code_of("grid"),
     output:
         grid=result("saliency/grid.csv"),
         best=result("saliency/best.json"),
@@ -109,7 +109,7 @@ rule grid:
     benchmark:
         benchmark_of("grid")
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=growing(1500),
@@ -134,7 +134,7 @@ rule evaluation:
         best=result("saliency/best.json"),
         grid=result("saliency/grid.csv"),
         predictions=result("recognizer/predictions.csv"),
-        sources=sources("evaluation"),
+        code=code_of("evaluation"),
     output:
         evaluation=result("saliency/evaluation.csv"),
         curve=result("saliency/threshold_curve.csv"),
@@ -146,7 +146,7 @@ rule evaluation:
     benchmark:
         benchmark_of("evaluation")
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: STUDY.saliency.threads
     resources:
         mem_mb=growing(1000 + 1500 * PIXELS),
@@ -173,7 +173,7 @@ use rule grid_shard as accessory_grid_shard with:
         adversarial_images=result("attacks/{attack}/images.npy"),
         adversarial_maps=result("saliency/maps/{attack}.npz"),
         recognizer=result("recognizer/recognizer.safetensors"),
-        sources=sources("grid_shard"),
+        code=code_of("grid_shard"),
     output:
         results=result("saliency/tuned_on/{attack}/shards/{scatteritem}.npz"),
         record=record("grid_{attack}_{scatteritem}"),
@@ -191,7 +191,7 @@ use rule grid as accessory_grid with:
             result("saliency/tuned_on/{attack}/shards/{scatteritem}.npz"),
         ),
         examples=result("attacks/{attack}/examples.csv"),
-        sources=sources("grid"),
+        code=code_of("grid"),
     output:
         grid=result("saliency/tuned_on/{attack}/grid.csv"),
         best=result("saliency/tuned_on/{attack}/best.json"),
@@ -217,7 +217,7 @@ rule generality:
             *of_attacks("saliency/tuned_on/{attack}/best.json")[1:],
         ],
         recognizer=result("recognizer/recognizer.safetensors"),
-        sources=sources("generality"),
+        code=code_of("generality"),
     output:
         generality=result("saliency/generality.csv"),
         record=record("generality"),
@@ -226,7 +226,7 @@ rule generality:
     benchmark:
         benchmark_of("generality")
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: STUDY.saliency.threads
     resources:
         mem_mb=growing(1000 + 1500 * PIXELS),

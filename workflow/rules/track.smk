@@ -11,7 +11,7 @@ rule track:
         report_config=slice_of("report"),
         records=SCIENCE_RECORDS,
         report_records=REPORT_RECORDS,
-        sources=sources("track"),
+        code=code_of("track"),
     output:
         done=result("tracking/done.json"),
     log:
@@ -19,7 +19,7 @@ rule track:
     benchmark:
         benchmark_of("track")
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,

@@ -1,6 +1,8 @@
 """Composes ``conf/`` into one validated study: the only place that knows Hydra."""
 
+import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from glassguard.configuration.problems import problems, suggestion
+from glassguard.configuration.problems import not_text, problems, suggestion
 from glassguard.configuration.schema import (
     CelebaData,
     Downloads,
@@ -26,9 +28,6 @@ from glassguard.configuration.schema import (
 from glassguard.errors import InputError
 from glassguard.faces.archives import ARCHIVES, is_archive
 from glassguard.recognizer.network_files import READABLE, START, why_no_onnx, why_no_weights
-
-QUOTED = """'overrides=["data.root=\\"/path/to my/people\\""]'"""
-"""How a value is quoted that Hydra would not read otherwise."""
 
 NOT_SHIPPED = {
     "faces": "what this experiment reads lies beside the checkout that it was measured in and is "
@@ -81,16 +80,7 @@ def compose_study(
                 f"allowed are {', '.join(variants)}"
             )
         overrides = [f"+variant={variant}", *overrides]
-    values, choices = _compose(directory, experiment, overrides)
-    try:
-        study = Study.model_validate({**values, "experiment": experiment})
-    except ValidationError as error:
-        raise InputError(
-            "; ".join(
-                f"{_origin(key, directory, overrides, choices)}{key}: {text}" if key else text
-                for key, text in problems(error, Study)
-            )
-        ) from None
+    study, choices = _validated(directory, experiment, overrides)
     study = _with_downloads(_named_by_source(study, directory, experiment, overrides))
     try:
         _check_inputs(study)
@@ -102,6 +92,33 @@ def compose_study(
         raise
     _check_named_people(study)
     return study
+
+
+def _validated(
+    directory: Path, experiment: str, overrides: Sequence[str]
+) -> tuple[Study, dict[str, str]]:
+    """The study as composed, and which file was chosen from each group."""
+    values, choices = _compose(directory, experiment, overrides)
+    try:
+        return Study.model_validate({**values, "experiment": experiment}), choices
+    except ValidationError as error:
+        quoted = [_quoted(override, not_text(error, Study)) for override in overrides]
+        if quoted != list(overrides):
+            return _validated(directory, experiment, quoted)
+        raise InputError(
+            "; ".join(
+                f"{_origin(key, directory, overrides, choices)}{key}: {text}" if key else text
+                for key, text in problems(error, Study)
+            )
+        ) from None
+
+
+def _quoted(override: str, keys: set[str]) -> str:
+    """An override whose value was read as a number or the like, as the text that was given."""
+    key, _, value = override.partition("=")
+    if key.lstrip("+") not in keys or not re.fullmatch(r"[\w.+-]+", value):
+        return override
+    return f"{key}='{value}'"
 
 
 def _named_by_source(
@@ -207,12 +224,10 @@ def _hydra_message(error: HydraException, directory: Path, experiment: str) -> s
     if unknown is None:
         lines = str(error).split("\nConfig search path")[0].split("\nSee https")[0]
         if isinstance(error, OverrideParseException):
-            if "=" not in error.override:
-                return f"override '{error.override}': NAME=VALUE is expected"
-            return (
-                f"override {error.override}: cannot be read; a value with signs beside letters, "
-                f"digits and _-./ needs quotes: {QUOTED}"
-            )
+            return _unreadable(error.override)
+        ambiguous = re.search(r"Ambiguous value for argument '(.*)'\n", str(error))
+        if ambiguous:
+            return _unreadable(ambiguous.group(1))
         return f"{directory.name}: {' '.join(lines.split())}"
     key = unknown.group(1)
     parent, _, name = key.rpartition(".")
@@ -222,6 +237,19 @@ def _hydra_message(error: HydraException, directory: Path, experiment: str) -> s
     if not isinstance(allowed, dict):
         return f"override {key}: {parent} is not set; give all of it, {parent}={{…}}"
     return f"override {key}: unknown key{suggestion(name, allowed)}"
+
+
+def _unreadable(override: str) -> str:
+    """Says how an override is given whose value Hydra takes for grammar."""
+    key, equals, value = override.partition("=")
+    if not equals:
+        return f"override '{override}': NAME=VALUE is expected"
+    text = value.replace('"', '\\"')
+    quoted = json.dumps([f'{key}="{text}"'], ensure_ascii=False)
+    return (
+        f"override {override}: cannot be read; a value with signs besides letters, digits and "
+        f"_-./ needs quotes: {shlex.quote(f'overrides={quoted}')}"
+    )
 
 
 def _origin(key: str, directory: Path, overrides: Sequence[str], choices: Mapping[str, str]) -> str:

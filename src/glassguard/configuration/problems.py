@@ -6,6 +6,9 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+TEXT_WANTED = ("string_type", "path_type")
+"""Types of problem of a value that is no text: YAML and Hydra read 007, 1e3 and true as others."""
+
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """One line that names each offending key and what is allowed.
@@ -35,11 +38,22 @@ def problems(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[s
         key = ".".join(parts)
         if problem["type"] == "extra_forbidden":
             yield key, f"unknown key{suggestion(parts[-1], known)}"
+        elif problem["type"] in TEXT_WANTED:
+            yield key, f"is read as {problem['input']!r} and must be text: quote it"
         elif problem["type"] in ("missing", "value_error"):
             yield key, problem["msg"].removeprefix("Value error, ")
         else:
             text = problem["msg"].replace("tuple", "list").replace("Tuple", "List")
             yield key, f"{text} (given: {problem['input']!r})"
+
+
+def not_text(error: ValidationError, model: type[BaseModel]) -> set[str]:
+    """The keys, dotted as in the configuration, whose values must be text and are not."""
+    return {
+        ".".join(_locate(model, problem["loc"])[0])
+        for problem in error.errors()
+        if problem["type"] in TEXT_WANTED
+    }
 
 
 def suggestion(given: str, known: Iterable[str]) -> str:

@@ -6,19 +6,19 @@ Snakefile validates the composed configuration against :class:`Study` before the
 stage validates the slice that it was handed against the model of that slice.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 def _given(value: Any) -> Any:
-    """A path as it was given: a name may be a number, and nothing is not where one is."""
+    """A path as a shell takes it: the tilde of nobody's home is a sign like any other."""
     if value == "":
         raise ValueError("is empty; give a path")
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return Path(value).expanduser() if isinstance(value, str) else value
+    # Path.expanduser raises where nobody has that name.
+    return os.path.expanduser(value) if isinstance(value, str) else value  # noqa: PTH111
 
 
 GivenPath = Annotated[Path, BeforeValidator(_given)]
@@ -781,10 +781,18 @@ class Download(PublishedFile):
     )
 
 
+def _without_braces(folder: Path) -> Path:
+    if set("{}") & set(str(folder)):
+        raise ValueError(f"{folder}: holds a brace, which Snakemake takes for a wildcard")
+    return folder
+
+
 class Downloads(Strict):
     """Published files by the name under which other sections may ask for them."""
 
-    folder: GivenPath = Field(description="where they are kept, for all experiments")
+    folder: Annotated[GivenPath, AfterValidator(_without_braces)] = Field(
+        description="where they are kept, for all experiments"
+    )
     files: dict[SetName, Download]
 
 

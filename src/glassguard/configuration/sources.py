@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1]
 NOT_SCIENCE = ("__init__", "cli", "configuration", "downloads", "errors", "progress")
 
 
-def sources(stage: str) -> list[str]:
+def sources(stage: str) -> list[Path]:
     """The source files that decide what a stage computes.
 
     Args:
@@ -21,8 +21,7 @@ def sources(stage: str) -> list[str]:
 
     Returns:
         The stage's module, every module of the package that it imports, directly or not, and the
-        templates that these load; sorted, relative to the working directory where they lie below
-        it.
+        templates that these load; sorted.
     """
     found: set[Path] = set()
     waiting = [PACKAGE / "stages" / f"{stage}.py"]
@@ -32,7 +31,17 @@ def sources(stage: str) -> list[str]:
             found.add(path)
             found.update(_templates(path))
             waiting.extend(_imports(path))
-    return sorted(_shown(path) for path in found)
+    return sorted(found)
+
+
+def digests(stage: str) -> dict[str, str]:
+    """SHA-256 of :func:`sources`, by the file's name from the package's folder on."""
+    return {path.relative_to(PACKAGE.parent).as_posix(): _digest(path) for path in sources(stage)}
+
+
+@cache
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _templates(path: Path) -> list[Path]:
@@ -65,10 +74,6 @@ def _files(name: str) -> list[Path]:
     around = [PACKAGE.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
     module = PACKAGE.joinpath(*parts).with_suffix(".py")
     return [file for file in (*around, module) if file.is_file()]
-
-
-def _shown(path: Path) -> str:
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def inventory(folder: Path | None) -> str:

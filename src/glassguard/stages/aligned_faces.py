@@ -151,7 +151,7 @@ def open_scratch(
         size: side of an aligned picture.
         maximum_pixels: see :class:`Limits`.
     """
-    code = b"".join(Path(file).read_bytes() for file in sources("aligned_faces"))
+    code = b"".join(file.read_bytes() for file in sources("aligned_faces"))
     settings = {
         "maximum_pixels": maximum_pixels,
         "detector": detector and duplicates.digest(detector),

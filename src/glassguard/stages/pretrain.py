@@ -103,7 +103,7 @@ def _digest(config: BackboneSlice, arrays: list[np.ndarray]) -> str:
     versions = [version("torch"), version("pytorch-lightning")]
     digest = hashlib.sha256(json.dumps([settings, versions], sort_keys=True).encode())
     for file in sources("pretrain"):
-        digest.update(Path(file).read_bytes())
+        digest.update(file.read_bytes())
     for array in arrays:
         digest.update(f"{array.dtype} {array.shape}".encode())
         digest.update(array.data)

@@ -1,0 +1,81 @@
+"""When the files of a run were made, so that a copy with new dates is no reason to run again.
+
+Snakemake compares dates. Copying a finished run gives its files new ones, in any order. A record
+beside the files keeps each file's date with its digest; where the content is still that, the date
+is put back before Snakemake looks.
+
+The record is there only while nothing runs: :func:`forget` removes it at the start of a run and
+:func:`record` writes it at the end. After a run that was killed no date is put back, since a
+recorded one could be older than what that run had begun to make.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+RECORD = "file_dates.json"
+
+
+def record(folder: Path, files: Iterable[Path]) -> None:
+    """Write the date, size and digest of files into :data:`RECORD` in the folder.
+
+    Args:
+        folder: nothing is written where it does not exist.
+        files: below the folder; those that do not exist, and the record, are left out.
+    """
+    if not folder.is_dir():
+        return
+    recorded = {
+        str(path.relative_to(folder)): {
+            "made_ns": path.stat().st_mtime_ns,
+            "bytes": path.stat().st_size,
+            "sha256": _digest(path),
+        }
+        for path in sorted(files)
+        if path.is_file() and path.name != RECORD
+    }
+    (folder / RECORD).write_text(json.dumps(recorded, indent=1) + "\n")
+
+
+def forget(folder: Path) -> None:
+    """Remove the record, if there is one."""
+    (folder / RECORD).unlink(missing_ok=True)
+
+
+def restore(folder: Path) -> list[Path]:
+    """Put the recorded dates back where the content is the recorded one.
+
+    Args:
+        folder: as given to :func:`record`, or a copy of it.
+
+    Returns:
+        Files whose dates could not be set, for example because somebody else owns them. A record
+        that is missing or damaged restores nothing.
+    """
+    try:
+        files = json.loads((folder / RECORD).read_text())
+        recorded = [
+            (folder / name, int(one["made_ns"]), int(one["bytes"]), str(one["sha256"]))
+            for name, one in files.items()
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+    refused = []
+    for path, made, size, digest in recorded:
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+            continue
+        now = path.stat()
+        if now.st_mtime_ns == made or now.st_size != size or _digest(path) != digest:
+            continue
+        try:
+            os.utime(path, ns=(made, made))
+        except OSError:
+            refused.append(path)
+    return refused
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

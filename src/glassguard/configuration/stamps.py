@@ -1,0 +1,160 @@
+"""Stamps: small files that state what a result depends on besides other results.
+
+A stamp holds a section of the configuration, the digests of a stage's source files, or what lies
+in a folder of pictures. Every start states them anew and compares them with the files that the
+last run left. So a change is noticed from the results alone: without Snakemake's hidden metadata,
+in a copy, and whatever the clocks say.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from glassguard.configuration.schema import Study
+from glassguard.configuration.slices import slices
+from glassguard.configuration.sources import digests, inventory
+
+STAGING = Path(".snakemake") / "stamps"
+OLD = 86_400.0
+"""A date before that of every result, in seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What a file should say.
+
+    Attributes:
+        file: where a run keeps it, relative to the working directory.
+        text: what it should say.
+    """
+
+    file: Path
+    text: str
+
+    @property
+    def staged(self) -> Path:
+        """Where the text waits for the job that copies it to :attr:`file`.
+
+        The name holds a digest of both: a dry run with other settings must not change what a run
+        beside it copies.
+        """
+        digest = hashlib.sha256(f"{self.file}\0{self.text}".encode()).hexdigest()
+        return STAGING / f"{self.file.name}-{digest[:16]}"
+
+
+def section_stamps(folder: Path, sections: Mapping[str, Any]) -> list[Stamp]:
+    """Sections of the configuration, ``NAME.yaml`` below ``folder``.
+
+    Args:
+        folder: relative to the working directory.
+        sections: plain values by name.
+    """
+    return [Stamp(folder / f"{name}.yaml", _as_yaml(values)) for name, values in sections.items()]
+
+
+def download_stamps(study: Study) -> dict[str, Stamp]:
+    """What every download is asked for by, beside the download, by the download's file name."""
+    sections = slices(study)
+    return {
+        one.file: Stamp(
+            study.downloads.folder / f"{one.file}.yaml", _as_yaml(sections[f"fetch_{name}"])
+        )
+        for name, one in study.downloads.files.items()
+    }
+
+
+def _as_yaml(values: Any) -> str:
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def code_stamps(folder: Path, stages: Iterable[str]) -> list[Stamp]:
+    """Source files of stages, ``STAGE.sha256`` below ``folder``, as ``sha256sum`` prints them."""
+    return [
+        Stamp(
+            folder / f"{stage}.sha256",
+            "".join(f"{digest}  {name}\n" for name, digest in digests(stage).items()),
+        )
+        for stage in stages
+    ]
+
+
+def given_stamps(folder: Path, study: Study) -> list[Stamp]:
+    """Files and folders that the user gave, ``RULE.txt`` below ``folder``.
+
+    Args:
+        folder: relative to the working directory.
+        study: the study.
+
+    Returns:
+        For each rule that reads such files, their digests; of folders and archives of pictures a
+        digest of names and sizes. Downloads are left out: their own rule makes them.
+    """
+    return [
+        Stamp(
+            folder / f"{rule}.txt",
+            "".join(f"{key}: {_state(key, path)}\n" for key, path in paths.items()),
+        )
+        for rule, paths in given_paths(study).items()
+    ]
+
+
+def downloaded(study: Study) -> set[Path]:
+    """Where downloads are kept, whether a study asks for them or not."""
+    return {study.downloads.folder / one.file for one in study.downloads.files.values()}
+
+
+def given_paths(study: Study) -> dict[str, dict[str, Path]]:
+    """What the user gave by path, by the rule that reads it and the key that names it."""
+    downloads = downloaded(study)
+    data, backbone = study.data, study.backbone
+    teacher = backbone.pretraining.teacher
+    detector = {"data.detector": getattr(data, "detector", None)}
+    read: dict[str, dict[str, Path | None]] = {
+        "fetch_pictures": {
+            "data.fetch.list_file": getattr(getattr(data, "fetch", None), "list_file", None)
+        },
+        "data": {
+            "data.root": getattr(data, "root", None),
+            **{
+                f"data.{key}": getattr(data, key, None) for key in ("people_file", "landmarks_file")
+            },
+            **detector,
+        },
+        "pool": {"backbone.pool": backbone.pool, **detector},
+        "teacher": {"backbone.pretraining.teacher.file": teacher.file if teacher else None},
+        "import_backbone": {"backbone.weights": backbone.weights},
+    }
+    return {
+        rule: {
+            key: path for key, path in paths.items() if path is not None and path not in downloads
+        }
+        for rule, paths in read.items()
+    }
+
+
+def _state(key: str, path: Path) -> str:
+    if key in ("data.root", "backbone.pool"):
+        return inventory(path)
+    if not path.is_file():
+        return "missing"
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def stage(stamps: Iterable[Stamp]) -> None:
+    """Write the staged file of every stamp: new where the stamp's own file says something else.
+
+    Where that is the same, or is not there, the staged file is old and no reason to run anything.
+    """
+    for stamp in stamps:
+        stamp.staged.parent.mkdir(parents=True, exist_ok=True)
+        wanted = stamp.text.encode()
+        if not stamp.staged.exists() or stamp.staged.read_bytes() != wanted:
+            stamp.staged.write_bytes(wanted)
+        differs = stamp.file.is_file() and stamp.file.read_bytes() != wanted
+        os.utime(stamp.staged, None if differs else (OLD, OLD))
