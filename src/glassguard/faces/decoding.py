@@ -182,7 +182,7 @@ def _png(content: bytes) -> _Opened:
             pixels = _rgb(picture.crop((0, top, width, bottom)))
             if transparent is None:
                 return pixels
-            return np.where(transparent[top:bottom, :, None], np.uint8(NEUTRAL), pixels)
+            return np.where(transparent[top:bottom, :, None], np.array(NEUTRAL, np.uint8), pixels)
 
         return decoded
 
