@@ -2,18 +2,23 @@
 
 Nothing in a folder of downloaded pictures can be relied on: files are cut off, are web pages by
 another name, are far larger than memory, carry their rotation apart from their pixels. Whatever
-is wrong ends in :class:`PictureError` with a reason of one line.
+is wrong ends in :class:`PictureError` with a reason of one line. Metadata that is broken or larger
+than a decoder allows is not wrong: no pixel needs it.
 """
 
-import io
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, UnidentifiedImageError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+from glassguard.faces.formats import bmp, jpeg, png, webp
+from glassguard.faces.formats.bare import Bare, FormatError
+from glassguard.faces.formats.rotation import orientation
+
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp")
-"""Endings by which files of :data:`FORMATS` are usually named, lower case."""
+"""Endings by which files of the four formats are usually named, lower case."""
 
 MINIMUM_SIDE = 24
 """Pixels. With a smaller side the eyes of a cropped face are less than seven pixels apart."""
@@ -32,7 +37,6 @@ NEUTRAL = (128, 128, 128)
 
 Image.init()  # registers the decoders once, since pictures are opened on several threads
 
-_EXIF_ORIENTATION = 0x0112
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda stored: stored[:, ::-1],
     3: lambda stored: stored[::-1, ::-1],
@@ -57,7 +61,20 @@ def maximum_bytes(maximum_pixels: int) -> int:
     return min(maximum_pixels * BYTES_PER_PIXEL, LARGEST_FILE)
 
 
-def decode(content: bytes, *, maximum_pixels: int, rotate: bool = True) -> np.ndarray:
+_Rows = Callable[[int, int], NDArray[np.uint8]]
+"""RGB of the rows from the first to before the second."""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A picture of which the header was read; ``rows`` decodes it."""
+
+    size: tuple[int, int]
+    orientation: int
+    rows: Callable[[], _Rows]
+
+
+def decode(content: bytes, *, maximum_pixels: int, rotate: bool = True) -> NDArray[np.uint8]:
     """Decode the bytes of a JPEG, PNG, WebP or BMP file.
 
     The header is read first, and the picture's size is judged before a pixel is decoded. EXIF
@@ -73,19 +90,26 @@ def decode(content: bytes, *, maximum_pixels: int, rotate: bool = True) -> np.nd
         uint8 RGB, H×W×3.
 
     Raises:
-        PictureError: the file is empty, no picture, of another format, cut off or damaged, or
-            the picture too large or too small.
+        PictureError: the file is empty, no picture, of another format, of a kind of its format
+            that is not read, its pixels are cut off or damaged, or the picture is too large or
+            too small.
     """
-    picture = _opened(content, maximum_pixels)
+    opened = _opened(content, maximum_pixels)
+    turn = _UPRIGHT.get(opened.orientation) if rotate else None
+    width, height = opened.size
     try:
-        picture.load()
-        turn = _UPRIGHT.get(_orientation(picture)) if rotate else None
-        pixels = _pixels(picture)
+        rows = opened.rows()
+        pixels = np.empty((height, width, 3), dtype=np.uint8)
+        for top in range(0, height, BAND):
+            bottom = min(top + BAND, height)
+            pixels[top:bottom] = rows(top, bottom)
         if turn is None:
             return pixels
         # Turned only now that the decoder's own memory, several times the picture's, can go.
-        del picture
+        del opened, rows
         return np.ascontiguousarray(turn(pixels))
+    except FormatError as error:
+        raise PictureError(str(error)) from None
     except Exception as error:  # damaged data raises a dozen kinds of errors, by format
         raise PictureError(f"damaged picture: {_one_line(error)}") from None
 
@@ -99,56 +123,120 @@ def stored_size(content: bytes, *, maximum_pixels: int) -> tuple[int, int]:
     return _opened(content, maximum_pixels).size
 
 
-def _opened(content: bytes, maximum_pixels: int) -> Image.Image:
+def _opened(content: bytes, maximum_pixels: int) -> _Opened:
     if not content:
         raise PictureError("empty file")
     try:
-        picture = Image.open(io.BytesIO(content), formats=FORMATS)
+        opened = _open(content)
     except Image.DecompressionBombError:
         raise PictureError(f"more than {maximum_pixels} pixels") from None
-    except UnidentifiedImageError:
-        raise PictureError("not a JPEG, PNG, WebP or BMP picture") from None
+    except FormatError as error:
+        raise PictureError(str(error)) from None
     except Exception as error:  # a hostile header may raise anything inside a decoder
         raise PictureError(f"damaged picture: {_one_line(error)}") from None
-    width, height = picture.size
-    allowed = maximum_pixels // WEBP_DIVISOR if picture.format == "WEBP" else maximum_pixels
+    width, height = opened.size
+    allowed = maximum_pixels // WEBP_DIVISOR if webp.recognises(content) else maximum_pixels
     if width * height > allowed:
         raise PictureError(f"{width}×{height}: more than {allowed} pixels")
     if min(width, height) < MINIMUM_SIDE:
         raise PictureError(f"{width}×{height}: a side is shorter than {MINIMUM_SIDE} pixels")
-    return picture
+    return opened
 
 
-def _orientation(picture: Image.Image) -> int:
-    try:
-        orientation = picture.getexif().get(_EXIF_ORIENTATION)
-    except Exception:  # broken metadata is no reason to lose a sound picture
-        return 1
-    return orientation if isinstance(orientation, int) else 1
+def _open(content: bytes) -> _Opened:
+    if content.startswith(bmp.SIGNATURE):
+        return _bitmap(content)
+    if content.startswith(png.SIGNATURE):
+        return _png(content)
+    if content.startswith(jpeg.SIGNATURE):
+        return _by_pillow(jpeg.bare(content), "JPEG")
+    if webp.recognises(content):
+        return _by_pillow(webp.bare(content), "WebP")
+    raise FormatError("not a JPEG, PNG, WebP or BMP picture")
 
 
-def _pixels(picture: Image.Image) -> np.ndarray:
+def _by_pillow(bare: Bare, format: str) -> _Opened:
+    picture = _header(bare, format)
+
+    def rows() -> _Rows:
+        picture.load()
+        return lambda top, bottom: _rgb(picture.crop((0, top, picture.width, bottom)))
+
+    return _Opened(picture.size, orientation(bare.exif, bare.xmp), rows)
+
+
+def _png(content: bytes) -> _Opened:
+    bare = png.bare(content)
+    picture = _header(bare, "PNG")
     width, height = picture.size
-    pixels = np.empty((height, width, 3), dtype=np.uint8)
-    for top in range(0, height, BAND):
-        bottom = min(top + BAND, height)
-        pixels[top:bottom] = np.asarray(_to_rgb(picture.crop((0, top, width, bottom))))
-    return pixels
+
+    def rows() -> _Rows:
+        transparent = None if bare.transparent is None else _transparent_pixels(bare)
+        picture.load()
+        # Rows that the stream lacks are zeros, in every mode and also where they are interlaced.
+        end = np.asarray(picture.crop((0, height - 2, width, height))).reshape(2, -1)
+        if not end.any(axis=1).all():
+            png.require_all_rows(content)
+
+        def decoded(top: int, bottom: int) -> NDArray[np.uint8]:
+            pixels = _rgb(picture.crop((0, top, width, bottom)))
+            if transparent is None:
+                return pixels
+            return np.where(transparent[top:bottom, :, None], np.array(NEUTRAL, np.uint8), pixels)
+
+        return decoded
+
+    return _Opened(picture.size, orientation(bare.exif, bare.xmp), rows)
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def _transparent_pixels(bare: Bare) -> NDArray[np.bool_]:
+    """Where a 16-bit PNG has its transparent colour, compared in all its bits, H×W."""
+    colour = np.array(bare.transparent)
+    # Pillow keeps both bytes of a grey sample, and either the upper or the lower one of colour.
+    parts = {"I;16B": colour}
+    if colour.size > 1:
+        parts = {"RGB;16B": colour >> 8, "RGB;16L": colour & 0xFF}
+    width, height = _header(bare, "PNG").size
+    matches = np.ones((height, width), dtype=bool)
+    for layout, wanted in parts.items():
+        picture = _header(bare, "PNG")
+        picture.tile = [tile._replace(args=layout) for tile in picture.tile]
+        picture.load()
+        for top in range(0, height, BAND):
+            samples = np.asarray(picture.crop((0, top, width, min(top + BAND, height))))
+            samples = samples.reshape(*samples.shape[:2], -1)
+            matches[top : top + BAND] &= (samples == wanted).all(axis=2)
+    return matches
+
+
+def _bitmap(content: bytes) -> _Opened:
+    header = bmp.read_header(content)
+
+    def rows() -> _Rows:
+        stored = header.rows(content)
+        return lambda top, bottom: _rgb(Image.fromarray(stored(top, bottom)))
+
+    return _Opened((header.width, header.height), 1, rows)
+
+
+def _header(bare: Bare, format: str) -> ImageFile.ImageFile:
+    try:
+        return Image.open(bare.file, formats=[format])
+    except UnidentifiedImageError:
+        raise FormatError(f"damaged picture: {format} with a header that cannot be read") from None
+
+
+def _rgb(picture: Image.Image) -> NDArray[np.uint8]:
     if picture.mode.startswith("I"):
         # Pillow would clip 16-bit grey at 255 and leave nearly all of it white.
-        samples = np.asarray(picture)
-        if samples.dtype != np.uint16:
-            samples = np.clip(samples, 0, 65535)
-        return Image.fromarray((samples >> 8).astype(np.uint8)).convert("RGB")
+        grey = (np.asarray(picture) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
     if picture.has_transparency_data:
         layer = picture.convert("RGBA")
         background = Image.new("RGBA", layer.size, (*NEUTRAL, 255))
-        return Image.alpha_composite(background, layer).convert("RGB")
+        picture = Image.alpha_composite(background, layer)
     # A conversion to what it is would copy a picture of any size.
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def _one_line(error: Exception) -> str:
