@@ -124,6 +124,13 @@ def test_pictures_out_of_range_are_refused_with_number_and_range(number_type, sp
             torch.stack([frames(1)[0].byte(), 255 * frames(1)[0].byte()]),
             "masks are 1 inside and 0 outside; mask 1: values from 0 to 255",
         ),
+        (
+            "masks",
+            torch.tensor([0, 1, 7], dtype=torch.uint16)[frames(2).int() * 2],
+            "mask 0: values from 0 to 7",
+        ),
+        ("masks", frames(2).to_sparse(), "masks are a dense tensor, not torch.sparse_coo"),
+        ("pixels", levels(2).to_sparse(), "pixels are a dense tensor, not torch.sparse_coo"),
         ("masks", frames(2) * 0.5, "mask 0: values from 0 to 0.5"),
         ("masks", frames(2).double().where(frames(2), torch.nan), "mask 0: values from nan to"),
         ("labels", torch.tensor([1]), r"labels are one for each picture: \(1,\) for 2 pictures"),

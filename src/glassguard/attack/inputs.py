@@ -37,9 +37,11 @@ def require_masks(masks: object, count: int, height: int, width: int) -> Tensor:
     other = (inside | (masks == 0)).logical_not().nonzero()
     if len(other):
         mask = int(other[0, 0])
+        # Not every number type that can be compared has a minimum.
+        values = masks[mask].double()
         raise ValueError(
             f"masks are 1 inside and 0 outside; mask {mask}: values from "
-            f"{masks[mask].min().item():g} to {masks[mask].max().item():g}"
+            f"{values.min().item():g} to {values.max().item():g}"
         )
     return inside.expand(count, *size)
 

@@ -41,10 +41,12 @@ def require_tensor(values: object, name: str) -> Tensor:
         name: what it is called.
 
     Raises:
-        ValueError: it is no tensor, or one on the ``meta`` device.
+        ValueError: it is no tensor, a sparse one, or one on the ``meta`` device.
     """
     if not isinstance(values, Tensor):
         raise ValueError(f"{name} are a tensor, not a {type(values).__name__}")
+    if values.layout is not torch.strided:
+        raise ValueError(f"{name} are a dense tensor, not {values.layout}")
     if values.is_meta:
         raise ValueError(f"{name} are on the meta device, where tensors hold no values")
     return values
