@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from shipped import section
+from small_attacks import HEIGHT, MASK_FORMS, WIDTH, frames
 from torch import nn
 
 from glassguard.attack.accessories import accessory_mask, accessory_masks
@@ -89,6 +90,34 @@ def test_wearing_changes_the_frame_only():
     assert not np.array_equal(texture[0], texture[1])
 
 
+@pytest.mark.parametrize(
+    ("images", "masks", "texture", "said"),
+    [
+        ((2, 4, 5, 3, "float32"), (2, 4, 5, "bool"), (3, "uint8"), "images must be uint8: float32"),
+        ((2, 4, 5, "uint8"), (2, 4, 5, "bool"), (3, "uint8"), "images must be N x height"),
+        ((2, 4, 5, 3, "uint8"), (2, 4, 5, "bool"), (3, "float64"), "texture must be uint8"),
+        ((2, 4, 5, 3, "uint8"), (2, 4, 5, "bool"), (4, "uint8"), r"shape \(4,\) does not fit"),
+        ((2, 4, 5, 3, "uint8"), (2, 5, 4, "bool"), (3, "uint8"), "masks are 4 x 5.*: 2 x 5 x 4"),
+    ],
+)
+def test_only_stored_pictures_wear(images, masks, texture, said):
+    arrays = [np.ones(shape[:-1], dtype=shape[-1]) for shape in (images, masks, texture)]
+    with pytest.raises(ValueError, match=said):
+        wear(*arrays)
+
+
+@pytest.mark.parametrize("form", MASK_FORMS)
+@pytest.mark.parametrize("number_type", ["bool", "uint8", "float32"])
+def test_wearing_takes_every_form_of_mask(form, number_type):
+    images = np.zeros((2, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    masks = MASK_FORMS[form](frames(2)).numpy()
+    worn = wear(images, masks.astype(number_type), np.array([7, 8, 9], dtype=np.uint8))
+    assert worn.shape == images.shape
+    everywhere = np.broadcast_to(masks.reshape(-1, HEIGHT, WIDTH), (2, HEIGHT, WIDTH))
+    assert (worn[everywhere] == [7, 8, 9]).all()
+    assert not worn[~everywhere].any()
+
+
 def test_total_variation_ignores_the_edge():
     masks = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
     masks[..., 1:3, 1:3] = True
@@ -140,7 +169,7 @@ class Glimpse(nn.Module):
         torch.manual_seed(0)
         self.linear = nn.Linear(3 * size * size, classes)
         nn.init.normal_(self.linear.weight, std=0.02)
-        self.requires_grad_(False)
+        self.requires_grad_(False).eval()
         self.seen: list[int] = []
 
     def forward(self, pixels):

@@ -124,6 +124,16 @@ def test_shards_in_any_order_make_the_same_table(folder: Path) -> None:
     assert (pictures[frames] != untouched[frames]).any()
 
 
+def test_more_shards_than_pictures_leave_some_of_them_empty(folder: Path) -> None:
+    paths = run_shards(folder, 32)
+    with np.load(paths[31]) as last:
+        assert last["images"].shape == (0, SIZE, SIZE, 3)
+    found = gather(folder, paths)
+    pd.testing.assert_series_equal(
+        found["image_id"], gather(folder, run_shards(folder, 1))["image_id"]
+    )
+
+
 def test_a_missing_shard_is_noticed(folder: Path) -> None:
     paths = run_shards(folder, 3)
     with pytest.raises(InputError, match="do not make up one attack"):

@@ -106,6 +106,19 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
             ["largest_change", "initial_colour=null"],
         ),
         (
+            {
+                "overrides": [
+                    "attacks.glasses.initial_colour=null",
+                    "attacks.glasses.largest_change=0.5",
+                ]
+            },
+            ["attacks.glasses.largest_change", "greater than or equal to 1"],
+        ),
+        (
+            {"overrides": ["attacks.glasses.total_variation=inf"]},
+            ["attacks.glasses.total_variation", "finite number"],
+        ),
+        (
             {"overrides": ["saliency.search.method=bayesian", "saliency.grid.shards=4"]},
             ["saliency", "grid.shards: 4 must be 1 or null"],
         ),

@@ -40,7 +40,7 @@ def test_an_answer_that_hangs_on_one_pixel_moves() -> None:
     images = np.full((3, 12, 12, 3), 40, dtype=np.uint8)
     images[0, 5, 5, 0] = 255
     images[1, 2:9, 2:9, 0] = 255
-    network = RedAgainstGreen()
+    network = RedAgainstGreen().eval()
     with torch.inference_mode():
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
         logits = network(pixels).numpy()

@@ -25,7 +25,7 @@ def accessory_mask(shape: Shape, eyes: NDArray[np.floating], size: int) -> NDArr
         size x size bool: the pixels of which at least half is covered.
 
     Raises:
-        ValueError: the eyes coincide.
+        ValueError: the eyes coincide, or are not finite.
     """
     if isinstance(shape, PlacedShape):
         return _placed_mask(shape, eyes, size)
@@ -46,4 +46,5 @@ def _placed_mask(shape: PlacedShape, eyes: NDArray[np.floating], size: int) -> N
 
 def accessory_masks(shape: Shape, eyes: NDArray[np.floating], size: int) -> NDArray[np.bool_]:
     """:func:`accessory_mask` for N x 2 x 2 eyes: N x size x size bool."""
-    return np.stack([accessory_mask(shape, pair, size) for pair in eyes])
+    masks = [accessory_mask(shape, pair, size) for pair in eyes]
+    return np.array(masks, dtype=bool).reshape(-1, size, size)

@@ -6,7 +6,10 @@ the frame covers 6.72 % of an aligned face, as the frame of Sharif et al. (2016)
 """
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from glassguard.attack.inputs import require_masks
 
 LENS_CENTRE = 0.535
 LENS_HALF_WIDTH = 0.445
@@ -36,7 +39,7 @@ def frame_mask(eyes: NDArray[np.floating], size: int) -> NDArray[np.bool_]:
         size x size bool: the pixels of which at least half is covered.
 
     Raises:
-        ValueError: the eyes coincide.
+        ValueError: the eyes coincide, or are not finite.
     """
     along, across = face_coordinates(eyes, size)
     return mostly_covered(_silhouette(np.abs(along), across - DROP), size)
@@ -70,9 +73,11 @@ def face_coordinates(
         S x S with :data:`SAMPLES_PER_PIXEL` samples along a pixel's side.
 
     Raises:
-        ValueError: the eyes coincide.
+        ValueError: the eyes coincide, or are not finite.
     """
     left, right = np.asarray(eyes, dtype=np.float64)
+    if not np.isfinite([left, right]).all():
+        raise ValueError(f"eyes are not finite: {left.tolist()}, {right.tolist()}")
     distance = float(np.hypot(*(right - left)))
     if distance == 0:
         raise ValueError("the two eyes are at the same place")
@@ -104,20 +109,37 @@ def _silhouette(along: NDArray[np.float64], across: NDArray[np.float64]) -> NDAr
 
 def frame_masks(eyes: NDArray[np.floating], size: int) -> NDArray[np.bool_]:
     """:func:`frame_mask` for N x 2 x 2 eyes: N x size x size bool."""
-    return np.stack([frame_mask(pair, size) for pair in eyes])
+    masks = [frame_mask(pair, size) for pair in eyes]
+    return np.array(masks, dtype=bool).reshape(-1, size, size)
 
 
 def wear(
-    images: NDArray[np.uint8], masks: NDArray[np.bool_], texture: NDArray[np.uint8]
+    images: NDArray[np.uint8], masks: NDArray[np.generic], texture: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
     """Put a texture on the pixels of a mask.
 
     Args:
         images: N x H x W x 3 uint8.
-        masks: N x H x W bool.
+        masks: see :func:`glassguard.attack.inputs.require_masks`.
         texture: uint8, broadcastable to ``images``: one colour, or a picture each.
+
+    Raises:
+        ValueError: the pictures or the texture are of another type or shape, or see
+            :func:`glassguard.attack.inputs.require_masks`.
     """
-    return np.where(masks[..., None], texture, images)
+    for name, array in (("images", images), ("texture", texture)):
+        if array.dtype != np.uint8:
+            raise ValueError(f"{name} must be uint8: {array.dtype}")
+    if images.ndim != 4 or images.shape[3] != 3:
+        raise ValueError(f"images must be N x height x width x 3: {images.shape}")
+    inside = require_masks(torch.tensor(masks), *images.shape[:3]).numpy()
+    try:
+        texture = np.broadcast_to(texture, images.shape)
+    except ValueError:
+        raise ValueError(
+            f"a texture of shape {texture.shape} does not fit images of shape {images.shape}"
+        ) from None
+    return np.where(inside[..., None], texture, images)
 
 
 def random_texture(

@@ -2,6 +2,8 @@
 
 from torch import Tensor
 
+from glassguard.recognizer.answers import require_tensor
+
 
 def total_variation(texture: Tensor, masks: Tensor) -> Tensor:
     """Mean difference between neighbouring pixels that both lie in the frame.
@@ -38,3 +40,19 @@ def non_printability(texture: Tensor, masks: Tensor, printable: Tensor) -> Tenso
     differences = texture[:, None] - printable[None, :, :, None, None]
     nearest = differences.square().sum(dim=2).amin(dim=1, keepdim=True).clamp(min=1e-12).sqrt()
     return (nearest * masks).sum(dim=(1, 2, 3)) / masks.sum(dim=(1, 2, 3)).clamp(min=1)
+
+
+def require_colours(printable: object) -> None:
+    """Refuse what :func:`non_printability` cannot measure distances to.
+
+    Raises:
+        ValueError: the colours are not P x 3 in [0, 1] with P at least 1.
+    """
+    colours = require_tensor(printable, "printable_colours")
+    if colours.shape[1:] != (3,) or not len(colours):
+        raise ValueError(f"printable_colours must be P x 3: {' x '.join(map(str, colours.shape))}")
+    if not ((colours >= 0) & (colours <= 1)).all():
+        raise ValueError(
+            "printable_colours must be in [0, 1]: "
+            f"{colours.min().item():g} to {colours.max().item():g}"
+        )

@@ -67,7 +67,7 @@ RESERVED_SETS = ("benign", "plain_frames", "random_frames")
 class Strict(BaseModel):
     """A section in which an unknown key is an error and nothing changes after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataCommon(Strict):
@@ -507,10 +507,10 @@ class AccessoryAttack(Strict):
         description="the gradient divided by its largest entry, or its sign"
     )
     largest_change: float | None = Field(
-        gt=0,
+        ge=1,
         le=255,
-        description="how far a colour value may move from the picture's own, 0-255 scale; "
-        "anywhere when null",
+        description="how far a colour value may move from the picture's own, in whole levels of "
+        "0-255 (2.5 allows 2); anywhere when null",
     )
     step: float = Field(gt=0, le=255, description="step length on the 0-255 scale")
     momentum: Annotated[float, Field(ge=0, lt=1)]

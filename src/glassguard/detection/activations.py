@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from glassguard.influence.internal import EVERYWHERE, Places, reduced, watched
 from glassguard.progress import track
+from glassguard.recognizer.answers import finite_logits, require_evaluation_mode
 from glassguard.recognizer.network import pixels_for
 
 
@@ -51,9 +52,11 @@ def activation_profiles(
         places: rows and columns of which each has its own maximum.
 
     Raises:
-        ValueError: the pictures are of another type or shape, the batches are empty, or a slice's
+        ValueError: the pictures are of another type or shape, the batches are empty, the network is
+            in training mode or answers a picture with logits that are not finite, or a slice's
             module runs more than once in a forward pass.
     """
+    require_evaluation_mode(network)
     if batch_size < 1:
         raise ValueError(f"a batch has at least one picture: {batch_size}")
     # One blank picture stands in for none, so that an empty set has profiles of the right width.
@@ -68,7 +71,7 @@ def activation_profiles(
         # that every pass frees, whose memory then goes to waste.
         if name not in found:
             found[name] = np.empty((len(rows), part.shape[1]), dtype=np.float32)
-        found[name][batch] = part.cpu().numpy()
+        found[name][batch] = part.float().cpu().numpy()
 
     def see(name: str, output: Tensor) -> None:
         flat = output.flatten(2) if output.ndim == 4 else output[:, :, None]
@@ -80,7 +83,8 @@ def activation_profiles(
             batch = slice(start, start + batch_size)
             pixels = pixels_for(network, rows[batch])
             with watched(slices, see):
-                keep(answers, "logits", network(pixels))
+                logits = finite_logits(network(pixels), range(start, start + len(pixels)))
+            keep(answers, "logits", logits)
 
     def kept(found: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         return {name: values[: len(images)] for name, values in found.items()}

@@ -18,10 +18,9 @@ from glassguard.influence.internal import (
     InternalInfluence,
     Slices,
     own_pixels,
-    require_evaluation_mode,
-    require_logits,
     watched,
 )
+from glassguard.recognizer.answers import require_evaluation_mode, require_logits
 
 
 @dataclass(frozen=True)

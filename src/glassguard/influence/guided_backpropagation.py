@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 
 from glassguard.influence.graph import nodes_behind
-from glassguard.influence.internal import own_pixels, require_evaluation_mode, require_logits
+from glassguard.influence.internal import own_pixels
 from glassguard.influence.quantities import Logit
+from glassguard.recognizer.answers import require_evaluation_mode, require_logits
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from glassguard.influence.distributions import (
 )
 from glassguard.influence.graph import nodes_behind
 from glassguard.influence.quantities import Logit, Quantity, QuantityName, quantity_named
+from glassguard.recognizer.answers import require_evaluation_mode, require_logits
 
 Reduction = Literal["max", "abs_max", "mean"]
 Places = tuple[int, int]
@@ -152,43 +153,6 @@ def watched(
     finally:
         for handle in handles:
             handle.remove()
-
-
-def require_evaluation_mode(network: nn.Module) -> None:
-    """Refuse a network whose answer to a picture depends on chance or on the other pictures.
-
-    Args:
-        network: any network. Every module of it is asked: dropout may be a function that is called
-            with a module's ``training``.
-
-    Raises:
-        ValueError: a module is in training mode.
-    """
-    if any(module.training for module in network.modules()):
-        raise ValueError(f"{type(network).__name__} is in training mode: call eval() first")
-
-
-def require_logits(logits: object, count: int) -> Tensor:
-    """What a network answered, if it is one row of logits a picture.
-
-    Args:
-        logits: the answer.
-        count: number of pictures that it was asked about.
-
-    Returns:
-        ``logits``: count x C.
-
-    Raises:
-        ValueError: it is anything else.
-    """
-    if not isinstance(logits, Tensor):
-        raise ValueError(f"the network answers with a {type(logits).__name__}, not with logits")
-    if logits.ndim != 2 or len(logits) != count:
-        raise ValueError(
-            f"the network answers {tuple(logits.shape)} to {count} pictures; logits are "
-            f"{count} x classes"
-        )
-    return logits
 
 
 def own_pixels(pixels: object) -> Tensor:

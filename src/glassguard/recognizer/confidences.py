@@ -4,24 +4,33 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from glassguard.recognizer.answers import finite_logits, require_evaluation_mode
 from glassguard.recognizer.network import FaceRecognizer, pixels_for
 
 BATCH = 64
 
 
-@torch.inference_mode()
 def probabilities_of(network: FaceRecognizer, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Softmax confidences.
 
     Args:
         network: recognizer in evaluation mode.
-        images: N x H x W x 3 uint8.
+        images: N x H x W x 3 uint8; N may be 0.
 
     Returns:
         N x identities float32, rows sum to one.
+
+    Raises:
+        ValueError: the pictures are of another type or shape, the network is in training mode, or
+            its logits of a picture are not finite.
     """
-    rows = [
-        network(pixels_for(network, images[start : start + BATCH])).softmax(1).cpu().numpy()
-        for start in range(0, len(images), BATCH)
-    ]
-    return np.concatenate(rows)
+    require_evaluation_mode(network)
+    # One blank picture stands in for none, so that an empty set has rows of the right width.
+    pictures = images if len(images) else np.zeros((1, *images.shape[1:]), dtype=images.dtype)
+    rows = []
+    with torch.inference_mode():
+        for start in range(0, len(pictures), BATCH):
+            pixels = pixels_for(network, pictures[start : start + BATCH])
+            logits = finite_logits(network(pixels), range(start, start + len(pixels)))
+            rows.append(logits.softmax(1).float().cpu().numpy())
+    return np.concatenate(rows)[: len(images)]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from glassguard.configuration.schema import Position
+from glassguard.recognizer.answers import require_pixels, weights_like
 from glassguard.recognizer.layers import (
     CONVOLUTIONS,
     CONVOLUTIONS_PER_BLOCK,
@@ -171,27 +172,40 @@ def pixels_for(network: nn.Module, images: NDArray[np.uint8]) -> Tensor:
     """Pictures as a network wants them: of its number type, in its memory.
 
     Args:
-        network: whose first parameter says which; float32 in main memory where it has none.
+        network: see :func:`~glassguard.recognizer.answers.weights_like`; float32 in main memory
+            where it has no weights.
         images: N x H x W x 3 uint8 RGB; may be memory-mapped, and is copied.
 
     Returns:
         N x 3 x H x W in [0, 1].
 
     Raises:
-        ValueError: the pictures are of another type or shape.
+        ValueError: the pictures are of another type or shape, or the network has no memory.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
         raise ValueError(
             "pictures are uint8, N x height x width x 3: "
             f"{images.dtype}, {' x '.join(map(str, images.shape))}"
         )
-    first = next(network.parameters(), torch.empty(0))
     # A memory-mapped file is read-only and torch needs memory of its own.
-    return to_pixels(torch.from_numpy(np.array(images))).to(first)
+    pixels = to_pixels(torch.from_numpy(np.array(images)))
+    return pixels.to(weights_like(network, pixels))
 
 
 def to_pixels(images: Tensor) -> Tensor:
-    """N x H x W x 3 uint8 pictures to N x 3 x H x W float32 in [0, 1], channels last in memory."""
+    """Pictures as they are stored to pixels as networks take them.
+
+    Args:
+        images: N x H x W x 3 uint8 RGB.
+
+    Returns:
+        N x 3 x H x W float32 in [0, 1], channels last in memory.
+
+    Raises:
+        ValueError: the pictures are of another number type.
+    """
+    if images.dtype != torch.uint8:
+        raise ValueError(f"pictures are uint8: {images.dtype}")
     return (
         images.permute(0, 3, 1, 2)
         .to(torch.float32)
@@ -201,7 +215,16 @@ def to_pixels(images: Tensor) -> Tensor:
 
 
 def to_images(pixels: Tensor) -> Tensor:
-    """N x 3 x H x W float in [0, 1] to N x H x W x 3 uint8, rounded to the nearest level."""
-    return (
-        pixels.mul(255.0).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-    )
+    """Pixels as networks take them to pictures as they are stored.
+
+    Args:
+        pixels: N x 3 x H x W float in [0, 1].
+
+    Returns:
+        N x H x W x 3 uint8 RGB, rounded to the nearest level.
+
+    Raises:
+        ValueError: see :func:`~glassguard.recognizer.answers.require_pixels`.
+    """
+    levels = require_pixels(pixels).mul(255.0).round_()
+    return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from glassguard.recognizer.answers import finite_logits, require_evaluation_mode
 from glassguard.recognizer.network import pixels_for
 
 
@@ -26,21 +27,36 @@ def probabilities(
     Yields:
         C float32 in [0, 1] per picture. A picture's numbers come only after the batch around it
         is complete, so the stream is read up to ``batch_size`` pictures ahead.
+
+    Raises:
+        ValueError: a picture is of another type or shape, or the network is in training mode or
+            does not answer it with finite logits; pictures are named by their place in the stream,
+            counted from 0.
     """
+    require_evaluation_mode(network)
+    if batch_size < 1:
+        raise ValueError(f"a batch has at least one picture: {batch_size}")
     buffer: np.ndarray | None = None
-    waiting = 0
+    read = 0
     for image in images:
         if buffer is None:
             buffer = np.zeros((batch_size, *image.shape), dtype=np.uint8)
-        buffer[waiting] = image
-        waiting += 1
-        if waiting == batch_size:
-            yield from _softmax(network, buffer)
-            waiting = 0
-    if buffer is not None and waiting:
-        yield from _softmax(network, buffer)[:waiting]
+        # Assigned, a picture in [0, 1] would become black and one of a single row be repeated.
+        if image.dtype != buffer.dtype or image.shape != buffer.shape[1:]:
+            raise ValueError(
+                f"pictures are uint8, all of one size; picture {read}: {image.dtype}, "
+                f"{image.shape} instead of {buffer.shape[1:]}"
+            )
+        buffer[read % batch_size] = image
+        read += 1
+        if read % batch_size == 0:
+            yield from _softmax(network, buffer, read - batch_size)
+    if buffer is not None and read % batch_size:
+        yield from _softmax(network, buffer, read - read % batch_size)[: read % batch_size]
 
 
-def _softmax(network: nn.Module, images: np.ndarray) -> np.ndarray:
+def _softmax(network: nn.Module, images: np.ndarray, first: int) -> np.ndarray:
     with torch.inference_mode():
-        return network(pixels_for(network, images)).softmax(dim=1).cpu().numpy()
+        logits = network(pixels_for(network, images))
+        numbers = range(first, first + len(images))
+        return finite_logits(logits, numbers).softmax(dim=1).float().cpu().numpy()

@@ -30,8 +30,14 @@ def filled(image: np.ndarray, mask: np.ndarray, fill: Fill) -> np.ndarray:
         H x W x 3 uint8, equal to ``image`` outside the mask.
 
     Raises:
-        ValueError: there is no such fill.
+        ValueError: there is no such fill, or image or mask are of another type or shape.
     """
+    # Another mask would name rows to fill, not pixels.
+    if image.dtype != np.uint8 or mask.dtype != bool or image.shape != (*mask.shape, 3):
+        raise ValueError(
+            "a picture is H x W x 3 uint8 and its mask H x W bool: "
+            f"{image.shape} {image.dtype}, {mask.shape} {mask.dtype}"
+        )
     result = image.copy()
     if fill == "zero":
         result[mask] = 0

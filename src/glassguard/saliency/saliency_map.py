@@ -6,7 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from glassguard.influence.guided_backpropagation import guided_activations
-from glassguard.influence.internal import own_pixels, require_evaluation_mode, require_logits
+from glassguard.recognizer.answers import (
+    finite_logits,
+    for_network,
+    gradients_of,
+    require_evaluation_mode,
+    require_finite,
+)
 
 ChannelReduction = Literal["max_abs", "mean_abs", "max", "sum_abs"]
 
@@ -24,32 +30,37 @@ def saliency_maps(
     share one forward pass.
 
     Args:
-        network: maps N x 3 x H x W pixels to N x C logits, in evaluation mode.
-        pixels: N x 3 x H x W float32 in [0, 1].
+        network: maps N x 3 x H x W pixels to N x C logits, in evaluation mode; of any
+            floating-point type, on any device.
+        pixels: N x 3 x H x W in [0, 1], float16, bfloat16, float32 or float64.
         channel_reduction: see :func:`reduce_channels`.
         top_classes: how many classes are explained, the likeliest first; their guided gradients
             are added up. The source explains one.
 
     Returns:
-        Maps, N x H x W float32 in [0, 1]; predicted classes, N int64.
+        Maps, N x H x W float32 in [0, 1]; predicted classes, N int64. Both are on the device of
+        ``pixels``.
 
     Raises:
-        ValueError: the network is in training mode, does not answer with logits, or has fewer than
-            ``top_classes`` classes.
+        ValueError: the pixels are none of the above, the network is in training mode, does not
+            answer with logits, or does not have ``top_classes`` classes; logits or gradients are
+            not finite.
     """
     require_evaluation_mode(network)
     with torch.inference_mode(False), torch.enable_grad(), guided_activations(network) as check:
-        leaf = own_pixels(pixels).requires_grad_(True)
-        logits = require_logits(network(leaf.clone()), len(leaf))
+        leaf = for_network(network, pixels).requires_grad_(True)
+        logits = finite_logits(network(leaf.clone()), range(len(leaf)))
         check(logits)
-        if top_classes > logits.shape[1]:
+        if not 1 <= top_classes <= logits.shape[1]:
             raise ValueError(f"{top_classes} classes of a network that has {logits.shape[1]}")
-        gradient = torch.zeros_like(leaf)
+        gradient = torch.zeros_like(leaf, dtype=logits.dtype)
         for logit in logits.topk(top_classes, dim=1).values.unbind(dim=1):
             # Guided backpropagation is not linear: each class takes a backward pass of its own.
-            (of_class,) = torch.autograd.grad(logit.sum(), leaf, retain_graph=True)
+            (of_class,) = gradients_of(logit.sum(), logits, {"the pixels": leaf}, retain_graph=True)
             gradient += of_class
-    return scale(reduce_channels(gradient, channel_reduction)), logits.detach().argmax(dim=1)
+    require_finite(gradient, "gradients", range(len(leaf)))
+    maps = scale(reduce_channels(gradient, channel_reduction))
+    return maps.to(pixels.device), logits.detach().argmax(dim=1).to(pixels.device)
 
 
 def reduce_channels(gradient: Tensor, channel_reduction: ChannelReduction) -> Tensor:

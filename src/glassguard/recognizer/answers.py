@@ -1,0 +1,232 @@
+"""How a network is asked about pictures, and which answers count.
+
+A picture on another scale, a network in training mode and logits that are not finite all give
+numbers that look like results. They are refused here, before anybody reads them.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+
+NUMBER_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def require_evaluation_mode(network: nn.Module) -> None:
+    """Refuse a network whose answer to a picture depends on chance or on the other pictures.
+
+    Args:
+        network: any network. Every module of it is asked: dropout may be a function that is called
+            with a module's ``training``.
+
+    Raises:
+        ValueError: a module is in training mode, or normalises by the batch in evaluation mode too.
+    """
+    for name, module in network.named_modules():
+        if module.training:
+            raise ValueError(f"{type(network).__name__} is in training mode: call eval() first")
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+            raise ValueError(
+                f"{type(network).__name__}: {name or 'it'} keeps no running statistics, so the "
+                "answer to a picture depends on the others in its batch"
+            )
+
+
+def require_tensor(values: object, name: str) -> Tensor:
+    """An argument, if it is a tensor that holds values.
+
+    Args:
+        values: the argument.
+        name: what it is called.
+
+    Raises:
+        ValueError: it is no tensor, a sparse one, or one on the ``meta`` device.
+    """
+    if not isinstance(values, Tensor):
+        raise ValueError(f"{name} are a tensor, not a {type(values).__name__}")
+    if values.layout is not torch.strided:
+        raise ValueError(f"{name} are a dense tensor, not {values.layout}")
+    if values.is_meta:
+        raise ValueError(f"{name} are on the meta device, where tensors hold no values")
+    return values
+
+
+def require_pixels(pixels: object) -> Tensor:
+    """Pictures, if they are on the scale that networks are asked on.
+
+    Args:
+        pixels: N x 3 x H x W in [0, 1], float16, bfloat16, float32 or float64.
+
+    Returns:
+        ``pixels``, detached from any graph.
+
+    Raises:
+        ValueError: they are anything else. The message names the first picture out of range and
+            the range of its values.
+    """
+    pixels = require_tensor(pixels, "pixels").detach()
+    shape = pixels.shape
+    if pixels.dtype not in NUMBER_TYPES or len(shape) != 4 or shape[1] != 3 or 0 in shape[2:]:
+        raise ValueError(
+            "pixels are floating point, N x 3 x height x width, in [0, 1]: "
+            f"{pixels.dtype}, {' x '.join(map(str, shape))}"
+        )
+    lowest, highest = pixels.amin(dim=(1, 2, 3)), pixels.amax(dim=(1, 2, 3))
+    # A comparison with NaN is false.
+    outside = ((lowest >= 0) & (highest <= 1)).logical_not().nonzero()
+    if len(outside):
+        picture = int(outside[0])
+        values = pixels[picture]
+        finite = values[values.isfinite()]
+        beside = values.numel() - finite.numel()
+        found = f"{beside} of {values.numel()} values are not finite"
+        if not beside:
+            found = f"values from {finite.min().item():g} to {finite.max().item():g}"
+        raise ValueError(f"pixels are in [0, 1]; picture {picture}: {found}")
+    return pixels
+
+
+def weights_like(network: nn.Module, otherwise: Tensor) -> Tensor:
+    """A tensor of the network's number type on its device.
+
+    Args:
+        network: whose first floating-point parameter is taken, or buffer where it has none.
+        otherwise: what a network with neither is taken to be like.
+
+    Raises:
+        ValueError: the network is on the ``meta`` device.
+    """
+    weights = chain(network.parameters(), network.buffers())
+    found = next((one for one in weights if one.is_floating_point()), otherwise)
+    if found.is_meta:
+        raise ValueError(f"{type(network).__name__} is on the meta device: it has no weights")
+    return found
+
+
+def for_network(network: nn.Module, pixels: object) -> Tensor:
+    """Pictures of a network's number type on its device.
+
+    They are a copy: what a network does to it in place stays off the caller's pictures.
+
+    Args:
+        network: see :func:`weights_like`.
+        pixels: see :func:`require_pixels`.
+
+    Returns:
+        N x 3 x H x W.
+
+    Raises:
+        ValueError: see :func:`require_pixels` and :func:`weights_like`.
+    """
+    given = require_pixels(pixels)
+    return given.to(weights_like(network, given), copy=True)
+
+
+def logits_of(network: nn.Module, pixels: Tensor, pictures: Sequence[int] | None = None) -> Tensor:
+    """Ask a network about pictures, whatever its number type and device are.
+
+    It is given a copy: what it does to that in place stays off the caller's pictures.
+
+    Args:
+        network: maps N x 3 x H x W pixels to N x C logits, in evaluation mode.
+        pixels: N x 3 x H x W; gradients flow back to them in their own type.
+        pictures: N numbers by which errors call the pictures; from 0 on when None.
+
+    Returns:
+        N x C on the device of ``pixels``, float32 or, where the network answers so, float64.
+
+    Raises:
+        ValueError: see :func:`finite_logits` and :func:`weights_like`.
+    """
+    answer = network(pixels.to(weights_like(network, pixels), copy=True))
+    numbers = range(len(pixels)) if pictures is None else pictures
+    return finite_logits(answer, numbers).to(pixels.device)
+
+
+def finite_logits(answer: object, pictures: Sequence[int]) -> Tensor:
+    """What a network answered, if it is one row of finite logits a picture.
+
+    Args:
+        answer: the answer.
+        pictures: N numbers by which errors call the pictures.
+
+    Returns:
+        N x C, float32 or float64.
+
+    Raises:
+        ValueError: it is anything else; the first picture whose logits are not finite is named.
+    """
+    logits = require_logits(answer, len(pictures))
+    require_finite(logits, "logits", pictures)
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def require_logits(logits: object, count: int) -> Tensor:
+    """What a network answered, if it is one row of logits a picture.
+
+    Args:
+        logits: the answer.
+        count: number of pictures that it was asked about.
+
+    Returns:
+        ``logits``: count x C.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    if not isinstance(logits, Tensor):
+        raise ValueError(f"the network answers with a {type(logits).__name__}, not with logits")
+    if logits.ndim != 2 or len(logits) != count:
+        raise ValueError(
+            f"the network answers {tuple(logits.shape)} to {count} pictures; logits are "
+            f"{count} x classes"
+        )
+    return logits
+
+
+def require_finite(values: Tensor, name: str, pictures: Sequence[int]) -> None:
+    """Refuse what a network made of pictures if any of it is infinite or not a number.
+
+    Args:
+        values: N x anything.
+        name: what they are.
+        pictures: N numbers by which the error calls the pictures.
+
+    Raises:
+        ValueError: values of a picture are not finite; the first such picture is named.
+    """
+    finite = values.detach().isfinite()
+    if not finite.all():
+        first = int(finite.flatten(1).all(dim=1).logical_not().nonzero()[0])
+        raise ValueError(f"the network's {name} of picture {pictures[first]} are not finite")
+
+
+def gradients_of(
+    total: Tensor, logits: Tensor, inputs: Mapping[str, Tensor], *, retain_graph: bool = False
+) -> list[Tensor]:
+    """Gradients of what was made of logits.
+
+    Args:
+        total: a number.
+        logits: what it was made of.
+        inputs: with respect to what, by names for errors.
+        retain_graph: whether other gradients of the same logits follow.
+
+    Returns:
+        In the order of ``inputs``, each of the shape and type of its input.
+
+    Raises:
+        ValueError: part of the network lets no gradient through to an input.
+    """
+    found: Sequence[Tensor | None] = [None] * len(inputs)
+    if logits.requires_grad and all(one.requires_grad for one in inputs.values()):
+        found = torch.autograd.grad(
+            total, tuple(inputs.values()), allow_unused=True, retain_graph=retain_graph
+        )
+    reached = []
+    for name, gradient in zip(inputs, found, strict=True):
+        if gradient is None:
+            raise ValueError(f"no gradient leads from the network's logits to {name}")
+        reached.append(gradient)
+    return reached
