@@ -237,10 +237,21 @@ def workplace(
     """A copy of the finished checkout with pages, scripts and the files that commands name."""
     copy = Checkout(tmp_path_factory.mktemp("documented") / "checkout")
     shutil.copytree(finished.folder, copy.folder, symlinks=True)
-    for part in ("Makefile", "pyproject.toml", "README.md", "requirements", "docs", "benchmarks"):
+    for part in (
+        "Makefile",
+        "pyproject.toml",
+        "README.md",
+        "requirements",
+        "docs",
+        "benchmarks",
+        "tests",
+    ):
         source, target = ROOT / part, copy.folder / part
         shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
     shutil.copytree(photographs / "study", copy.folder / "people")
+    (copy.folder / "backbone.safetensors").write_bytes(
+        (copy.results / "backbone" / "backbone.safetensors").read_bytes()
+    )
     (copy.folder / "lfw-deepfunneled.tgz").write_bytes(b"\x1f\x8b as far as a plan can tell")
     return copy
 

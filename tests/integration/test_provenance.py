@@ -18,15 +18,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 CHANGES = (
     "seed=1",
-    "data.image_size=96",
     "backbone.pretraining.learning_rate=0.05",
-    "recognizer.epochs=3",
     "attacks.glasses.step=10",
-    "controls.colour=[0,0,1]",
-    "influence.quantity=softmax",
-    "influence.experts.share=0.2",
     "detector.alpha=0.02",
-    "saliency.grid.n=[3]",
     "saliency.confidence_threshold=0.7",
     "tracking.enabled=false",
 )
@@ -81,12 +75,12 @@ def test_an_edited_module_plans_the_same_with_and_without_metadata(
     kept: Checkout, edited: Checkout
 ) -> None:
     for copy in (kept, edited):
-        path = copy.folder / "src" / "glassguard" / "saliency" / "mask.py"
+        path = copy.folder / "src" / "glassguard" / "saliency" / "evaluation.py"
         path.write_text(path.read_text() + "\n# A remark.\n")
     planned = kept.planned()
     assert planned == edited.planned()
-    assert {"grid_shard", "evaluation"} <= planned
-    assert not planned & {"data", "recognizer", "attack_shard", "influence"}
+    assert {"evaluation", "report"} <= planned
+    assert not planned & {"data", "recognizer", "attack_shard", "influence", "grid_shard"}
 
 
 def test_a_lost_stamp_is_no_stamp_that_agrees(kept: Checkout) -> None:
@@ -115,7 +109,7 @@ def test_settings_are_rewritten_there_and_back(kept: Checkout) -> None:
         assert kept.planned(*overrides) == set()
 
 
-@pytest.mark.parametrize("name", ["{braces}", "with space", "it's", "#1", "{", "a%b"])
+@pytest.mark.parametrize("name", ["{braces}", "with space, it's #1", "a{b%"])
 def test_a_checkout_may_have_any_name(name: str, tmp_path: Path) -> None:
     copy = checkout(tmp_path / name / "checkout")
     done = copy.snakemake("--cores", "1", "--until", "pool")
@@ -123,7 +117,7 @@ def test_a_checkout_may_have_any_name(name: str, tmp_path: Path) -> None:
     assert (copy.results / "backbone" / "pool_images.npy").exists()
 
 
-@pytest.mark.parametrize("name", ["{1}", "a b", "1_000", "1e3", "true", "~nobody", "#1", "a=b"])
+@pytest.mark.parametrize("name", ["{1}", "a b", "1e3", "~no body", "#1=b"])
 def test_files_of_the_user_may_have_any_name(name: str, photographs: Path, fresh: Checkout) -> None:
     shutil.copytree(photographs / "study", fresh.folder / name)
     tensors = nn.Sequential(convolutional_layers(1 / 16)).state_dict()

@@ -188,12 +188,9 @@ def given_to(rule_name):
     return result(f"config/given/{rule_name}.txt")
 
 
-def given(path):
-    """A file that the user named. Its digest is in a stamp, so only downloads count by their date."""
-    if path is None:
-        return []
-    # A function's answer is not searched for wildcards: a name may hold braces.
-    return lambda wildcards: str(path) if path in DOWNLOADED else ancient(str(path))
+def download(path):
+    """A file that a rule fetches. Of other files that the user names a stamp has the digest."""
+    return str(path) if path in DOWNLOADED else []
 
 
 def record(job):

@@ -29,7 +29,6 @@ rule fetch_lfw:
 rule fetch_pubfig:
     input:
         config=slice_of("fetch_pictures"),
-        list=given(getattr(getattr(STUDY.data, "fetch", None), "list_file", None)),
         given=given_to("fetch_pictures"),
         code=code_of("fetch_pubfig"),
     output:
@@ -52,9 +51,7 @@ rule data:
     input:
         config=slice_of("data"),
         listing=LISTING,
-        detector=given(getattr(STUDY.data, "detector", None)),
-        people=given(getattr(STUDY.data, "people_file", None)),
-        landmarks=given(getattr(STUDY.data, "landmarks_file", None)),
+        detector=download(getattr(STUDY.data, "detector", None)),
         given=given_to("data"),
         code=code_of("data"),
     output:
@@ -86,7 +83,7 @@ rule pool:
     input:
         config=slice_of("pool"),
         study=STUDY_PICTURES,
-        detector=given(getattr(STUDY.data, "detector", None)),
+        detector=download(getattr(STUDY.data, "detector", None)),
         given=given_to("pool"),
         code=code_of("pool"),
     output:

@@ -5,7 +5,7 @@ if STUDY.backbone.weights is not None:
     rule import_backbone:
         input:
             config=slice_of("backbone"),
-            weights=given(STUDY.backbone.weights),
+            weights=download(STUDY.backbone.weights),
             given=given_to("import_backbone"),
             code=code_of("import_backbone"),
         output:
@@ -22,8 +22,10 @@ if STUDY.backbone.weights is not None:
         resources:
             mem_mb=growing(4000),
             runtime=growing(10),
+        params:
+            weights=lambda wildcards: str(STUDY.backbone.weights),
         shell:
-            "glassguard import_backbone --config {input.config} --weights {input.weights:q} "
+            "glassguard import_backbone --config {input.config} --weights {params.weights:q} "
             "--backbone {output.backbone} --metrics {output.metrics} --record {output.record} "
             "> {log} 2>&1"
 
@@ -34,7 +36,7 @@ else:
         rule teacher:
             input:
                 config=slice_of("teacher"),
-                teacher=given(TEACHER.file),
+                teacher=download(TEACHER.file),
                 given=given_to("teacher"),
                 images=PRETRAINING_PICTURES["images.npy"],
                 code=code_of("teacher"),
@@ -51,8 +53,10 @@ else:
             resources:
                 mem_mb=growing(2000),
                 runtime=growing(60 * PIXELS),
+            params:
+                teacher=lambda wildcards: str(TEACHER.file),
             shell:
-                "glassguard teacher --config {input.config} --teacher {input.teacher:q} "
+                "glassguard teacher --config {input.config} --teacher {params.teacher:q} "
                 "--images {input.images} --embeddings {output.embeddings} "
                 "--record {output.record} > {log} 2>&1"
 
