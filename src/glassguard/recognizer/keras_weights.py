@@ -239,6 +239,11 @@ def _tensors(path: Path, name: str, weights: list[h5py.Dataset]) -> Iterator[tup
                 f"{path}: {name}.{part} has shape {dataset.shape} of {dataset.dtype}, which is "
                 "none of VGG-16's"
             )
+        if part == "weight" and dataset.shape[2:] == (3, 3) != dataset.shape[:2]:
+            raise InputError(
+                f"{path}: {name}.weight has shape {dataset.shape}, filters first, as Theano had "
+                "it: its kernels are turned round as well, and are not read"
+            )
         # A chunk is unpacked as a whole, however little of it the array needs.
         if dataset.chunks is not None and math.prod(dataset.chunks) > LARGEST_KERNEL:
             raise InputError(
@@ -265,7 +270,7 @@ def _check_layout(path: Path, model: dict[str, Any]) -> None:
             for key in ("strides", "dilation_rate"):
                 if any(step != 1 for step in settings.get(key, [1])):
                     raise InputError(
-                        f"{path}: {settings.get('name')} has {key} {settings[key]}, VGG-16 has 1"
+                        f"{path}: {shown([str(settings.get('name'))])} has {key} {settings[key]}, VGG-16 has 1"
                     )
             # Dense layers that are written as convolutions follow, and pad nothing.
             if convolutions <= len(CONVOLUTIONS):
@@ -303,7 +308,7 @@ def _check_padding(path: Path, settings: dict[str, Any], before: dict[str, Any])
     if (padding, apart) == ("same", None) or (padding == "valid" and padded_apart):
         return
     raise InputError(
-        f"{path}: {settings.get('name')} has padding {padding}"
+        f"{path}: {shown([str(settings.get('name'))])} has padding {padding}"
         f"{'' if apart is None else f' behind zeros of {apart}'}, VGG-16 has same, or valid behind "
         "one row of zeros (ZeroPadding2D)"
     )
@@ -314,13 +319,15 @@ def _member(path: Path, group: h5py.Group, name: str) -> Any:
     for part in filter(None, name.split("/")):
         link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
         if link is None:
-            raise InputError(f"{path}: {name} is missing")
+            raise InputError(f"{path}: {shown([name])} is missing")
         if isinstance(link, h5py.HardLink):
             group = group[part]
         if not isinstance(link, h5py.HardLink) or (
             isinstance(group, h5py.Dataset) and (group.external or group.is_virtual)
         ):
-            raise InputError(f"{path}: {name} is a link to elsewhere, which is not followed")
+            raise InputError(
+                f"{path}: {shown([name])} is a link to elsewhere, which is not followed"
+            )
     return group
 
 

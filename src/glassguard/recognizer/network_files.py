@@ -23,6 +23,9 @@ _NAMES: dict[WeightFormat, str] = {
 
 def weight_format(start: bytes) -> WeightFormat | None:
     """The format of a weight file that can be read; None for any other file."""
+    # Length of the header, then the header in JSON. First of all: a length may begin like any mark.
+    if start[6:9] == b"\0\0{":
+        return "safetensors"
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
         return "keras"
     if start.startswith(b"MATLAB 5.0 MAT-file"):
@@ -31,9 +34,6 @@ def weight_format(start: bytes) -> WeightFormat | None:
         return "zip"
     if start.startswith(b"\x80"):
         return "pickle"
-    # Length of the header, then the header in JSON.
-    if start[8:9] == b"{":
-        return "safetensors"
     return None
 
 

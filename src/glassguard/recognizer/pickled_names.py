@@ -102,7 +102,7 @@ def _unneeded(file: IO[bytes]) -> str | None:
         if "UNICODE" in operation.name:
             top = str(argument)
             if len(layers) < 3 and _LAYER.fullmatch(top[:100]):
-                layers.append(top)
+                layers.append(top[:100])
         elif operation.name in ("BINGET", "LONG_BINGET") and isinstance(argument, int):
             top = remembered[argument] if argument < len(remembered) else None
         if top is not None:
@@ -113,7 +113,7 @@ def _unneeded(file: IO[bytes]) -> str | None:
 def _objects(named: str, layers: list[str]) -> str:
     name = ascii(named.replace(" ", ".", 1))[1:-1][:100]
     if named.startswith("numpy"):
-        held = f"it holds arrays of NumPy ({name})"
+        held = f"it holds values of NumPy ({name})"
     else:
         held = f"it holds code or objects ({name})"
-    return held + (f", among them {', '.join(layers)}" if layers else "")
+    return held + (f", its first layers are {', '.join(layers)}" if layers else "")

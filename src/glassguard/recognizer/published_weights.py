@@ -90,7 +90,7 @@ DEEPFACE = Convention("deepface", None, VGG_FACE_MEAN, 1.0)
 MATCONVNET = Convention("MatConvNet's vgg_face.mat", "rgb", VGG_FACE_MEAN, 1.0)
 # A mean picture stands in the file and is of no use here.
 MATCONVNET_WITHOUT_COLOUR = Convention("MatConvNet", "rgb", None, None)
-OWN_SAFETENSORS = Convention("networks for RGB", "rgb", None, None)
+OWN_SAFETENSORS = Convention("glassguard's own files", "rgb", None, None)
 UNKNOWN = Convention("nobody", None, None, None)
 
 
@@ -225,14 +225,14 @@ def _from_safetensors(path: Path) -> PublishedWeights:
             channels="rgb",
         )
     assumed = {"features.0": TORCHVISION, "conv1_1": OWN_SAFETENSORS}.get(found.style, UNKNOWN)
-    return _checked(path, found.tensors, f"safetensors, {found.called} first", assumed)
+    return _checked(path, found.tensors, f"safetensors, first layer {found.called}", assumed)
 
 
 def _from_pytorch(path: Path) -> PublishedWeights:
     form = "PyTorch state dict"
     found = find_convolutions(path, f"a {form}", state_dicts(path, at_most=LARGEST_FILE))
     assumed = {"features.0": TORCHVISION, "conv1_1": VGG_FACE_DAG}.get(found.style, UNKNOWN)
-    return _checked(path, found.tensors, f"{form}, {found.called} first", assumed)
+    return _checked(path, found.tensors, f"{form}, first layer {found.called}", assumed)
 
 
 def _from_zip(path: Path) -> PublishedWeights:
@@ -272,7 +272,7 @@ def _from_npz(path: Path) -> PublishedWeights:
     if all(shape[:2] == (3, 3) for shape in shapes) and any(s[2:] != (3, 3) for s in shapes):
         for name in kernels:
             found.tensors[name] = filters_first(found.tensors[name])
-    return _checked(path, found.tensors, f"NumPy .npz, {found.called} first", UNKNOWN)
+    return _checked(path, found.tensors, f"NumPy .npz, first layer {found.called}", UNKNOWN)
 
 
 def _array(content: bytes) -> Tensor:
@@ -298,7 +298,7 @@ def _from_keras(path: Path, read: KerasWeights, kind: str) -> PublishedWeights:
             assumed = DEEPFACE if read.dense else UNKNOWN
         elif found.style == "conv1_1":
             assumed = KERAS_VGGFACE
-    form += " without layer names" if read.by_order else f", {found.called} first"
+    form += " without layer names" if read.by_order else f", first layer {found.called}"
     return _checked(path, found.tensors, form, assumed)
 
 

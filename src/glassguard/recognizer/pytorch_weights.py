@@ -3,7 +3,6 @@
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from glassguard.recognizer.pickled_names import more_than_tensors, why_not_pytor
 from glassguard.recognizer.weight_arrays import damage_named
 
 DEEPEST = 4
-"""Mappings around the one that holds the tensors, at most."""
+"""Mappings and lists around the mapping that holds the tensors, at most."""
 
 
 def state_dicts(path: Path, *, at_most: int) -> dict[str, dict[str, Tensor]]:
@@ -38,11 +37,12 @@ def state_dicts(path: Path, *, at_most: int) -> dict[str, dict[str, Tensor]]:
         raise InputError(f"{path}: {only}: {held}") from None
     if more:
         raise InputError(f"{path}: {only}: {more}; save its state_dict() alone")
-    if not isinstance(state, dict):
+    mappings = dict(_mappings(state, (), set()))
+    if not mappings:
         raise InputError(
             f"{path}: not a state dict: must map names to tensors, and is a {type(state).__name__}"
         )
-    return dict(_mappings(state, (), set()))
+    return mappings
 
 
 def check_pickle(path: Path) -> None:
@@ -60,17 +60,19 @@ def check_pickle(path: Path) -> None:
 
 
 def _mappings(
-    value: dict[Any, Any], place: tuple[str, ...], seen: set[int]
+    value: object, place: tuple[str, ...], seen: set[int]
 ) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    if id(value) in seen:
+    # A pickle may hold the same mapping, or even itself, any number of times.
+    if not isinstance(value, dict | list | tuple) or id(value) in seen or len(place) > DEEPEST:
         return
     seen.add(id(value))
-    named = {key: held for key, held in value.items() if isinstance(key, str)}
-    tensors = {key: held for key, held in named.items() if isinstance(held, Tensor)}
-    yield "".join(f"{key}: " for key in place), tensors
-    for key, held in named.items():
-        if isinstance(held, dict) and len(place) < DEEPEST:
-            yield from _mappings(held, (*place, key), seen)
+    if isinstance(value, dict):
+        tensors = {key: held for key, held in value.items() if isinstance(held, Tensor)}
+        named = {key: held for key, held in tensors.items() if isinstance(key, str)}
+        yield "".join(f"{key}: " for key in place), named
+    entries = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, held in entries:
+        yield from _mappings(held, (*place, str(key)), seen)
 
 
 def _check_packed_size(path: Path, at_most: int) -> None:

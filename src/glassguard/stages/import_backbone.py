@@ -56,18 +56,19 @@ def run(
     write_backbone(backbone, BackboneFile(tensors, read.width, mean, scale))
     with weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    origin = f"read from {weights.name} ({read.format}"
+    origin = read.format
     if assumed:
-        origin += f"; assumed: {_listed(settled, assumed)}, as in {read.assumed.of}"
+        usual = f"as in {read.assumed.of}: {_listed(settled, assumed)}"
+        origin += f"; assumed, {usual}"
+        keys = [f"backbone.{key}" for key in assumed]
         print(
-            f"{weights} ({read.format}) does not say how pixels enter its network; assumed: "
-            f"{_listed(settled, assumed)}, as in {read.assumed.of}. If its network expects "
-            f"something else, give {' and '.join(f'backbone.{key}' for key in assumed)} "
-            "(docs/weights.md)",
+            f"{weights} ({read.format}) does not say how pixels enter its network. Assumed, "
+            f"{usual}. If its network expects something else, give "
+            f"{' and '.join(filter(None, [', '.join(keys[:-1]), keys[-1]]))} (docs/weights.md).",
             file=sys.stderr,
         )
     described: dict[str, float | int | str] = {
-        "backbone": f"{origin})",
+        "backbone": f"read from {weights.name} ({origin})",
         "sha256": digest,
         "input": _listed(settled, [*settled]),
         "input_assumed": ", ".join(assumed) or "nothing",
