@@ -270,7 +270,8 @@ def _check_layout(path: Path, model: dict[str, Any]) -> None:
             for key in ("strides", "dilation_rate"):
                 if any(step != 1 for step in settings.get(key, [1])):
                     raise InputError(
-                        f"{path}: {shown([str(settings.get('name'))])} has {key} {settings[key]}, VGG-16 has 1"
+                        f"{path}: {shown([str(settings.get('name'))])} has {key} "
+                        f"{settings[key]}, VGG-16 has 1"
                     )
             # Dense layers that are written as convolutions follow, and pad nothing.
             if convolutions <= len(CONVOLUTIONS):
