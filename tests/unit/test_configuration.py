@@ -191,7 +191,15 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
             {"overrides": ["+downloads.files.own={file: a, url: 'http://a/a', sha256: null}"]},
             ["downloads.files.own.key", "Field required"],
         ),
-        ({"overrides": ["backbone.mean=null"]}, ["backbone.mean", "backbone.weights only"]),
+        ({"overrides": ["backbone.channels=bgr"]}, ["backbone.channels", "without weights"]),
+        (
+            {"overrides": ["backbone.scale=[58,57,57]"]},
+            ["backbone.scale", "backbone.weights only"],
+        ),
+        (
+            {"overrides": ["backbone.mean=[0.485,0.456,0.406]"]},
+            ["backbone.mean: 0.485, 0.456, 0.406 is on the scale 0-1", "0-255"],
+        ),
         (
             {"overrides": ["downloads.files.yunet.file=../../yunet.onnx"]},
             ["downloads.files.yunet.file", "pattern"],
@@ -416,7 +424,29 @@ def test_weights_over_http_without_a_digest_are_remarked_on() -> None:
 def test_published_weights_bring_their_own_preprocessing(group: str) -> None:
     backbone = compose_study(CONF, "smoke", [f"backbone={group}"]).backbone
     assert (backbone.mean, backbone.scale, backbone.channels) == (None, None, None)
-    with pytest.raises(ValueError, match="weights file"):
+
+
+@pytest.mark.parametrize(
+    ("given", "mean", "scale"),
+    [
+        ([], (127.5, 127.5, 127.5), 127.5),
+        (["backbone.mean=[1,2,3]"], (1, 2, 3), 127.5),
+        (["backbone.mean=[0,0,0]", "backbone.scale=255"], (0, 0, 0), 255),
+    ],
+)
+def test_a_network_that_is_trained_here_sees_the_middle_as_zero_unless_told(
+    given: list[str], mean: tuple[float, ...], scale: float
+) -> None:
+    assert compose_study(CONF, "smoke", given).backbone.normalisation() == (mean, scale)
+
+
+def test_what_is_not_given_of_weights_is_left_to_them(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"PK\x03\x04")
+    given = [f"backbone.weights={path}", "backbone.scale=[58,57,56]"]
+    backbone = compose_study(CONF, "smoke", given).backbone
+    assert (backbone.mean, backbone.scale, backbone.channels) == (None, (58, 57, 56), None)
+    with pytest.raises(ValueError, match="single scale"):
         backbone.normalisation()
 
 

@@ -276,7 +276,7 @@ def test_the_published_width_in_single_precision(tmp_path):
     kernels = random_kernels(width=1.0)
     path = tmp_path / "rcmalli_vggface_tf_notop_vgg16.h5"
     write_keras_no_top(path, kernels)
-    backbone = imported(path, tmp_path, mean=None, scale=None)
+    backbone = imported(path, tmp_path)
     assert backbone.width == 1.0
     assert sum(tensor.numel() for tensor in backbone.tensors.values()) == 14_714_688
     rgb = np.random.default_rng(1).uniform(0, 255, (1, 3, 32, 32))
@@ -295,7 +295,7 @@ def test_first_layers_of_rgb_and_bgr_files_agree_after_flipping(tmp_path):
     write_keras_no_top(tmp_path / "bgr.h5", kernels)
     rgb = read_published_weights(tmp_path / "rgb.pth")
     bgr = read_published_weights(tmp_path / "bgr.h5")
-    assert (rgb.channels, bgr.channels) == ("rgb", "bgr")
+    assert (rgb.assumed.channels, bgr.assumed.channels) == ("rgb", "bgr")
     first = "conv1_1.weight"
     assert not torch.equal(rgb.tensors[first], bgr.tensors[first])
     assert torch.equal(rgb.tensors[first], bgr.tensors[first].flip(1))
@@ -313,7 +313,7 @@ def test_a_detector_of_red_sees_red_whatever_the_order_in_the_file(tmp_path):
         rgb[colour, colour] = 255
     for name in ("vgg_face_dag.pth", "rcmalli_vggface_tf_vgg16.h5", "vgg_face.mat"):
         WRITERS[name](tmp_path / name, kernels)
-        backbone = imported(tmp_path / name, tmp_path, mean=None, scale=None)
+        backbone = imported(tmp_path / name, tmp_path)
         seen = our_activations(backbone, rgb)[0][:, 0, 5, 5]
         assert seen.tolist() == pytest.approx([255 - VGG_FACE[0], 0, 0], abs=1e-4)
 
@@ -624,39 +624,26 @@ def test_a_mean_picture_is_left_to_the_configuration(tmp_path):
     }
     scipy.io.savemat(path, {"net": net})
     assert read_published_weights(path).mean is None
-    with pytest.raises(InputError, match=r"backbone\.mean: required"):
-        imported(path, tmp_path, mean=None, scale=None)
+    with pytest.raises(InputError, match=r"backbone\.mean, backbone\.scale: required"):
+        imported(path, tmp_path)
     assert imported(path, tmp_path, mean=[1.0, 2.0, 3.0], scale=1.0).mean == (1.0, 2.0, 3.0)
-
-
-def test_the_configuration_and_the_file_must_not_contradict(tmp_path):
-    write_vgg_face_dag(tmp_path / "vgg.pth", random_kernels())
-    with pytest.raises(
-        InputError, match=r"backbone\.mean: 127\.5, 127\.5, 127\.5 is not what .* backbone=vggface"
-    ):
-        imported(tmp_path / "vgg.pth", tmp_path)
-    with pytest.raises(InputError, match=r"backbone\.scale: 127\.5 .* allowed are 1 and null"):
-        imported(tmp_path / "vgg.pth", tmp_path, mean=None)
-    with pytest.raises(InputError, match=r"backbone\.channels: bgr .* allowed are rgb and null"):
-        imported(tmp_path / "vgg.pth", tmp_path, mean=None, scale=None, channels="bgr")
-    assert imported(tmp_path / "vgg.pth", tmp_path, mean=VGG_FACE.tolist(), scale=1.0).scale == 1
-    write_deepface(tmp_path / "deepface.h5", random_kernels())
-    with pytest.raises(InputError, match=r"backbone\.channels: required, .*; allowed: rgb, bgr$"):
-        imported(tmp_path / "deepface.h5", tmp_path, mean=None, scale=None)
 
 
 def test_our_own_backbones_say_what_they_expect(tmp_path):
     tensors = state_dict(random_kernels(width=0.3))
     path = tmp_path / "ours.safetensors"
     write_backbone(path, BackboneFile(tensors, 0.3, (1.0, 2.0, 3.0), 4.0))
-    read = imported(path, tmp_path, mean=None, scale=None)
+    read = imported(path, tmp_path)
     assert (read.width, read.mean, read.scale) == (0.3, (1.0, 2.0, 3.0), 4.0)
-    with pytest.raises(InputError, match=r"backbone\.mean"):
-        imported(path, tmp_path)
+    recorded = json.loads((tmp_path / "metrics.json").read_text())
+    assert recorded["input_assumed"] == "nothing"
+    for contradiction in ({"mean": [1.0, 2.0, 4.0]}, {"scale": 5.0}, {"channels": "bgr"}):
+        (key,) = contradiction
+        with pytest.raises(InputError, match=rf"backbone\.{key}: .* and null \(as the file says"):
+            imported(path, tmp_path, **contradiction)
     write_safetensors(path, random_kernels())
-    assert imported(path, tmp_path).scale == 127.5
-    with pytest.raises(InputError, match=r"backbone\.mean: required"):
-        imported(path, tmp_path, mean=None, scale=None)
+    with pytest.raises(InputError, match=r"backbone\.mean, backbone\.scale: required"):
+        imported(path, tmp_path)
 
 
 def test_a_wrapped_state_dict_is_unwrapped(tmp_path):
@@ -667,7 +654,7 @@ def test_a_wrapped_state_dict_is_unwrapped(tmp_path):
     plain, wrapped = (
         read_published_weights(tmp_path / name) for name in ("plain.pth", "wrapped.pth")
     )
-    assert wrapped.mean == plain.mean
+    assert wrapped.assumed == plain.assumed
     for key, tensor in plain.tensors.items():
         assert torch.equal(wrapped.tensors[key], tensor)
 
@@ -679,7 +666,7 @@ def test_torchvision_weights_are_the_same_in_safetensors(tmp_path):
     one, other = (
         read_published_weights(tmp_path / f"vgg16.{ending}") for ending in ("pth", "safetensors")
     )
-    assert (one.mean, one.scale) == (other.mean, other.scale)
+    assert one.assumed == other.assumed
     for key, tensor in one.tensors.items():
         assert torch.equal(other.tensors[key], tensor)
 

@@ -6,6 +6,7 @@ Snakefile validates the composed configuration against :class:`Study` before the
 stage validates the slice that it was handed against the model of that slice.
 """
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +24,20 @@ def _given(value: Any) -> Any:
 
 GivenPath = Annotated[Path, BeforeValidator(_given)]
 
+PIXEL_RANGE = 255.0
+
+
+def _divisors(value: Any) -> Any:
+    given = value if isinstance(value, list | tuple) else [value]
+    if len(given) not in (1, 3) or not all(
+        isinstance(number, int | float) and 0 < number < math.inf for number in given
+    ):
+        raise ValueError(f"must be a number above 0, or a list of three (given: {value!r})")
+    return tuple(given) if len(given) == 3 else given[0]
+
+
+Divisors = Annotated[float | tuple[float, float, float], BeforeValidator(_divisors)]
+PixelValue = Annotated[float, Field(ge=0.0, le=PIXEL_RANGE)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 Colour = tuple[Fraction, Fraction, Fraction]
@@ -350,17 +365,17 @@ class Backbone(Strict):
     width: float = Field(
         gt=0, le=1, description="share of VGG-16's filters; a weights file has its own"
     )
-    mean: tuple[float, float, float] | None = Field(
-        description="R, G, B means on the 0-255 scale; as the weights file's format says when null"
+    mean: tuple[PixelValue, PixelValue, PixelValue] | None = Field(
+        description="R, G, B means on the 0-255 scale; when null, as the weights file says or as "
+        "is usual in such files, and the middle of the scale without weights"
     )
-    scale: float | None = Field(
-        gt=0,
-        description="divisor after subtraction of the mean, 0-255 scale; as the weights file's "
-        "format says when null",
+    scale: Divisors | None = Field(
+        description="divisor after subtraction of the mean, 0-255 scale, or one each of R, G and "
+        "B; when null, as for the mean"
     )
     channels: Literal["rgb", "bgr"] | None = Field(
-        description="order of the colours that the weights file's first convolution expects; as "
-        "its format says when null"
+        description="order of the colours that the weights file's first convolution expects; when "
+        "null, as the file says or as is usual in such files"
     )
     weights: GivenPath | None = Field(
         description="weights file, or the name of a download, in place of pretraining"
@@ -370,21 +385,27 @@ class Backbone(Strict):
 
     @model_validator(mode="after")
     def _pixels_are_described(self) -> "Backbone":
-        if self.weights is None and (self.mean is None or self.scale is None):
+        if self.mean is not None and 0 < max(self.mean) <= 1:
             raise ValueError(
-                "backbone.mean and backbone.scale: null is allowed with backbone.weights only"
+                f"backbone.mean: {', '.join(f'{mean:g}' for mean in self.mean)} is on the scale "
+                "0-1; give mean and scale on the scale 0-255"
             )
+        if self.weights is None and self.channels is not None:
+            raise ValueError("backbone.channels: null is all that is allowed without weights")
+        if self.weights is None and isinstance(self.scale, tuple):
+            raise ValueError("backbone.scale: three numbers are allowed with backbone.weights only")
         return self
 
     def normalisation(self) -> tuple[tuple[float, float, float], float]:
-        """Mean and scale of a backbone that is trained here.
+        """Mean and scale of a backbone that is trained here; pixels lie in [-1, 1] without them.
 
         Raises:
-            ValueError: one of them is left to a weights file.
+            ValueError: the scale has several numbers, which only weights from elsewhere may need.
         """
-        if self.mean is None or self.scale is None:
-            raise ValueError("mean and scale are left to a weights file")
-        return self.mean, self.scale
+        if isinstance(self.scale, tuple):
+            raise ValueError("a network that is trained here has a single scale")
+        middle = PIXEL_RANGE / 2
+        return self.mean or (middle, middle, middle), self.scale or middle
 
 
 class RelativeMap(Strict):

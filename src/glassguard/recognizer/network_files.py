@@ -2,19 +2,20 @@
 
 from typing import Literal
 
-WeightFormat = Literal["safetensors", "pytorch", "keras", "matconvnet"]
+WeightFormat = Literal["safetensors", "zip", "pickle", "keras", "matconvnet"]
 
 START = 1024
 """Bytes of a file that the functions here are given."""
 
 READABLE = (
-    "readable are safetensors, PyTorch state dicts (vgg_face_dag, torchvision), Keras HDF5 and "
-    "MatConvNet .mat"
+    "readable are safetensors, PyTorch state dicts (vgg_face_dag, torchvision), Keras (HDF5, "
+    ".weights.h5, .keras), NumPy .npz and MatConvNet .mat"
 )
 
 _NAMES: dict[WeightFormat, str] = {
     "safetensors": "a safetensors file",
-    "pytorch": "a PyTorch file, or another archive or pickle",
+    "zip": "a PyTorch file, or another archive",
+    "pickle": "a PyTorch file, or another pickle",
     "keras": "an HDF5 file",
     "matconvnet": "a MATLAB file",
 }
@@ -22,15 +23,17 @@ _NAMES: dict[WeightFormat, str] = {
 
 def weight_format(start: bytes) -> WeightFormat | None:
     """The format of a weight file that can be read; None for any other file."""
+    # Length of the header, then the header in JSON. First of all: a length may begin like any mark.
+    if start[6:9] == b"\0\0{":
+        return "safetensors"
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
         return "keras"
     if start.startswith(b"MATLAB 5.0 MAT-file"):
         return "matconvnet"
-    if start.startswith((b"PK\x03\x04", b"\x80")):
-        return "pytorch"
-    # Length of the header, then the header in JSON.
-    if start[8:9] == b"{":
-        return "safetensors"
+    if start.startswith(b"PK\x03\x04"):
+        return "zip"
+    if start.startswith(b"\x80"):
+        return "pickle"
     return None
 
 
@@ -63,6 +66,14 @@ def _no_network(start: bytes) -> str | None:
         return "is a pointer of Git LFS and not the file itself"
     if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")):
         return "is a packed archive: unpack it first"
+    if start.startswith(b"\x93NUMPY"):
+        pickled = b"'|O'" in start
+        return (
+            "is a NumPy .npy file of pickled objects, which could run any code: save its arrays "
+            "with numpy.savez"
+            if pickled
+            else "is a NumPy .npy file of a single array"
+        )
     if start.startswith(b"MATLAB 7.3 MAT-file"):
         return "is a MATLAB 7.3 file: save it with -v7"
     return None

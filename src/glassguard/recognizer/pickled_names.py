@@ -7,29 +7,33 @@ PyTorch's own reader of weights calls some functions that take any amount of mem
 import io
 import pickletools
 import re
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
 import torch
+from torch.serialization import MAGIC_NUMBER
 
 LONGEST_PICKLE = 16 << 20
 """Bytes of all that describes the tensors; VGG-16 needs some thousands."""
 
 _NEEDED = re.compile(
     r"collections OrderedDict"
-    r"|torch Size"
-    r"|torch\._utils _rebuild_(tensor|tensor_v2|parameter)"
-    r"|torch(\.cuda)? [A-Z][A-Za-z0-9]*Storage"
+    r"|torch (Size|device)"
+    r"|torch b?float[0-9]\w*"
+    r"|torch\._utils _rebuild_(tensor|tensor_v2|tensor_v3|parameter)"
+    r"|torch(\.cuda|\.storage)? [A-Z][A-Za-z0-9]*Storage"
 )
 """Module and name as a pickle has them. ``_rebuild_tensor`` is what PyTorch before 0.4 wrote."""
 _PICKLES_OF_LEGACY_FILE = 5
 """Magic number, version, machine, the state dict, and the keys of the numbers that follow."""
-_NAMED_OTHERWISE = frozenset({"INST", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"})
-"""Other ways to name something, which PyTorch never writes."""
+_NAMED_OTHERWISE = frozenset({"INST", "EXT1", "EXT2", "EXT4"})
+"""Other ways to name something, which neither PyTorch nor Python writes today."""
+_LAYER = re.compile(r"[\w.]*(conv|features|block|layer|fc|dense)[\w.]*")
 
 
-def unneeded_name(path: Path) -> str | None:
-    """The first thing that a PyTorch file names and a state dict does not need; None for none.
+def more_than_tensors(path: Path) -> str | None:
+    """What a PyTorch file holds that a state dict does not need, as a clause; None for nothing.
 
     Args:
         path: a file in PyTorch's ZIP format or in the one before it.
@@ -45,22 +49,71 @@ def unneeded_name(path: Path) -> str | None:
             records = torch._C.PyTorchFileReader(str(path))
             if records.get_record_size("data.pkl") > LONGEST_PICKLE:
                 raise ValueError(f"its description is longer than {LONGEST_PICKLE} bytes")
-            return _first_unneeded(io.BytesIO(records.get_record("data.pkl")))
+            return _unneeded(io.BytesIO(records.get_record("data.pkl")))
         file.seek(0)
         for _ in range(_PICKLES_OF_LEGACY_FILE):
-            found = _first_unneeded(file)
+            found = _unneeded(file)
             if found is not None:
                 return found
     return None
 
 
-def _first_unneeded(file: IO[bytes]) -> str | None:
+def why_not_pytorch(path: Path) -> str | None:
+    """What a pickle holds that PyTorch did not write, as a clause; None for one of PyTorch's."""
+    with path.open("rb") as file:
+        # After the number of the protocol, and perhaps the length of a frame.
+        values = (value for _, value, _ in pickletools.genops(file))
+        if MAGIC_NUMBER in islice(values, 3):
+            return None
+        file.seek(0)
+        try:
+            found = _unneeded(file)
+        except ValueError:
+            found = None
+    return f"is a pickle that PyTorch did not write{'' if found is None else f': {found}'}"
+
+
+def _unneeded(file: IO[bytes]) -> str | None:
     """The same of one pickle, after which the file is left to stand."""
+    layers: list[str] = []
+    # As far as names are taken from the stack: the last strings on it, and those remembered.
+    strings = ["", ""]
+    top: str | None = None
+    remembered: list[str | None] = []
     for operation, argument, position in pickletools.genops(file):
-        if operation.name in _NAMED_OTHERWISE:
-            return f"{operation.name} {argument or ''}".strip()
-        if operation.name == "GLOBAL" and not _NEEDED.fullmatch(str(argument)):
-            return ascii(str(argument).replace(" ", ".", 1))[1:-1][:100]
         if position is not None and position > LONGEST_PICKLE:
             raise ValueError(f"its description is longer than {LONGEST_PICKLE} bytes")
+        if operation.name in _NAMED_OTHERWISE:
+            return _objects(f"{operation.name} {argument or ''}".strip(), layers)
+        if operation.name == "GLOBAL" and not _NEEDED.fullmatch(str(argument)):
+            return _objects(str(argument), layers)
+        if operation.name == "STACK_GLOBAL":
+            named = " ".join(strings)
+            if _NEEDED.fullmatch(named):
+                return (
+                    "it is pickled by a protocol above 2, which PyTorch reads in files that it "
+                    "trusts only: save it without pickle_protocol"
+                )
+            return _objects(named, layers)
+        if operation.name == "MEMOIZE":
+            remembered.append(top)
+            continue
+        top = None
+        if "UNICODE" in operation.name:
+            top = str(argument)
+            if len(layers) < 3 and _LAYER.fullmatch(top[:100]):
+                layers.append(top[:100])
+        elif operation.name in ("BINGET", "LONG_BINGET") and isinstance(argument, int):
+            top = remembered[argument] if argument < len(remembered) else None
+        if top is not None:
+            strings = [strings[1], top]
     return None
+
+
+def _objects(named: str, layers: list[str]) -> str:
+    name = ascii(named.replace(" ", ".", 1))[1:-1][:100]
+    if named.startswith("numpy"):
+        held = f"it holds values of NumPy ({name})"
+    else:
+        held = f"it holds code or objects ({name})"
+    return held + (f", its first layers are {', '.join(layers)}" if layers else "")

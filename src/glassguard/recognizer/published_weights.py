@@ -2,7 +2,9 @@
 
 Each format has its own names, its own order of axes and of colour channels, and its own idea of
 what the pixels should look like; here they become the names and the layout of
-:mod:`glassguard.recognizer.network`. The format is told by the content of a file. Files are not
+:mod:`glassguard.recognizer.network`. The format is told by the content of a file. Hardly any file
+says how pixels enter its network; where its names are those of a well-known publication, what that
+publication does is reported as an assumption, apart from what the file says. Files are not
 trusted: nothing in them is executed, no link in them is followed out of the file, and every array
 is checked by name, shape and kind of number.
 
@@ -10,30 +12,41 @@ Sources of the conventions: ``vgg_face_dag`` (pytorch-mcn), keras-vggface, deepf
 ``vgg_face.mat`` (Parkhi et al. 2015), and torchvision's ImageNet weights.
 """
 
-import json
+import io
 import math
-import re
-import struct
 import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import h5py
 import numpy as np
-import scipy.io
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from glassguard.errors import InputError
-from glassguard.recognizer.layers import CONVOLUTIONS, FILTERS_PER_BLOCK
+from glassguard.recognizer.keras_weights import (
+    ARCHIVED_WEIGHTS,
+    KerasWeights,
+    archived_keras_weights,
+    keras_weights,
+)
+from glassguard.recognizer.layer_names import (
+    TORCHVISION_FEATURES as TORCHVISION_FEATURES,
+)
+from glassguard.recognizer.layer_names import find_convolutions, is_layer_name, is_plain
+from glassguard.recognizer.layers import CONVOLUTIONS
+from glassguard.recognizer.matconvnet_weights import matconvnet_convolutions
 from glassguard.recognizer.network_files import READABLE, START, weight_format, why_no_weights
-from glassguard.recognizer.pickled_names import unneeded_name
+from glassguard.recognizer.pytorch_weights import check_pickle, state_dicts
+from glassguard.recognizer.weight_arrays import (
+    damage_named,
+    filters_first,
+    float_tensor,
+    shown,
+)
 from glassguard.recognizer.weights import (
+    METADATA_KEY,
     check_convolutions,
     described_backbone,
     read_tensors,
@@ -41,6 +54,7 @@ from glassguard.recognizer.weights import (
 )
 
 Channels = Literal["rgb", "bgr"]
+Colour = tuple[float, float, float]
 
 VGG_FACE_MEAN = (129.1863, 104.7624, 93.5940)
 """R, G, B of the faces that VGG-Face was trained on, 0-255 (Parkhi et al. 2015)."""
@@ -48,38 +62,61 @@ IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 IMAGENET_DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 """torchvision's, there on the scale 0-1."""
 
-TORCHVISION_FEATURES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
-"""Where the thirteen convolutions stand in torchvision's ``vgg16().features``."""
-
 LARGEST_FILE = 1 << 30
 """Bytes, packed and unpacked; the largest published file, with its dense layers, has 0.6 GB."""
-_FIRST_OF_TORCHVISION = f"features.{TORCHVISION_FEATURES[0]}.weight"
-LARGEST_KERNEL = 3 * 3 * FILTERS_PER_BLOCK[-1] ** 2
-DENSE_LAYERS = 3
 
-_UNNAMED = re.compile(r"(conv|convolution)2d(_\d+)?")
+
+@dataclass(frozen=True)
+class Convention:
+    """How a publisher feeds the networks of a kind of file, which do not say so themselves.
+
+    Attributes:
+        of: whose convention it is, for messages.
+        channels: order of the colours that ``conv1_1`` expects; None where it is not known.
+        mean: R, G, B means on the 0-255 scale; None where they are not known.
+        scale: divisor after subtraction of the mean, or one each of R, G and B.
+    """
+
+    of: str
+    channels: Channels | None
+    mean: Colour | None
+    scale: float | Colour | None
+
+
+TORCHVISION = Convention("torchvision's IMAGENET1K_V1", "rgb", IMAGENET_MEAN, IMAGENET_DEVIATION)
+VGG_FACE_DAG = Convention("vgg_face_dag.pth", "rgb", VGG_FACE_MEAN, 1.0)
+KERAS_VGGFACE = Convention("keras-vggface", "bgr", VGG_FACE_MEAN, 1.0)
+DEEPFACE = Convention("deepface", None, VGG_FACE_MEAN, 1.0)
+MATCONVNET = Convention("MatConvNet's vgg_face.mat", "rgb", VGG_FACE_MEAN, 1.0)
+# A mean picture stands in the file and is of no use here.
+MATCONVNET_WITHOUT_COLOUR = Convention("MatConvNet", "rgb", None, None)
+OWN_SAFETENSORS = Convention("glassguard's own files", "rgb", None, None)
+UNKNOWN = Convention("nobody", None, None, None)
 
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """Convolutions as their file has them, and what it says of their input.
+    """Convolutions as their file has them, and what is known of their input.
 
     Attributes:
         format: what kind of file it is, in words.
         tensors: ``conv1_1.weight`` to ``conv5_3.bias``, float32, filters × inputs × 3 × 3; the
-            three inputs of ``conv1_1`` in the order of ``channels``.
+            three inputs of ``conv1_1`` in the order that the file has them in.
         width: share of VGG-16's filters in every layer.
-        mean: R, G, B means on the 0-255 scale; None where the file does not say.
+        mean: means on the 0-255 scale, in the order of ``conv1_1``'s inputs; None where the file
+            does not say.
         scale: divisor after subtraction of the mean; None where the file does not say.
         channels: order of the colours that ``conv1_1`` expects; None where the file does not say.
+        assumed: what is usual in files with such names, for all that the file does not say.
     """
 
     format: str
     tensors: dict[str, Tensor]
     width: float
-    mean: tuple[float, float, float] | None
+    mean: Colour | None
     scale: float | None
     channels: Channels | None
+    assumed: Convention
 
 
 def read_published_weights(path: Path) -> PublishedWeights:
@@ -87,15 +124,18 @@ def read_published_weights(path: Path) -> PublishedWeights:
 
     Raises:
         InputError: the file is missing, damaged, of another format or of another network, or
-            holds code; one line that names the file and the layer.
+            holds code; one line that names the file and the layer, or says what the file holds.
     """
     start = _first_bytes(path)
     match weight_format(start):
         case "keras":
-            return _from_keras(path)
+            return _from_keras(path, keras_weights(path), "HDF5")
         case "matconvnet":
             return _from_matconvnet(path)
-        case "pytorch":
+        case "zip":
+            return _from_zip(path)
+        case "pickle":
+            check_pickle(path)
             return _from_pytorch(path)
         case "safetensors":
             return _from_safetensors(path)
@@ -145,326 +185,124 @@ def _checked(
     path: Path,
     tensors: dict[str, Tensor],
     form: str,
+    assumed: Convention,
     *,
     width: float | None = None,
-    mean: tuple[float, float, float] | None,
-    scale: float | None,
-    channels: Channels | None,
+    mean: Colour | None = None,
+    scale: float | None = None,
+    channels: Channels | None = None,
 ) -> PublishedWeights:
     for key, tensor in tensors.items():
-        plain = type(tensor) in (Tensor, torch.nn.Parameter) and not tensor.is_nested
-        stored = tensor.layout == torch.strided and tensor.device.type == "cpu"
-        if not (plain and stored and tensor.is_floating_point()):
+        if not (is_plain(tensor) and tensor.is_floating_point()):
             raise InputError(f"{path}: {key} does not hold plain floating-point numbers")
     width = relative_width(tensors, path) if width is None else width
     checked = check_convolutions(tensors, width=width, path=path)
     for key, tensor in checked.items():
         if not tensor.isfinite().all():
             raise InputError(f"{path}: {key} holds numbers that are not finite")
-    return PublishedWeights(form, checked, width, mean, scale, channels)
+    return PublishedWeights(form, checked, width, mean, scale, channels, assumed)
 
 
 def _from_safetensors(path: Path) -> PublishedWeights:
     tensors, metadata = read_tensors(path)
-    if _FIRST_OF_TORCHVISION in tensors:
-        return _from_torchvision(path, tensors)
-    wanted = _named_as_here(path, tensors)
-    # Without a description the width is read off the first layer.
-    width, mean, scale = described_backbone(metadata) or (None, None, None)
-    return _checked(
-        path, wanted, "safetensors", width=width, mean=mean, scale=scale, channels="rgb"
-    )
+    if "normalisation.mean" in tensors and METADATA_KEY in metadata:
+        raise InputError(
+            f"{path}: is a whole recognizer that glassguard wrote; give the backbone.safetensors "
+            "that it was trained on"
+        )
+    found = find_convolutions(path, "a safetensors file", {"": tensors})
+    described = described_backbone(metadata) if found.style == "conv1_1" else None
+    if described is not None:
+        width, mean, scale = described
+        return _checked(
+            path,
+            found.tensors,
+            "safetensors of glassguard's own",
+            UNKNOWN,
+            width=width,
+            mean=mean,
+            scale=scale,
+            channels="rgb",
+        )
+    assumed = {"features.0": TORCHVISION, "conv1_1": OWN_SAFETENSORS}.get(found.style, UNKNOWN)
+    return _checked(path, found.tensors, f"safetensors, first layer {found.called}", assumed)
 
 
 def _from_pytorch(path: Path) -> PublishedWeights:
-    with _damage_named(path, "PyTorch file"):
-        _check_packed_size(path)
-    # A hostile file may make the reader fail in any way; it is refused all the same.
-    try:
-        named = unneeded_name(path)
-        state = {} if named else torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        detail = "it holds code or objects" if "weights_only" in str(error) else "it is damaged"
-        raise InputError(f"{path}: not a PyTorch file of nothing but tensors: {detail}") from None
-    if named:
+    form = "PyTorch state dict"
+    found = find_convolutions(path, f"a {form}", state_dicts(path, at_most=LARGEST_FILE))
+    assumed = {"features.0": TORCHVISION, "conv1_1": VGG_FACE_DAG}.get(found.style, UNKNOWN)
+    return _checked(path, found.tensors, f"{form}, first layer {found.called}", assumed)
+
+
+def _from_zip(path: Path) -> PublishedWeights:
+    with damage_named(path, "PyTorch file, nor .keras or .npz"), zipfile.ZipFile(path) as packed:
+        names = [member.filename for member in packed.infolist()]
+    if ARCHIVED_WEIGHTS in names:
+        return _from_keras(path, archived_keras_weights(path, at_most=LARGEST_FILE), ".keras")
+    if names and all(name.endswith(".npy") for name in names):
+        return _from_npz(path)
+    if any(name.endswith("/constants.pkl") for name in names):
+        classes = [name.partition("/code/")[2] for name in names if name.endswith(".py")]
         raise InputError(
-            f"{path}: not a PyTorch file of nothing but tensors: it holds code or objects ({named})"
+            f"{path}: is a TorchScript archive, which holds code ({shown(classes)}): load "
+            "it with torch.jit.load and save its state_dict()"
         )
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
-        raise InputError(f"{path}: not a state dict: must map names to tensors")
-    # What DataParallel writes.
-    tensors = {
-        key.removeprefix("module."): value
-        for key, value in state.items()
-        if isinstance(value, Tensor)
-    }
-    if _FIRST_OF_TORCHVISION in tensors:
-        return _from_torchvision(path, tensors)
-    wanted = _named_as_here(path, tensors)
-    form = "PyTorch state dict of VGG-Face"
-    return _checked(path, wanted, form, mean=VGG_FACE_MEAN, scale=1.0, channels="rgb")
-
-
-def _check_packed_size(path: Path) -> None:
-    """Refuse a ZIP file that PyTorch did not write: it packs nothing, whatever that unpacks to."""
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as packed:
-        members = packed.infolist()
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise InputError(f"{path}: not a PyTorch file: its members are compressed")
-    if sum(member.file_size for member in members) > LARGEST_FILE:
-        raise InputError(f"{path}: not a PyTorch file: its members are larger than itself")
-
-
-def _named_as_here(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    named = {key: value for key, value in tensors.items() if key.split(".")[0] in CONVOLUTIONS}
-    if tensors and not named:
-        raise InputError(
-            f"{path}: no layer is called {CONVOLUTIONS[0]}, nor features.0 as in torchvision; its "
-            f"first are {', '.join(list(tensors)[:3])}"
-        )
-    return named
-
-
-def _from_torchvision(path: Path, tensors: dict[str, Tensor]) -> PublishedWeights:
-    named = {
-        f"{name}.{part}": tensors[f"features.{number}.{part}"]
-        for name, number in zip(CONVOLUTIONS, TORCHVISION_FEATURES, strict=True)
-        for part in ("weight", "bias")
-        if f"features.{number}.{part}" in tensors
-    }
-    form = "torchvision state dict of ImageNet"
-    read = _checked(path, named, form, mean=IMAGENET_MEAN, scale=1.0, channels="rgb")
-    return replace(read, tensors=fold_deviation(read.tensors, IMAGENET_DEVIATION))
-
-
-def _from_keras(path: Path) -> PublishedWeights:
-    with _damage_named(path, "Keras HDF5 file"), h5py.File(path, "r") as file:
-        group = file
-        if "model_weights" in file:
-            group = _member(path, file, "model_weights")
-            _check_keras_layout(path, file)
-        if "layer_names" not in group.attrs:
-            raise InputError(f"{path}: no Keras weights: the attribute layer_names is missing")
-        layers = dict(_keras_layers(path, group))
-        named = any(name in CONVOLUTIONS for name in layers)
-        if not named:
-            layers = _by_order(path, layers)
-        tensors = {
-            key: tensor
-            for name in CONVOLUTIONS
-            if name in layers
-            for key, tensor in _keras_tensors(path, name, layers[name])
-        }
-    form = "Keras HDF5 of VGG-Face" if named else "Keras HDF5 of VGG-Face without layer names"
-    # The unnamed file's channel order is stated nowhere.
-    channels: Channels | None = "bgr" if named else None
-    return _checked(path, tensors, form, mean=VGG_FACE_MEAN, scale=1.0, channels=channels)
-
-
-def _keras_layers(path: Path, group: h5py.Group) -> Iterator[tuple[str, list[h5py.Dataset]]]:
-    """Name and weights of every layer that has a kernel with two spatial axes, in order."""
-    for name in _texts(group.attrs["layer_names"]):
-        layer = _member(path, group, name)
-        weights = [
-            _member(path, layer, weight) for weight in _texts(layer.attrs.get("weight_names", []))
-        ]
-        if weights and isinstance(weights[0], h5py.Dataset) and weights[0].ndim == 4:
-            yield name, weights
-
-
-def _by_order(path: Path, layers: dict[str, list[h5py.Dataset]]) -> dict[str, list[h5py.Dataset]]:
-    """Layers with Keras's own names, named by their order; dense layers may be convolutions."""
-    unnamed = all(_UNNAMED.fullmatch(name) for name in layers)
-    if not unnamed or len(layers) not in (len(CONVOLUTIONS), len(CONVOLUTIONS) + DENSE_LAYERS):
-        raise InputError(
-            f"{path}: {CONVOLUTIONS[0]} is missing, and its {len(layers)} convolutions "
-            f"({', '.join(list(layers)[:3])} ...) are not the {len(CONVOLUTIONS)} of a VGG-16 with "
-            f"or without {DENSE_LAYERS} dense layers"
-        )
-    return dict(zip(CONVOLUTIONS, layers.values(), strict=False))
-
-
-def _keras_tensors(
-    path: Path, name: str, weights: list[h5py.Dataset]
-) -> Iterator[tuple[str, Tensor]]:
-    if len(weights) != 2:
-        raise InputError(
-            f"{path}: {name} has {len(weights)} arrays; a kernel and a bias are wanted"
-        )
-    for part, dataset in zip(("weight", "bias"), weights, strict=True):
-        # Checked before reading: a few compressed bytes may stand for any amount of memory.
-        if dataset.size > LARGEST_KERNEL or dataset.dtype.kind != "f":
-            raise InputError(
-                f"{path}: {name}.{part} has shape {dataset.shape} of {dataset.dtype}, which is "
-                "none of VGG-16's"
-            )
-        # A chunk is unpacked as a whole, however little of it the array needs.
-        if dataset.chunks is not None and math.prod(dataset.chunks) > LARGEST_KERNEL:
-            raise InputError(
-                f"{path}: {name}.{part} is stored in chunks of shape {dataset.chunks}; at most "
-                f"{LARGEST_KERNEL} numbers each are read"
-            )
-        array = np.asarray(dataset[()], dtype=np.float32)
-        yield f"{name}.{part}", _filters_first(array) if part == "weight" else _tensor(array)
-
-
-def _check_keras_layout(path: Path, file: h5py.File) -> None:
-    """Refuse a whole model whose convolutions step, spread or pad otherwise than VGG-16's."""
-    if "model_config" not in file.attrs:
-        return
-    described = json.loads(_texts([file.attrs["model_config"]])[0])["config"]
-    convolutions = 0
-    before: dict[str, Any] = {}
-    # Keras before 2.2.3 wrote a Sequential model as the list of its layers alone.
-    for layer in described if isinstance(described, list) else described["layers"]:
-        settings = layer["config"]
-        if layer["class_name"] in ("Conv2D", "Convolution2D"):
-            convolutions += 1
-            for key in ("strides", "dilation_rate"):
-                if any(step != 1 for step in settings.get(key, [1])):
-                    raise InputError(
-                        f"{path}: {settings.get('name')} has {key} {settings[key]}, VGG-16 has 1"
-                    )
-            # Dense layers that are written as convolutions follow, and pad nothing.
-            if convolutions <= len(CONVOLUTIONS):
-                _check_keras_padding(path, settings, before)
-        before = layer
-
-
-def _check_keras_padding(path: Path, settings: dict[str, Any], before: dict[str, Any]) -> None:
-    """Refuse a 3×3 convolution that does not get one row of zeros on every side.
-
-    Args:
-        path: the file, for the message.
-        settings: the convolution's.
-        before: description of the layer before it: some networks pad in a layer of its own.
-    """
-    # Keras 1 had another name for it.
-    padding = settings.get("padding", settings.get("border_mode"))
-    if padding is None:
-        return
-    apart = None
-    if before.get("class_name") == "ZeroPadding2D":
-        apart = before["config"]["padding"]
-    padded_apart = apart is not None and bool((np.asarray(apart) == 1).all())
-    if (padding, apart) == ("same", None) or (padding == "valid" and padded_apart):
-        return
+    if any(name.rpartition("/")[2] == "data.pkl" for name in names):
+        return _from_pytorch(path)
     raise InputError(
-        f"{path}: {settings.get('name')} has padding {padding}"
-        f"{'' if apart is None else f' behind zeros of {apart}'}, VGG-16 has same, or valid behind "
-        "one row of zeros (ZeroPadding2D)"
+        f"{path}: is a ZIP archive of other files ({shown(names) or 'none'}); {READABLE}"
     )
 
 
-def _from_matconvnet(path: Path) -> PublishedWeights:
+def _from_npz(path: Path) -> PublishedWeights:
     tensors: dict[str, Tensor] = {}
-    with _damage_named(path, "MatConvNet .mat file"):
-        _check_unpacked_size(path)
-        values = scipy.io.loadmat(
-            path, variable_names=["net", "layers", "normalization", "meta"], simplify_cells=True
-        )
-        net = values.get("net", values)
-        for layer in net["layers"]:
-            name = str(layer.get("name"))
-            if name in CONVOLUTIONS:
-                _check_matconvnet_layout(path, name, layer)
-                kernel, bias = layer["weights"] if "weights" in layer else (
-                    layer["filters"], layer["biases"]
-                )  # fmt: skip
-                kernel = np.asarray(kernel)
-                # MATLAB has no trailing axes of one element.
-                kernel = kernel.reshape(kernel.shape + (1,) * (4 - kernel.ndim))
-                tensors[f"{name}.weight"] = _filters_first(kernel)
-                tensors[f"{name}.bias"] = _tensor(np.asarray(bias).reshape(-1))
-        mean = _average_colour(net)
-    scale = None if mean is None else 1.0
-    return _checked(path, tensors, "MatConvNet .mat", mean=mean, scale=scale, channels="rgb")
+    with damage_named(path, "NumPy .npz file"), zipfile.ZipFile(path) as packed:
+        members = {member.filename.removesuffix(".npy"): member for member in packed.infolist()}
+        layers = [name for name in members if is_layer_name(name)]
+        # Checked before unpacking: a few compressed bytes may stand for any amount of memory.
+        if sum(members[name].file_size for name in layers) > LARGEST_FILE:
+            raise InputError(f"{path}: unpacks to more than {LARGEST_FILE} bytes")
+        for name in layers:
+            tensors[name] = _array(packed.read(members[name]))
+    found = find_convolutions(path, "a NumPy .npz file", {"": tensors}, names=list(members))
+    kernels = [name for name in found.tensors if name.endswith(".weight")]
+    shapes = [tuple(found.tensors[name].shape) for name in kernels]
+    # No VGG-16 has three filters in all of its layers: only one of both orders of axes fits.
+    if all(shape[:2] == (3, 3) for shape in shapes) and any(s[2:] != (3, 3) for s in shapes):
+        for name in kernels:
+            found.tensors[name] = filters_first(found.tensors[name])
+    return _checked(path, found.tensors, f"NumPy .npz, first layer {found.called}", UNKNOWN)
 
 
-def _check_unpacked_size(path: Path) -> None:
-    """Refuse a MATLAB 5 file whose packed elements are larger than :data:`LARGEST_FILE`.
-
-    Nothing that is unpacked is kept: a few bytes may stand for any amount of memory.
-    """
-    packed_element, block = 15, 1 << 20
-    unpacked = 0
-    with path.open("rb") as file:
-        order = "<" if file.read(128)[126:] == b"IM" else ">"
-        while len(tag := file.read(8)) == 8:
-            kind, length = struct.unpack(f"{order}II", tag)
-            if kind != packed_element:
-                file.seek(length, 1)
-                continue
-            unpacking = zlib.decompressobj()
-            left = length
-            while left > 0 and (packed := file.read(min(left, block))):
-                left -= len(packed)
-                while packed:
-                    unpacked += len(unpacking.decompress(packed, block))
-                    packed = unpacking.unconsumed_tail
-                    if unpacked > LARGEST_FILE:
-                        raise InputError(f"{path}: unpacks to more than {LARGEST_FILE} bytes")
+def _array(content: bytes) -> Tensor:
+    file = io.BytesIO(content)
+    header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[np.lib.format.read_magic(file)]
+    shape, _, kind = header(file)
+    # A short array may say that it is a long one.
+    if math.prod(shape) * kind.itemsize > len(content):
+        raise ValueError(f"an array of shape {shape} is cut off")
+    file.seek(0)
+    return float_tensor(np.lib.format.read_array(file, allow_pickle=False))
 
 
-def _check_matconvnet_layout(path: Path, name: str, layer: dict[str, Any]) -> None:
-    for key in ("pad", "stride", "dilate"):
-        if key in layer and not (np.asarray(layer[key]) == 1).all():
-            raise InputError(
-                f"{path}: {name} has {key} {np.asarray(layer[key]).tolist()}, VGG-16 has 1"
-            )
+def _from_keras(path: Path, read: KerasWeights, kind: str) -> PublishedWeights:
+    form = f"Keras{' 3' if read.keras_3 else ''} {kind}"
+    found = find_convolutions(path, f"a {form} file", {"": read.tensors})
+    assumed = UNKNOWN
+    if not read.keras_3:
+        if read.by_order:
+            assumed = DEEPFACE if read.dense else UNKNOWN
+        elif found.style == "conv1_1":
+            assumed = KERAS_VGGFACE
+    form += " without layer names" if read.by_order else f", first layer {found.called}"
+    return _checked(path, found.tensors, form, assumed)
 
 
-def _average_colour(net: dict[str, Any]) -> tuple[float, float, float] | None:
-    """The mean that is subtracted, where it is one colour; the field's place has changed once."""
-    described = net.get("normalization", net.get("meta", {}).get("normalization", {}))
-    colours = np.asarray(described.get("averageImage", VGG_FACE_MEAN), dtype=np.float64)
-    if colours.size == 0 or colours.size % 3 or np.ptp(colours.reshape(-1, 3), axis=0).max() > 0:
-        return None
-    red, green, blue = colours.reshape(-1, 3)[0]
-    return float(red), float(green), float(blue)
-
-
-@contextmanager
-def _damage_named(path: Path, kind: str) -> Iterator[None]:
-    # A hostile file may make the reader fail in any way; it is refused all the same.
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        detail = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{path}: not a readable {kind}: {detail}") from None
-
-
-def _member(path: Path, group: h5py.Group, name: str) -> Any:
-    """A group or dataset below ``group`` that lies in this very file."""
-    for part in filter(None, name.split("/")):
-        link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
-        if link is None:
-            raise InputError(f"{path}: {name} is missing")
-        if isinstance(link, h5py.HardLink):
-            group = group[part]
-        if not isinstance(link, h5py.HardLink) or (
-            isinstance(group, h5py.Dataset) and (group.external or group.is_virtual)
-        ):
-            raise InputError(f"{path}: {name} is a link to elsewhere, which is not followed")
-    return group
-
-
-def _texts(values: Iterable[Any]) -> list[str]:
-    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
-
-
-def _filters_first(kernel: NDArray[Any]) -> Tensor:
-    """Height × width × inputs × filters to filters × inputs × height × width."""
-    return _tensor(kernel.transpose(3, 2, 0, 1))
-
-
-def _tensor(array: NDArray[Any]) -> Tensor:
-    if array.dtype.kind != "f":
-        raise ValueError(f"{array.dtype} where floating-point numbers are wanted")
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+def _from_matconvnet(path: Path) -> PublishedWeights:
+    tensors, mean, with_mean = matconvnet_convolutions(path, at_most=LARGEST_FILE)
+    assumed = MATCONVNET_WITHOUT_COLOUR if with_mean and mean is None else MATCONVNET
+    return _checked(path, tensors, "MatConvNet .mat", assumed, mean=mean)

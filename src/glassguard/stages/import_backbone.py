@@ -1,25 +1,33 @@
 """Take the convolutions from a weight file in place of pretraining."""
 
 import hashlib
+import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from glassguard.configuration.slices import BackboneSlice
 from glassguard.errors import InputError
-from glassguard.recognizer.published_weights import Channels, in_rgb, read_published_weights
+from glassguard.recognizer.published_weights import (
+    Channels,
+    Colour,
+    PublishedWeights,
+    fold_deviation,
+    in_rgb,
+    read_published_weights,
+)
 from glassguard.recognizer.weights import BackboneFile, write_backbone
 from glassguard.stages.files import write_json
 from glassguard.stages.paths import OutputPath
 
-Setting = TypeVar("Setting")
-
 _ALLOWED = {
     "channels": "rgb, bgr",
     "mean": "three numbers on the scale 0-255, of red, green and blue",
-    "scale": "a number above 0, by which pixels on the scale 0-255 less the mean are divided",
+    "scale": "a number above 0, by which pixels on the scale 0-255 less the mean are divided, or "
+    "one each of red, green and blue",
 }
+_BELONG_TOGETHER = ("mean", "scale")
 
 
 def run(
@@ -27,46 +35,98 @@ def run(
 ) -> dict[str, float | int | str]:
     """Check the thirteen convolutions by name and shape and write them as a backbone.
 
+    What the configuration gives of the input is used; what is assumed is announced on standard
+    error and in the metrics.
+
     Raises:
         InputError: the file cannot be used, says something else of its input than the
-            configuration, or says nothing where the configuration does not either.
+            configuration, or says nothing where the configuration does not either and nothing is
+            usual.
     """
-    settings = config.backbone
     read = read_published_weights(weights)
-    channels: Channels = _settled(
-        "channels", settings.channels, read.channels, weights, read.format
-    )
-    mean = _settled("mean", settings.mean, read.mean, weights, read.format)
-    scale = _settled("scale", settings.scale, read.scale, weights, read.format)
-    write_backbone(backbone, BackboneFile(in_rgb(read.tensors, channels), read.width, mean, scale))
+    settings = config.backbone
+    given = {key: getattr(settings, key) for key in _ALLOWED}
+    settled, assumed = _settled(given, read, f"{weights} ({read.format})")
+    channels: Channels = settled["channels"]
+    mean: Colour = settled["mean"]
+    scale: float | Colour = settled["scale"]
+    tensors = in_rgb(read.tensors, channels)
+    if isinstance(scale, tuple | list):
+        tensors, scale = fold_deviation(tensors, scale), 1.0
+    write_backbone(backbone, BackboneFile(tensors, read.width, mean, scale))
     with weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
+    origin = read.format
+    if assumed:
+        usual = f"as in {read.assumed.of}: {_listed(settled, assumed)}"
+        origin += f"; assumed, {usual}"
+        keys = [f"backbone.{key}" for key in assumed]
+        print(
+            f"{weights} ({read.format}) does not say how pixels enter its network. Assumed, "
+            f"{usual}. If its network expects something else, give "
+            f"{' and '.join(filter(None, [', '.join(keys[:-1]), keys[-1]]))} (docs/weights.md).",
+            file=sys.stderr,
+        )
     described: dict[str, float | int | str] = {
-        "backbone": f"read from {weights.name} ({read.format})",
+        "backbone": f"read from {weights.name} ({origin})",
         "sha256": digest,
+        "input": _listed(settled, [*settled]),
+        "input_assumed": ", ".join(assumed) or "nothing",
     }
     write_json(described, metrics)
     return described
 
 
 def _settled(
-    key: str, configured: Setting | None, in_file: Setting | None, weights: Path, form: str
-) -> Setting:
-    """What the file says and the configuration does not deny, or what the configuration adds."""
-    if in_file is None:
-        if configured is None:
+    given: dict[str, Any], read: PublishedWeights, named: str
+) -> tuple[dict[str, Any], list[str]]:
+    """How pixels enter the network, and which keys of it are assumed.
+
+    What the file says comes first, then what is given, then what is usual in such files.
+    """
+    stated = {key: getattr(read, key) for key in given}
+    if (given["channels"] or read.assumed.channels) == "bgr" and read.mean is not None:
+        stated["mean"] = read.mean[::-1]
+    usual = {key: getattr(read.assumed, key) for key in given}
+    for key, value in stated.items():
+        if None not in (value, given[key]) and not _same(value, given[key]):
             raise InputError(
-                f"backbone.{key}: required, since {weights} ({form}) does not say what it expects; "
-                f"allowed: {_ALLOWED[key]}"
+                f"backbone.{key}: {_shown(given[key])} is not what {named} expects; allowed are "
+                f"{_shown(value)} and null (as the file says)"
             )
-        return configured
-    if configured is not None and not _same(configured, in_file):
-        raise InputError(
-            f"backbone.{key}: {_shown(configured)} is not what {weights} ({form}) expects; "
-            f"allowed are {_shown(in_file)} and null (as the file says): give backbone=vggface "
-            "together with backbone.weights, or backbone.mean=null backbone.scale=null"
+    known = {key: given[key] if stated[key] is None else stated[key] for key in given}
+    denied = [
+        key
+        for key, value in given.items()
+        if stated[key] is None and None not in (value, usual[key]) and not _same(value, usual[key])
+    ]
+    assumed = [key for key, value in known.items() if value is None]
+    # Numbers of a convention that is denied in part mean nothing. Nor does its order of colours,
+    # unless it is the one that pictures have here.
+    missing = [
+        key
+        for key in assumed
+        if usual[key] is None or (denied and (key in _BELONG_TOGETHER or usual[key] != "rgb"))
+    ]
+    if missing:
+        reason = f"{named} does not say what it expects"
+        if all(usual[key] is not None for key in missing):
+            reason += (
+                f", and backbone.{denied[0]}={_shown(given[denied[0]])} is not that of "
+                f"{read.assumed.of}"
+            )
+        allowed = "; ".join(
+            _ALLOWED[key] if len(missing) == 1 else f"{key}: {_ALLOWED[key]}" for key in missing
         )
-    return in_file
+        raise InputError(
+            f"{', '.join(f'backbone.{key}' for key in missing)}: required, since {reason}; "
+            f"allowed: {allowed}"
+        )
+    return {key: usual[key] if key in assumed else value for key, value in known.items()}, assumed
+
+
+def _listed(settled: dict[str, Any], keys: list[str]) -> str:
+    return "; ".join(f"{key} {_shown(settled[key])}" for key in keys)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -1,0 +1,336 @@
+"""VGG-16's convolutions out of Keras files: HDF5 of Keras 1 and 2, ``.weights.h5``, ``.keras``.
+
+Keras 1 and 2 list their layers in the attribute ``layer_names``, and the arrays of each in
+``weight_names``. Keras 3 has a group for each layer, called by the layer's class and its number in
+the model, with its arrays in ``vars/0``, ``vars/1``, …; ``.keras`` is a ZIP archive of such a file
+and of a description in JSON. No link is followed out of a file.
+"""
+
+import json
+import math
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from glassguard.errors import InputError
+from glassguard.recognizer.layer_names import is_layer_name
+from glassguard.recognizer.layers import CONVOLUTIONS
+from glassguard.recognizer.weight_arrays import (
+    DESCRIPTION,
+    LARGEST_KERNEL,
+    damage_named,
+    filters_first,
+    float_tensor,
+    shown,
+)
+
+DENSE_LAYERS = 3
+ARCHIVED_WEIGHTS = "model.weights.h5"
+"""The member of a ``.keras`` archive that holds the arrays."""
+
+_DEFAULT_NAME = re.compile(r"(?:conv|convolution)2d(?:_(\d+))?")
+
+
+@dataclass
+class _Model:
+    """One model in a file, which may be a layer of another: its convolutions in order."""
+
+    kernels: dict[str, list[h5py.Dataset]] = field(default_factory=dict)
+    normalised: str | None = None
+    dense: bool = False
+
+
+@dataclass(frozen=True)
+class KerasWeights:
+    """What a Keras file holds.
+
+    Attributes:
+        tensors: by the layers' names (``conv1_1.weight``, ``block1_conv1.bias``), float32, in
+            PyTorch's layout.
+        by_order: the file names its layers by their class; they are named by their order here.
+        dense: convolutions that follow the thirteen, in a file without names.
+        names: of all the layers with kernels in it.
+        keras_3: the file is of Keras 3.
+    """
+
+    tensors: dict[str, Tensor]
+    by_order: bool
+    dense: int
+    names: list[str]
+    keras_3: bool
+
+
+def keras_weights(path: Path) -> KerasWeights:
+    """Read an HDF5 file.
+
+    Raises:
+        InputError: it is damaged, holds no network, or one with another layout than VGG-16's.
+    """
+    with damage_named(path, "Keras HDF5 file"), h5py.File(path, "r") as file:
+        return _read(path, file)
+
+
+def archived_keras_weights(path: Path, *, at_most: int) -> KerasWeights:
+    """Read a ``.keras`` archive.
+
+    Args:
+        path: the archive.
+        at_most: bytes that its weights may unpack to.
+
+    Raises:
+        InputError: as :func:`keras_weights`, or it unpacks to more.
+    """
+    with (
+        damage_named(path, ".keras archive"),
+        zipfile.ZipFile(path) as archive,
+        tempfile.TemporaryFile() as unpacked,
+    ):
+        sizes = {member.filename: member.file_size for member in archive.infolist()}
+        if sizes[ARCHIVED_WEIGHTS] > at_most or sizes.get("config.json", 0) > DESCRIPTION:
+            raise InputError(f"{path}: unpacks to more than {at_most} bytes")
+        if "config.json" in sizes:
+            _check_layout(path, json.loads(archive.read("config.json")))
+        with archive.open(ARCHIVED_WEIGHTS) as packed:
+            shutil.copyfileobj(packed, unpacked)
+        with h5py.File(unpacked, "r") as file:
+            return _read(path, file)
+
+
+def _read(path: Path, file: h5py.File) -> KerasWeights:
+    group = file
+    if "model_weights" in file:
+        group = _member(path, file, "model_weights")
+        if "model_config" in file.attrs:
+            _check_layout(path, json.loads(_texts([file.attrs["model_config"]])[0]))
+    keras_3 = "layer_names" not in group.attrs
+    models = _models_of_keras_3(path, file) if keras_3 else _models(path, group)
+    if keras_3 and not models:
+        raise InputError(
+            f"{path}: no Keras weights: the attribute layer_names is missing, and so are groups "
+            f"called vars; it holds {shown(file) or 'nothing'}"
+        )
+    return _weights(path, models, keras_3=keras_3)
+
+
+def _weights(path: Path, models: dict[str, _Model], *, keras_3: bool) -> KerasWeights:
+    named = {
+        place: model
+        for place, model in models.items()
+        if any(is_layer_name(f"{name}.weight") for name in model.kernels)
+    }
+    names = [f"{place}{name}" for place, model in models.items() for name in model.kernels]
+    if len(named) > 1:
+        raise InputError(f"{path}: holds several networks ({shown(names)} ...); save one")
+    by_order = not named
+    dense = 0
+    if named:
+        (model,) = named.values()
+        kernels = {name: held for name, held in model.kernels.items() if is_layer_name(f"{name}.b")}
+    else:
+        model, kernels = _by_order(path, models, names)
+        dense = len(model.kernels) - len(kernels)
+    if model.normalised is not None:
+        raise InputError(
+            f"{path}: {shown([model.normalised])} is a batch normalisation, which a VGG-16 does "
+            "not have; fold it into the convolutions"
+        )
+    tensors = {
+        key: tensor
+        for name, arrays in kernels.items()
+        for key, tensor in _tensors(path, name, arrays)
+    }
+    return KerasWeights(tensors, by_order, dense, names, keras_3)
+
+
+def _by_order(
+    path: Path, models: dict[str, _Model], names: list[str]
+) -> tuple[_Model, dict[str, list[h5py.Dataset]]]:
+    """Layers with Keras's own names, named by their order; dense layers may be convolutions."""
+    counts = (len(CONVOLUTIONS), len(CONVOLUTIONS) + DENSE_LAYERS)
+    fitting = [
+        model
+        for model in models.values()
+        if len(model.kernels) in counts
+        and all(_DEFAULT_NAME.fullmatch(name) for name in model.kernels)
+    ]
+    if len(fitting) != 1:
+        raise InputError(
+            f"{path}: {CONVOLUTIONS[0]} is missing, and its {len(names)} convolutions "
+            f"({shown(names)} ...) are not the {len(CONVOLUTIONS)} of a VGG-16 with "
+            f"or without {DENSE_LAYERS} dense layers"
+        )
+    return fitting[0], dict(zip(CONVOLUTIONS, fitting[0].kernels.values(), strict=False))
+
+
+def _models(path: Path, group: h5py.Group) -> dict[str, _Model]:
+    """The layers of Keras 1 and 2, in order; a layer that is a model has those of several."""
+    models: dict[str, _Model] = {}
+    for layer_name in _texts(group.attrs["layer_names"]):
+        layer = _member(path, group, layer_name)
+        owned: dict[str, list[tuple[str, Any]]] = {}
+        for weight in _texts(layer.attrs.get("weight_names", [])):
+            owner = weight.rpartition("/")[0]
+            owned.setdefault(owner, []).append((weight, _member(path, layer, weight)))
+        for owner, weights in owned.items():
+            nested = len(owned) > 1
+            model = models.setdefault(f"{layer_name}: " if nested else "", _Model())
+            name = owner.rpartition("/")[2] if nested else layer_name
+            arrays = [array for _, array in weights]
+            if isinstance(arrays[0], h5py.Dataset) and arrays[0].ndim == 4:
+                model.kernels[name] = arrays
+            elif any("_mean" in weight for weight, _ in weights) and not model.dense:
+                model.normalised = name
+            elif isinstance(arrays[0], h5py.Dataset) and arrays[0].ndim == 2:
+                model.dense = True
+    return models
+
+
+def _models_of_keras_3(path: Path, file: h5py.File) -> dict[str, _Model]:
+    """The layers of Keras 3, by the number in the name of their group."""
+    groups: list[str] = []
+
+    def visit(name: str, held: Any) -> None:
+        if isinstance(held, h5py.Group) and name.endswith("/vars"):
+            groups.append(name.removesuffix("/vars"))
+
+    file.visititems(visit)
+    models: dict[str, _Model] = {}
+    for place in sorted(groups, key=_number):
+        container, _, called = place.rpartition("/")
+        held = _member(path, file, f"{place}/vars")
+        arrays = [_member(path, held, key) for key in sorted(held)]
+        model = models.setdefault(f"{container}/", _Model())
+        if called.startswith("batch_normalization"):
+            model.normalised = place
+        elif arrays and isinstance(arrays[0], h5py.Dataset) and arrays[0].ndim == 4:
+            # Newer versions keep the name that the layer has in the model.
+            (name,) = _texts([held.attrs.get("name", called)])
+            model.kernels[name if is_layer_name(f"{name}.b") else called] = arrays
+    return models
+
+
+def _number(place: str) -> tuple[str, int]:
+    """Container and number, so that ``conv2d_10`` follows ``conv2d_9``."""
+    digits = re.search(r"_(\d+)$", place)
+    return place.rpartition("/")[0], int(digits[1]) if digits else 0
+
+
+def _tensors(path: Path, name: str, weights: list[h5py.Dataset]) -> Iterator[tuple[str, Tensor]]:
+    if len(weights) != 2:
+        raise InputError(
+            f"{path}: {name} has {len(weights)} arrays; a kernel and a bias are wanted"
+        )
+    for part, dataset in zip(("weight", "bias"), weights, strict=True):
+        # h5py knows no bfloat16: Keras 3 stores two bytes each and says so.
+        brain = dataset.dtype.itemsize == 2 and dataset.attrs.get("dtype") == "bfloat16"
+        # Checked before reading: a few compressed bytes may stand for any amount of memory.
+        if dataset.size > LARGEST_KERNEL or not (dataset.dtype.kind == "f" or brain):
+            raise InputError(
+                f"{path}: {name}.{part} has shape {dataset.shape} of {dataset.dtype}, which is "
+                "none of VGG-16's"
+            )
+        if part == "weight" and dataset.shape[2:] == (3, 3) != dataset.shape[:2]:
+            raise InputError(
+                f"{path}: {name}.weight has shape {dataset.shape}, filters first, as Theano had "
+                "it: its kernels are turned round as well, and are not read"
+            )
+        # A chunk is unpacked as a whole, however little of it the array needs.
+        if dataset.chunks is not None and math.prod(dataset.chunks) > LARGEST_KERNEL:
+            raise InputError(
+                f"{path}: {name}.{part} is stored in chunks of shape {dataset.chunks}; at most "
+                f"{LARGEST_KERNEL} numbers each are read"
+            )
+        array = np.asarray(dataset[()])
+        tensor = (
+            torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).float()
+            if brain
+            else float_tensor(array)
+        )
+        yield f"{name}.{part}", filters_first(tensor) if part == "weight" else tensor
+
+
+def _check_layout(path: Path, model: dict[str, Any]) -> None:
+    """Refuse a model whose convolutions step, spread or pad otherwise than VGG-16's."""
+    convolutions = 0
+    before: dict[str, Any] = {}
+    for layer in _described_layers(model):
+        settings = layer["config"]
+        if layer["class_name"] in ("Conv2D", "Convolution2D"):
+            convolutions += 1
+            for key in ("strides", "dilation_rate"):
+                if any(step != 1 for step in settings.get(key, [1])):
+                    raise InputError(
+                        f"{path}: {shown([str(settings.get('name'))])} has {key} "
+                        f"{settings[key]}, VGG-16 has 1"
+                    )
+            # Dense layers that are written as convolutions follow, and pad nothing.
+            if convolutions <= len(CONVOLUTIONS):
+                _check_padding(path, settings, before)
+        before = layer
+
+
+def _described_layers(model: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All layers of a description in order, those of models that are layers of it among them."""
+    described = model.get("config", {})
+    # Keras before 2.2.3 wrote a Sequential model as the list of its layers alone.
+    for layer in described if isinstance(described, list) else described.get("layers", []):
+        if isinstance(layer["config"], list) or "layers" in layer["config"]:
+            yield from _described_layers(layer)
+        else:
+            yield layer
+
+
+def _check_padding(path: Path, settings: dict[str, Any], before: dict[str, Any]) -> None:
+    """Refuse a 3×3 convolution that does not get one row of zeros on every side.
+
+    Args:
+        path: the file, for the message.
+        settings: the convolution's.
+        before: description of the layer before it: some networks pad in a layer of its own.
+    """
+    # Keras 1 had another name for it.
+    padding = settings.get("padding", settings.get("border_mode"))
+    if padding is None:
+        return
+    apart = None
+    if before.get("class_name") == "ZeroPadding2D":
+        apart = before["config"]["padding"]
+    padded_apart = apart is not None and bool((np.asarray(apart) == 1).all())
+    if (padding, apart) == ("same", None) or (padding == "valid" and padded_apart):
+        return
+    raise InputError(
+        f"{path}: {shown([str(settings.get('name'))])} has padding {padding}"
+        f"{'' if apart is None else f' behind zeros of {apart}'}, VGG-16 has same, or valid behind "
+        "one row of zeros (ZeroPadding2D)"
+    )
+
+
+def _member(path: Path, group: h5py.Group, name: str) -> Any:
+    """A group or dataset below ``group`` that lies in this very file."""
+    for part in filter(None, name.split("/")):
+        link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
+        if link is None:
+            raise InputError(f"{path}: {shown([name])} is missing")
+        if isinstance(link, h5py.HardLink):
+            group = group[part]
+        if not isinstance(link, h5py.HardLink) or (
+            isinstance(group, h5py.Dataset) and (group.external or group.is_virtual)
+        ):
+            raise InputError(
+                f"{path}: {shown([name])} is a link to elsewhere, which is not followed"
+            )
+    return group
+
+
+def _texts(values: Iterable[Any]) -> list[str]:
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]

@@ -1,0 +1,102 @@
+"""VGG-16's convolutions out of MatConvNet's MATLAB 5 files (Parkhi et al. 2015)."""
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+from torch import Tensor
+
+from glassguard.errors import InputError
+from glassguard.recognizer.layers import CONVOLUTIONS
+from glassguard.recognizer.weight_arrays import damage_named, filters_first, float_tensor
+
+Colour = tuple[float, float, float]
+
+
+def matconvnet_convolutions(
+    path: Path, *, at_most: int
+) -> tuple[dict[str, Tensor], Colour | None, bool]:
+    """The convolutions that a file holds, and the mean colour that it subtracts.
+
+    Args:
+        path: the file.
+        at_most: bytes that it may unpack to.
+
+    Returns:
+        The tensors by ``conv1_1.weight`` to ``conv5_3.bias``, float32; the mean in the order of
+        ``conv1_1``'s inputs, None without one; whether the file has a mean at all, which may be a
+        picture and no colour.
+
+    Raises:
+        InputError: the file is damaged, too large, or of a network with another layout.
+    """
+    tensors: dict[str, Tensor] = {}
+    with damage_named(path, "MatConvNet .mat file"):
+        _check_unpacked_size(path, at_most)
+        values = scipy.io.loadmat(
+            path, variable_names=["net", "layers", "normalization", "meta"], simplify_cells=True
+        )
+        net = values.get("net", values)
+        for layer in net["layers"]:
+            name = str(layer.get("name"))
+            if layer.get("type") == "bnorm":
+                raise InputError(f"{path}: {name} is a batch normalisation, VGG-16 has none")
+            if name in CONVOLUTIONS:
+                _check_layout(path, name, layer)
+                kernel, bias = layer["weights"] if "weights" in layer else (
+                    layer["filters"], layer["biases"]
+                )  # fmt: skip
+                kernel = np.asarray(kernel)
+                # MATLAB has no trailing axes of one element.
+                kernel = kernel.reshape(kernel.shape + (1,) * (4 - kernel.ndim))
+                tensors[f"{name}.weight"] = filters_first(float_tensor(kernel))
+                tensors[f"{name}.bias"] = float_tensor(np.asarray(bias).reshape(-1))
+        # The field's place has changed once.
+        described = net.get("normalization", net.get("meta", {}).get("normalization", {}))
+        if "averageImage" not in described:
+            return tensors, None, False
+        return tensors, _one_colour(np.asarray(described["averageImage"], dtype=np.float64)), True
+
+
+def _one_colour(mean: np.ndarray) -> Colour | None:
+    colours = mean.reshape(-1, 3) if mean.size and mean.size % 3 == 0 else np.empty((0, 3))
+    if len(colours) == 0 or np.ptp(colours, axis=0).max() > 0 or not np.isfinite(colours).all():
+        return None
+    first, second, third = colours[0]
+    return float(first), float(second), float(third)
+
+
+def _check_unpacked_size(path: Path, at_most: int) -> None:
+    """Refuse a MATLAB 5 file whose packed elements are larger than ``at_most`` bytes.
+
+    Nothing that is unpacked is kept: a few bytes may stand for any amount of memory.
+    """
+    packed_element, block = 15, 1 << 20
+    unpacked = 0
+    with path.open("rb") as file:
+        order = "<" if file.read(128)[126:] == b"IM" else ">"
+        while len(tag := file.read(8)) == 8:
+            kind, length = struct.unpack(f"{order}II", tag)
+            if kind != packed_element:
+                file.seek(length, 1)
+                continue
+            unpacking = zlib.decompressobj()
+            left = length
+            while left > 0 and (packed := file.read(min(left, block))):
+                left -= len(packed)
+                while packed:
+                    unpacked += len(unpacking.decompress(packed, block))
+                    packed = unpacking.unconsumed_tail
+                    if unpacked > at_most:
+                        raise InputError(f"{path}: unpacks to more than {at_most} bytes")
+
+
+def _check_layout(path: Path, name: str, layer: dict[str, Any]) -> None:
+    for key in ("pad", "stride", "dilate"):
+        if key in layer and not (np.asarray(layer[key]) == 1).all():
+            raise InputError(
+                f"{path}: {name} has {key} {np.asarray(layer[key]).tolist()}, VGG-16 has 1"
+            )

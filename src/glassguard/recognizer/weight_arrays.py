@@ -1,0 +1,54 @@
+"""Arrays out of foreign weight files, within bounds and with damage named in one line."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from glassguard.errors import InputError
+from glassguard.recognizer.layers import FILTERS_PER_BLOCK
+
+LARGEST_KERNEL = 3 * 3 * FILTERS_PER_BLOCK[-1] ** 2
+"""Numbers of VGG-16's largest convolution."""
+DESCRIPTION = 16 << 20
+"""Bytes of a text that describes a network, at most."""
+
+
+def shown(names: Iterable[str]) -> str:
+    """The first names that a file gives, fit for a line of a message."""
+    return ", ".join(ascii(name)[1:-1][:80] for name in islice(names, 3))
+
+
+@contextmanager
+def damage_named(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a reader raises into one line; a hostile file may make it fail in any way."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        detail = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError(f"{path}: not a readable {kind}: {detail}") from None
+
+
+def filters_first(kernel: Tensor) -> Tensor:
+    """Height × width × inputs × filters to filters × inputs × height × width."""
+    return kernel.permute(3, 2, 0, 1).contiguous()
+
+
+def float_tensor(array: NDArray[Any]) -> Tensor:
+    """A float array of any size as float32; a number beyond float32 becomes infinite.
+
+    Raises:
+        ValueError: the array does not hold floating-point numbers.
+    """
+    if array.dtype.kind != "f":
+        raise ValueError(f"{array.dtype} where floating-point numbers are wanted")
+    with np.errstate(over="ignore"):
+        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
