@@ -20,7 +20,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from glassguard.configuration.slices import DataSlice
+from glassguard.configuration.sections import DataSection
 from glassguard.errors import InputError
 from glassguard.stages import data
 
@@ -90,7 +90,7 @@ def prepare(folder: Path, image_size: int, detector: Path | None) -> tuple[float
     values["detector"] = detector
     started = time.perf_counter()
     data.run(
-        DataSlice.model_validate({"seed": 0, "data": values}),
+        DataSection.model_validate({"seed": 0, "data": values}),
         images=folder / "images.npy",
         manifest=folder / "manifest.csv",
         rejected=folder / "rejected.csv",

@@ -26,7 +26,7 @@ import yaml
 from bounds import Figure, reported
 
 from glassguard.configuration.compose import compose_study
-from glassguard.configuration.slices import slices
+from glassguard.configuration.sections import sections
 from glassguard.stages.saliency_inputs import planned_points
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,7 +65,7 @@ def main() -> int:
     attack = next(iter(study.attacks))
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "saliency.yaml"
-        config.write_text(yaml.safe_dump(slices(study)["grid"]))
+        config.write_text(yaml.safe_dump(sections(study)["grid"]))
 
         def sweep(shards: int) -> float:
             command = [sys.executable, "-m", "glassguard.cli", "grid_shard"]

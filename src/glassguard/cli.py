@@ -18,7 +18,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
-from glassguard.configuration.slices import read_slice
+from glassguard.configuration.sections import read_section
 from glassguard.errors import InputError
 from glassguard.stages.paths import WRITTEN
 
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(name: str, stage: ModuleType, options: dict[str, Any], *, started: float) -> None:
     record_path: Path | None = options.pop("record")
     config_path: Path = options.pop("config")
-    config = read_slice(config_path, _config_model(stage.run))
+    config = read_section(config_path, _config_model(stage.run))
     for option, hint in get_type_hints(stage.run, include_extras=True).items():
         if WRITTEN in get_args(hint):
             options[option].parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ def _stage_parser(name: str, stage: ModuleType) -> argparse.ArgumentParser:
     summary = (stage.__doc__ or "").strip().splitlines()[0]
     parser = argparse.ArgumentParser(prog=f"glassguard {name}", description=summary)
     parser.add_argument(
-        "--config", type=Path, required=True, help="the stage's slice of the configuration (YAML)"
+        "--config", type=Path, required=True, help="the stage's section of the configuration (YAML)"
     )
     parser.add_argument("--record", type=Path, help="where to write the record for tracking (JSON)")
     hints = get_type_hints(stage.run)

@@ -17,7 +17,7 @@ from shipped import section
 from torch import Tensor
 from weight_files import renamed, tensors
 
-from glassguard.configuration.slices import BackboneSlice
+from glassguard.configuration.sections import BackboneSection
 from glassguard.errors import InputError
 from glassguard.recognizer.weights import BackboneFile, read_backbone, write_backbone
 from glassguard.stages import import_backbone
@@ -66,7 +66,7 @@ FILES: dict[str, tuple[Callable[[Path], None], Input]] = {
 
 
 def imported(path: Path, **said: object) -> BackboneFile:
-    config = BackboneSlice.model_validate(
+    config = BackboneSection.model_validate(
         {"seed": 0, "backbone": section("backbone/pretrain", weights=str(path), **said)}
     )
     output = path.with_name("backbone.safetensors")

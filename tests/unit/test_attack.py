@@ -14,7 +14,7 @@ from glassguard.attack.frames import frame_mask, frame_masks, random_texture, we
 from glassguard.attack.glasses import AdversarialGlasses
 from glassguard.attack.pairs import Pair, choose_pairs
 from glassguard.attack.printing import non_printability, total_variation
-from glassguard.configuration.schema import PlacedShape, WornShape
+from glassguard.attack.settings import PlacedShape, WornShape
 
 EYES_AT_96 = np.array([[30.29, 41.7], [65.53, 41.5]])
 

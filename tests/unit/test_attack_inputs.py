@@ -15,7 +15,7 @@ from glassguard.attack.accessories import accessory_masks
 from glassguard.attack.frames import frame_masks
 from glassguard.attack.glasses import AdversarialGlasses
 from glassguard.attack.rounding import ROUNDING
-from glassguard.configuration.schema import WornShape
+from glassguard.attack.settings import WornShape
 
 INTEGERS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
 wide = settings(max_examples=60, deadline=None, derandomize=True)

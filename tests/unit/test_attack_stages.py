@@ -8,8 +8,8 @@ import pytest
 import torch
 from shipped import section
 
-from glassguard.configuration.schema import AccessoryAttack, Controls
-from glassguard.configuration.slices import AttackSlice, ControlsSlice
+from glassguard.attack.settings import AccessoryAttack, Controls
+from glassguard.configuration.sections import AttackSection, ControlsSection
 from glassguard.errors import InputError
 from glassguard.faces.manifest import COLUMNS
 from glassguard.recognizer.network import FaceRecognizer
@@ -80,7 +80,7 @@ def test_plan_attacks_held_out_pictures_of_the_attacker_only(folder: Path) -> No
 
 
 def run_shards(folder: Path, count: int) -> list[Path]:
-    config = AttackSlice(seed=0, name="glasses", attack=SETTINGS)
+    config = AttackSection(seed=0, name="glasses", attack=SETTINGS)
     paths = [folder / f"{shard}-of-{count}.npz" for shard in range(count)]
     for shard, path in enumerate(paths):
         attack_shard.run(
@@ -97,7 +97,7 @@ def run_shards(folder: Path, count: int) -> list[Path]:
 
 def gather(folder: Path, paths: list[Path]) -> pd.DataFrame:
     attack.run(
-        AttackSlice(seed=0, name="glasses", attack=SETTINGS),
+        AttackSection(seed=0, name="glasses", attack=SETTINGS),
         shards=paths,
         examples=folder / "examples.csv",
         images=folder / "adversarial.npy",
@@ -151,7 +151,7 @@ def test_jpeg_round_trip_keeps_colours_and_loses_noise() -> None:
 @pytest.mark.parametrize("kind", ["plain", "random"])
 def test_honest_wearers_wear_the_same_frame(folder: Path, kind: str) -> None:
     controls.run(
-        ControlsSlice(seed=0, controls=CONTROLS),
+        ControlsSection(seed=0, controls=CONTROLS),
         kind=kind,
         images=folder / "images.npy",
         manifest=folder / "manifest.csv",
@@ -174,7 +174,7 @@ def test_the_same_faces_wear_either_frame(folder: Path) -> None:
     faces = {}
     for kind in controls.KINDS:
         controls.run(
-            ControlsSlice(seed=0, controls=CONTROLS),
+            ControlsSection(seed=0, controls=CONTROLS),
             kind=kind,
             images=folder / "images.npy",
             manifest=folder / "manifest.csv",
@@ -190,7 +190,7 @@ def test_the_same_faces_wear_either_frame(folder: Path) -> None:
 def test_an_unknown_control_is_refused(folder: Path) -> None:
     with pytest.raises(InputError, match="--kind striped: must be one of plain, random"):
         controls.run(
-            ControlsSlice(seed=0, controls=CONTROLS),
+            ControlsSection(seed=0, controls=CONTROLS),
             kind="striped",
             images=folder / "images.npy",
             manifest=folder / "manifest.csv",

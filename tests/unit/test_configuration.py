@@ -1,4 +1,4 @@
-"""The composed configuration, its slices and the sources of stages."""
+"""The composed configuration, its sections and the sources of stages."""
 
 import os
 import shutil
@@ -10,10 +10,10 @@ import yaml
 from glassguard.configuration import compose, sources
 from glassguard.configuration.compose import compose_study
 from glassguard.configuration.remarks import remarks
-from glassguard.configuration.replicates import replicates_slice, studies_from_workflow
-from glassguard.configuration.schema import FolderData
-from glassguard.configuration.slices import AttackSlice, read_slice, slices
+from glassguard.configuration.replicates import replicates_section, studies_from_workflow
+from glassguard.configuration.sections import AttackSection, read_section, sections
 from glassguard.configuration.stamps import section_stamps
+from glassguard.datasets.settings import FolderData
 from glassguard.errors import InputError
 from glassguard.faces.folder import printable
 
@@ -250,9 +250,9 @@ def test_replicates_and_variants_are_crossed() -> None:
         "smoke/variant_absolute_saliency/seed_3": (3, "max_abs"),
         "smoke/variant_absolute_saliency/seed_5": (5, "max_abs"),
     }
-    assert replicates_slice(found)["studies"][3] == {"variant": "absolute_saliency", "seed": 5}
+    assert replicates_section(found)["studies"][3] == {"variant": "absolute_saliency", "seed": 5}
     # Each is tracked by itself.
-    tracked = [slices(one, name=folder)["track"]["experiment"] for folder, one in found.items()]
+    tracked = [sections(one, name=folder)["track"]["experiment"] for folder, one in found.items()]
     assert tracked == list(found)
 
 
@@ -359,8 +359,8 @@ def test_a_download_is_asked_for_by_its_name_or_not_at_all(tmp_path: Path) -> No
     assert isinstance(study.data, FolderData)
     assert study.data.detector == Path("kept/face_detection_yunet_2023mar.onnx")
     assert study.backbone.weights == Path("kept/rcmalli_vggface_tf_notop_vgg16.h5")
-    assert slices(study)["data"]["data"]["detector"] == str(study.data.detector)
-    assert slices(study)["fetch_yunet"]["download"]["maximum_bytes"] == 1_000_000
+    assert sections(study)["data"]["data"]["detector"] == str(study.data.detector)
+    assert sections(study)["fetch_yunet"]["download"]["maximum_bytes"] == 1_000_000
     local = tmp_path / "own.pth"
     local.write_bytes(b"PK\x03\x04")
     study = compose_study(
@@ -416,8 +416,8 @@ def test_weights_over_http_without_a_digest_are_remarked_on() -> None:
     assert remarks(compose_study(CONF, "smoke", ["backbone=vggface"])) == []
     study = compose_study(CONF, "smoke", [*given, "downloads.files.vgg_face_dag.sha256=0123abcd"])
     assert remarks(study) == []
-    assert slices(study)["fetch_vgg_face_dag"]["download"]["sha256"] == "0123abcd"
-    assert "key" not in slices(study)["fetch_vgg_face_dag"]["download"]
+    assert sections(study)["fetch_vgg_face_dag"]["download"]["sha256"] == "0123abcd"
+    assert "key" not in sections(study)["fetch_vgg_face_dag"]["download"]
 
 
 @pytest.mark.parametrize("group", ["vggface", "imagenet"])
@@ -450,9 +450,9 @@ def test_what_is_not_given_of_weights_is_left_to_them(tmp_path: Path) -> None:
         backbone.normalisation()
 
 
-def changed_slices(*overrides: str) -> set[str]:
-    before = slices(compose_study(CONF, "smoke"))
-    after = slices(compose_study(CONF, "smoke", overrides))
+def changed_sections(*overrides: str) -> set[str]:
+    before = sections(compose_study(CONF, "smoke"))
+    after = sections(compose_study(CONF, "smoke", overrides))
     return {name for name in before if before[name] != after[name]}
 
 
@@ -472,22 +472,22 @@ def changed_slices(*overrides: str) -> set[str]:
     ],
 )
 def test_a_value_reaches_only_its_readers_and_the_report(override: str, readers: set[str]) -> None:
-    assert changed_slices(override) == {*readers, "report"}
+    assert changed_sections(override) == {*readers, "report"}
 
 
 def test_how_pictures_are_downloaded_concerns_only_who_downloads_them() -> None:
-    before = slices(compose_study(CONF, "lfw", ["data=pubfig"]))
-    after = slices(compose_study(CONF, "lfw", ["data=pubfig", "data.fetch.pause=2"]))
+    before = sections(compose_study(CONF, "lfw", ["data=pubfig"]))
+    after = sections(compose_study(CONF, "lfw", ["data=pubfig", "data.fetch.pause=2"]))
     assert {name for name in before if before[name] != after[name]} == {"fetch_pictures", "report"}
 
 
-def test_a_slice_survives_its_file(tmp_path: Path) -> None:
-    values = slices(compose_study(CONF, "smoke"))["attack_glasses"]
+def test_a_section_survives_its_file(tmp_path: Path) -> None:
+    values = sections(compose_study(CONF, "smoke"))["attack_glasses"]
     path = tmp_path / "attack.yaml"
     (stamp,) = section_stamps(tmp_path, {"attack": values})
     path.write_text(stamp.text)
     assert list(yaml.safe_load(stamp.text)) == list(values)
-    assert read_slice(path, AttackSlice).model_dump(mode="json") == values
+    assert read_section(path, AttackSection).model_dump(mode="json") == values
 
 
 def test_sources_follow_imports_and_leave_the_configuration_out() -> None:
@@ -611,8 +611,8 @@ def test_never_occluded_means_not_masked_either() -> None:
 
 
 def test_other_masks_are_tried_on_the_same_network() -> None:
-    usual = slices(compose_study(CONF, "smoke"), name="smoke")
-    other = slices(compose_study(CONF, "smoke", variant="absolute_saliency"), name="smoke")
+    usual = sections(compose_study(CONF, "smoke"), name="smoke")
+    other = sections(compose_study(CONF, "smoke", variant="absolute_saliency"), name="smoke")
     changed = {name for name in usual if usual[name] != other[name]}
     assert "saliency_maps" in changed
     assert changed.isdisjoint({"recognizer", "attack_glasses", "influence", "detection"})

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from shipped import section
 
-from glassguard.configuration.slices import DataSlice, PoolSlice
+from glassguard.configuration.sections import DataSection, PoolSection
 from glassguard.errors import InputError
 from glassguard.faces import duplicates
 from glassguard.faces.alignment import common_pose
@@ -48,7 +48,7 @@ def people(tmp_path) -> Path:
 def run_data(root: Path, out: Path, **keys) -> tuple[dict, np.ndarray, pd.DataFrame, pd.Series]:
     out.mkdir(exist_ok=True)
     shipped = {"root": root, "image_size": 64, "minimum_images": 6} | keys
-    config = DataSlice.model_validate({"seed": 1, "data": section("data/folder", **shipped)})
+    config = DataSection.model_validate({"seed": 1, "data": section("data/folder", **shipped)})
     paths = out / "images.npy", out / "manifest.csv", out / "rejected.csv"
     metrics = data.run(config, images=paths[0], manifest=paths[1], rejected=paths[2])
     reasons = pd.read_csv(paths[2], keep_default_na=False).set_index("source").reason
@@ -58,7 +58,7 @@ def run_data(root: Path, out: Path, **keys) -> tuple[dict, np.ndarray, pd.DataFr
 def run_pool(root: Path | None, out: Path, study: Path, **keys):
     out.mkdir(exist_ok=True)
     pretraining = {"identities": None, "images_per_identity": None, "minimum_images": 4} | keys
-    config = PoolSlice.model_validate(
+    config = PoolSection.model_validate(
         {
             "seed": 1,
             "data": section("data/folder", root=study, image_size=64),
@@ -326,13 +326,13 @@ def test_drawn_study_and_pool_share_nobody(tmp_path):
         (tmp_path / out).mkdir()
     for out in ("study", "again"):
         paths = [tmp_path / out / name for name in names]
-        config = DataSlice.model_validate({"seed": 5, "data": drawn})
+        config = DataSection.model_validate({"seed": 5, "data": drawn})
         metrics = data.run(config, images=paths[0], manifest=paths[1], rejected=paths[2])
     assert metrics["people"] == 4
     for name in names:
         assert (tmp_path / "study" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     pretraining = {"identities": 2, "images_per_identity": 6, "minimum_images": 4}
-    config = PoolSlice.model_validate(
+    config = PoolSection.model_validate(
         {
             "seed": 5,
             "data": drawn,
@@ -354,7 +354,7 @@ def test_drawn_study_and_pool_share_nobody(tmp_path):
 
 def test_drawing_in_several_processes_changes_nothing(tmp_path, monkeypatch):
     drawn = section("data/embedded", identities=4, images_per_identity=8, image_size=32)
-    config = DataSlice.model_validate({"seed": 5, "data": drawn})
+    config = DataSection.model_validate({"seed": 5, "data": drawn})
     contents = []
     for limit in (1000, 1):
         monkeypatch.setattr("glassguard.stages.aligned_faces._DRAWN_IN_ONE_PROCESS", limit)

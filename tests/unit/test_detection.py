@@ -34,12 +34,7 @@ from glassguard.detection.evaluation import (
     sweep,
 )
 from glassguard.detection.intrinsic_dimensionality import LocalIntrinsicDimensionality
-from glassguard.detection.linear_detector import (
-    DetectorBank,
-    ProfileDetector,
-    Variant,
-    fit_detectors,
-)
+from glassguard.detection.linear_detector import DetectorBank, ProfileDetector, fit_detectors
 from glassguard.detection.pictures import (
     JOINED,
     NOBODY,
@@ -60,6 +55,7 @@ from glassguard.detection.scores import (
     squeezing_score,
 )
 from glassguard.detection.selection import choose, choose_without, left_out
+from glassguard.detection.settings import Variant
 from glassguard.detection.tables import (
     classifier_sweep_table,
     controls_table,

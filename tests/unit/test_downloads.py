@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from glassguard.configuration.slices import FetchSlice
+from glassguard.configuration.sections import FetchSection
 from glassguard.downloads import DownloadError, alone_in, download
 from glassguard.errors import InputError
 from glassguard.stages import fetch
@@ -296,7 +296,7 @@ def test_a_destination_is_replaced_only_by_a_good_file(server, destination):
 
 def run_fetch(server: Answers, file: Path, sha256: str | None) -> dict:
     described = {"file": file.name, "url": server.url, "sha256": sha256, "maximum_bytes": 10**6}
-    return fetch.run(FetchSlice.model_validate({"download": described}), file=file)
+    return fetch.run(FetchSection.model_validate({"download": described}), file=file)
 
 
 def test_a_file_without_a_published_digest_must_stay_the_same(server, destination):

@@ -3,9 +3,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from glassguard.faces.embedded import draw_identity, render_face, render_person
 from glassguard.faces.embedded.circumstances import Expression, Pose
 from glassguard.faces.embedded.geometry import EYES_AT, look_at
+from glassguard.faces.embedded.identity import draw_identity
+from glassguard.faces.embedded.population import render_person
+from glassguard.faces.embedded.rendering import render_face
 
 SIZE = 96
 

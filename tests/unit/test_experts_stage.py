@@ -8,10 +8,10 @@ import pytest
 import torch
 from shipped import section
 
-from glassguard.configuration.schema import InfluenceMeasure
-from glassguard.configuration.slices import ExpertsSlice
+from glassguard.configuration.sections import ExpertsSection
 from glassguard.errors import InputError
 from glassguard.faces import manifest as manifest_columns
+from glassguard.influence.settings import InfluenceMeasure
 from glassguard.recognizer.layers import LAYERS
 from glassguard.recognizer.network import FaceRecognizer
 from glassguard.recognizer.weights import write_recognizer
@@ -21,11 +21,11 @@ SIZE = 32
 PEOPLE = ["ada", "bob", "cyd"]
 
 
-def settings(**changes: object) -> ExpertsSlice:
+def settings(**changes: object) -> ExpertsSection:
     own = section("influence/internal", batch_size=4)
     share = own.pop("experts") | {"layers": ["conv2_2", "fc6"], "pictures": 5} | changes
     measure = {key: own[key] for key in InfluenceMeasure.model_fields}
-    return ExpertsSlice.model_validate({"influence": measure, "experts": share})
+    return ExpertsSection.model_validate({"influence": measure, "experts": share})
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(study: Path, out: Path, config: ExpertsSlice, attack: str = "glasses") -> dict:
+def run(study: Path, out: Path, config: ExpertsSection, attack: str = "glasses") -> dict:
     return experts.run(
         config,
         manifest=study / "manifest.csv",

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from shipped import section
 
-from glassguard.configuration.slices import DataSlice, FetchPubfigSlice
+from glassguard.configuration.sections import DataSection, FetchPubfigSection
 from glassguard.downloads import alone_in
 from glassguard.errors import InputError
 from glassguard.faces.pubfig import parse_list
@@ -197,7 +197,7 @@ def fetch(list_file: Path | None, out: Path, **keys) -> tuple[dict, pd.DataFrame
     }  # fmt: skip
     values = section("data/pubfig")["fetch"] | quick | keys
     metrics = fetch_pubfig.run(
-        FetchPubfigSlice.model_validate({"fetch": values}),
+        FetchPubfigSection.model_validate({"fetch": values}),
         listing=out / "pubfig.csv",
         gone=out / "gone.csv",
     )
@@ -464,7 +464,7 @@ def test_fetched_photographs_are_cut_to_their_rectangles(site, tmp_path):
     out = tmp_path / "data"
     out.mkdir()
     data.run(
-        DataSlice.model_validate({"seed": 1, "data": values}),
+        DataSection.model_validate({"seed": 1, "data": values}),
         images=out / "images.npy",
         manifest=out / "manifest.csv",
         rejected=out / "rejected.csv",

@@ -22,13 +22,7 @@ from glassguard.influence.convolution_inputs import inputs_forgotten
 from glassguard.influence.distributions import InputLine, LayerLine
 from glassguard.influence.experts import find_experts, heat_maps
 from glassguard.influence.guided_backpropagation import guided_backpropagation
-from glassguard.influence.internal import (
-    Call,
-    InfluenceProfiles,
-    InternalInfluence,
-    Reduction,
-    Slices,
-)
+from glassguard.influence.internal import Call, InfluenceProfiles, InternalInfluence, Slices
 from glassguard.influence.profiles import profiles_of_images
 from glassguard.influence.quantities import (
     Comparative,
@@ -37,6 +31,7 @@ from glassguard.influence.quantities import (
     Softmax,
     quantity_named,
 )
+from glassguard.influence.settings import Reduction
 from glassguard.recognizer.layers import LAYERS, PRE_RELU, SLICES
 from glassguard.recognizer.network import FaceRecognizer, to_pixels
 

@@ -22,7 +22,7 @@ from shipped import section
 from sklearn import datasets
 from sklearn.datasets import _lfw
 
-from glassguard.configuration.slices import DataSlice, FetchLfwSlice
+from glassguard.configuration.sections import DataSection, FetchLfwSection
 from glassguard.downloads import download
 from glassguard.errors import InputError
 from glassguard.faces import published
@@ -81,7 +81,7 @@ def run_data(
     values.pop("fetch", None)
     if source != "pubfig":
         values["root"] = root
-    config = DataSlice.model_validate({"seed": 1, "data": values})
+    config = DataSection.model_validate({"seed": 1, "data": values})
     paths = out / "images.npy", out / "manifest.csv", out / "rejected.csv"
     metrics = data.run(
         config, images=paths[0], manifest=paths[1], rejected=paths[2], listing=listing
@@ -441,8 +441,8 @@ def figshare(tmp_path, monkeypatch) -> Iterator[Figshare]:
         thread.join()
 
 
-def fetch_config(home: Path, *, funneled: bool = True) -> FetchLfwSlice:
-    return FetchLfwSlice.model_validate({"fetch": {"data_home": home, "funneled": funneled}})
+def fetch_config(home: Path, *, funneled: bool = True) -> FetchLfwSection:
+    return FetchLfwSection.model_validate({"fetch": {"data_home": home, "funneled": funneled}})
 
 
 @pytest.mark.parametrize(

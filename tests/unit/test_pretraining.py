@@ -17,13 +17,13 @@ from shipped import section
 
 from glassguard.cli import main
 from glassguard.configuration.compose import compose_study
-from glassguard.configuration.schema import Backbone, TeacherNetwork
-from glassguard.configuration.slices import BackboneSlice, slices
+from glassguard.configuration.sections import BackboneSection, slices
 from glassguard.errors import InputError
 from glassguard.faces.manifest import COLUMNS
 from glassguard.recognizer.checkpoints import read_checkpoint
 from glassguard.recognizer.margins import MarginClassifier
 from glassguard.recognizer.pretraining import BackbonePretraining, one_cycle, pretrain
+from glassguard.recognizer.settings import Backbone, TeacherNetwork
 from glassguard.recognizer.teacher import EmbeddingNetwork, in_frame
 from glassguard.stages import pretrain as pretrain_stage
 
@@ -313,7 +313,7 @@ def test_an_accelerator_that_is_not_here_is_one_line(tmp_path: Path, capsys) -> 
 
 def test_several_devices_need_a_strategy() -> None:
     with pytest.raises(ValueError, match="ddp_spawn"):
-        BackboneSlice.model_validate({"seed": 0, "backbone": settings(devices=2)})
+        BackboneSection.model_validate({"seed": 0, "backbone": settings(devices=2)})
 
 
 # ---- a teacher

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from shipped import section
 from torch import Tensor, nn
 
-from glassguard.configuration.slices import BackboneSlice
+from glassguard.configuration.sections import BackboneSection
 from glassguard.errors import InputError
 from glassguard.recognizer import pickled_names, published_weights
 from glassguard.recognizer.layers import CONVOLUTIONS, CONVOLUTIONS_PER_BLOCK, filters
@@ -232,7 +232,7 @@ def our_activations(backbone: BackboneFile, rgb: np.ndarray) -> list[Tensor]:
 
 def imported(path: Path, folder: Path, **changes: object) -> BackboneFile:
     whole = section("backbone/pretrain", weights=str(path), **changes)
-    config = BackboneSlice.model_validate({"seed": 0, "backbone": whole})
+    config = BackboneSection.model_validate({"seed": 0, "backbone": whole})
     output = folder / "backbone.safetensors"
     import_backbone.run(config, weights=path, backbone=output, metrics=folder / "metrics.json")
     return read_backbone(output)

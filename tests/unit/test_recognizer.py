@@ -10,7 +10,7 @@ import torch
 from shipped import section
 from torch import nn
 
-from glassguard.configuration.schema import Backbone, Occlusion, Recognizer
+from glassguard.configuration.study import Recognizer
 from glassguard.errors import InputError
 from glassguard.recognizer.augmentation import mirror, occlude, vary
 from glassguard.recognizer.confidences import probabilities_of
@@ -25,6 +25,7 @@ from glassguard.recognizer.network import (
     to_pixels,
 )
 from glassguard.recognizer.pretraining import pretrain
+from glassguard.recognizer.settings import Backbone, Occlusion
 from glassguard.recognizer.weights import (
     BackboneFile,
     check_convolutions,

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from shipped import section
 from torch import nn
 
-from glassguard.configuration.slices import RecognizerSlice
+from glassguard.configuration.sections import RecognizerSection
 from glassguard.errors import InputError
 from glassguard.faces import manifest as manifest_columns
 from glassguard.recognizer.network import convolutional_layers
@@ -29,8 +29,8 @@ OUTPUTS = {
 }
 
 
-def settings(copies: int, **copy_masks: Any) -> RecognizerSlice:
-    return RecognizerSlice.model_validate(
+def settings(copies: int, **copy_masks: Any) -> RecognizerSection:
+    return RecognizerSection.model_validate(
         {
             "seed": 5,
             "recognizer": section(
@@ -67,7 +67,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(config: RecognizerSlice, study: Path, out: Path) -> dict[str, Path]:
+def run(config: RecognizerSection, study: Path, out: Path) -> dict[str, Path]:
     out.mkdir()
     outputs = {name: out / file for name, file in OUTPUTS.items()}
     recognizer.run(

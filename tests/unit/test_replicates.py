@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from glassguard.configuration.slices import Replicate, ReplicatesSlice
+from glassguard.configuration.sections import Replicate, ReplicatesSection
 from glassguard.errors import InputError
 from glassguard.report.replicates import COLUMNS, figures_of, replicate_table
 from glassguard.stages import replicates
@@ -99,7 +99,7 @@ def test_the_stage_writes_the_table_and_refuses_a_wrong_seed(tmp_path: Path) -> 
         path = tmp_path / f"{seed}.json"
         path.write_text(json.dumps(summary(seed, 0.1 * seed)))
         paths.append(path)
-    config = ReplicatesSlice(studies=[Replicate(variant="", seed=seed) for seed in (3, 4)])
+    config = ReplicatesSection(studies=[Replicate(variant="", seed=seed) for seed in (3, 4)])
     table = tmp_path / "replicates.csv"
     assert replicates.run(config, summaries=paths, table=table) == {"studies": 2, "figures": 5}
     found = pd.read_csv(table).set_index("figure")

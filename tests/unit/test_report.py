@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 from shipped import section
 
-from glassguard.configuration.schema import Study
-from glassguard.configuration.slices import ReportSlice
+from glassguard.configuration.sections import ReportSection
+from glassguard.configuration.study import Study
 from glassguard.errors import InputError
 from glassguard.recognizer.layers import LAYERS, SLICES, paper_index
 from glassguard.report import (
@@ -60,7 +60,7 @@ def configuration(source="embedded", attacks=("glasses",)):
         data["root"] = "x"
     grid = {"mu": [0.9, 0.98], "n": [0, 8], "phi": [0, 80], "fill": ["zero", "telea"]}
     attack = section("attack/glasses", printable_colours=[[1, 0, 0]])
-    return ReportSlice(
+    return ReportSection(
         study=Study.model_validate(
             {
                 "experiment": "made_up",

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from glassguard.configuration.schema import Explanation
 from glassguard.influence.guided_backpropagation import guided_backpropagation
 from glassguard.recognizer.network import FaceRecognizer
 from glassguard.saliency.explanation import explainer
@@ -21,6 +20,7 @@ from glassguard.saliency.mask import (
 )
 from glassguard.saliency.relative_map import relative_maps
 from glassguard.saliency.saliency_map import reduce_channels, saliency_maps, scale
+from glassguard.saliency.settings import Explanation
 
 FILLS = ("zero", "mean", "grey", "telea", "navier_stokes")
 

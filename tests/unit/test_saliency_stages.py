@@ -9,18 +9,18 @@ import pytest
 import torch
 from shipped import section
 
-from glassguard.configuration.schema import MaskJudgement, MaskSearch
-from glassguard.configuration.slices import (
-    EvaluationSlice,
-    GridSlice,
-    MaskedDecisionsSlice,
-    SaliencyMapsSlice,
+from glassguard.configuration.sections import (
+    EvaluationSection,
+    GridSection,
+    MaskedDecisionsSection,
+    SaliencyMapsSection,
 )
 from glassguard.errors import InputError
 from glassguard.faces import manifest as manifest_columns
 from glassguard.recognizer.network import FaceRecognizer, to_pixels
 from glassguard.recognizer.weights import read_recognizer, write_recognizer
 from glassguard.saliency.mask import saliency_mask
+from glassguard.saliency.settings import MaskJudgement, MaskSearch
 from glassguard.stages import (
     evaluation,
     generality,
@@ -36,7 +36,7 @@ from glassguard.statistics import wilson_interval
 SIZE = 32
 PEOPLE = ["ada", "bob", "cyd"]
 SPLITS = ["train", "val", "val", "test", "test", "test"]
-MAPS = SaliencyMapsSlice(
+MAPS = SaliencyMapsSection(
     maps=("guided", "relative"),
     top_classes=1,
     channel_reduction="max_abs",
@@ -58,13 +58,13 @@ def settings(**changes):
     search = {name: changes.pop(name) for name in ("method", "trials") if name in changes}
     values = section("saliency/guided", grid={**grid, **changes}, search=search, batch_size=16)
     read = {key: values[key] for key in MaskSearch.model_fields}
-    return GridSlice.model_validate({"seed": 3, "saliency": read})
+    return GridSection.model_validate({"seed": 3, "saliency": read})
 
 
 def judging():
     values = section("saliency/guided", batch_size=16)
     read = {key: values[key] for key in MaskJudgement.model_fields}
-    return EvaluationSlice.model_validate({"seed": 3, "saliency": read})
+    return EvaluationSection.model_validate({"seed": 3, "saliency": read})
 
 
 @pytest.fixture(scope="module")
@@ -625,7 +625,7 @@ def test_a_decision_is_asked_again_under_every_mask(study, tmp_path):
         "phi": 0,
         "fill": "grey",
     }
-    config = MaskedDecisionsSlice.model_validate(
+    config = MaskedDecisionsSection.model_validate(
         {"masking": masking, "kernel": 3, "batch_size": 8, "threads": 1}
     )
     masked_decisions.run(

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from glassguard.configuration.slices import TrackSlice
+from glassguard.configuration.sections import TrackSection
 from glassguard.errors import InputError
 from glassguard.stages import track
 from glassguard.tracking.records import (
@@ -91,7 +91,7 @@ class Study:
         (self.outbox / f"{job}.json").write_text(json.dumps(values))
 
     def track(self, *, artifacts="artifacts", enabled=True):
-        config = TrackSlice.model_validate(
+        config = TrackSection.model_validate(
             {
                 "experiment": "smoke",
                 "tracking": {

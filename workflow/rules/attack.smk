@@ -3,7 +3,7 @@
 
 rule attack_shard:
     input:
-        config=slice_of("attack_{attack}"),
+        config=section_of("attack_{attack}"),
         images=result("data/images.npy"),
         manifest=result("data/manifest.csv"),
         recognizer=result("recognizer/recognizer.safetensors"),
@@ -33,7 +33,7 @@ rule attack_shard:
 
 rule attack:
     input:
-        config=slice_of("attack_{attack}"),
+        config=section_of("attack_{attack}"),
         shards=gathered(
             gather.attack, result("attacks/{attack}/shards/{scatteritem}.npz")
         ),
@@ -61,7 +61,7 @@ rule attack:
 
 rule controls:
     input:
-        config=slice_of("controls"),
+        config=section_of("controls"),
         images=result("data/images.npy"),
         manifest=result("data/manifest.csv"),
         recognizer=result("recognizer/recognizer.safetensors"),

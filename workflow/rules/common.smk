@@ -10,8 +10,8 @@ from pathlib import Path
 from glassguard.cli import STAGES
 from glassguard.configuration import costs, file_dates
 from glassguard.configuration.remarks import remarks
-from glassguard.configuration.replicates import replicates_slice, studies_from_workflow
-from glassguard.configuration.slices import slices
+from glassguard.configuration.replicates import replicates_section, studies_from_workflow
+from glassguard.configuration.sections import sections
 from glassguard.configuration.stamps import (
     code_stamps,
     download_stamps,
@@ -63,8 +63,8 @@ if (
 # They are made of the same jobs, so any of them says which.
 STUDY = next(iter(STUDIES.values()))
 EXPERIMENT = STUDY.experiment
-SLICES = {folder: slices(study, name=folder) for folder, study in STUDIES.items()}
-SLICES.setdefault(EXPERIMENT, {})["replicates"] = replicates_slice(STUDIES)
+SECTIONS = {folder: sections(study, name=folder) for folder, study in STUDIES.items()}
+SECTIONS.setdefault(EXPERIMENT, {})["replicates"] = replicates_section(STUDIES)
 # What files a run depends on besides those that it makes, by where each is kept.
 ROOT = Path("results") / EXPERIMENT
 STAMPS = {
@@ -73,7 +73,7 @@ STAMPS = {
         *code_stamps(ROOT / "config" / "code", STAGES),
         *[
             stamp
-            for folder, sections in SLICES.items()
+            for folder, sections in SECTIONS.items()
             for stamp in section_stamps(Path("results", folder, "config"), sections)
         ],
         *[
@@ -123,7 +123,7 @@ CONTROLS = {"plain_frames": "plain", "random_frames": "random"}
 
 
 wildcard_constraints:
-    study="|".join(SLICES),
+    study="|".join(SECTIONS),
     stamp=r"(code/|given/)?\w+\.(yaml|sha256|txt)",
     attack="|".join(ATTACKS),
     control="|".join(CONTROLS),
@@ -174,7 +174,7 @@ def growing(amount):
     return lambda wildcards, attempt: attempt * math.ceil(amount)
 
 
-def slice_of(name):
+def section_of(name):
     return result(f"config/{name}.yaml")
 
 
@@ -271,7 +271,7 @@ FETCHES = (
     STUDY.data.source in ("lfw", "pubfig") and getattr(STUDY.data, "root", None) is None
 )
 FETCHED_ALIKE = (
-    len({json.dumps(SLICES[study].get("fetch_pictures")) for study in STUDIES}) == 1
+    len({json.dumps(SECTIONS[study].get("fetch_pictures")) for study in STUDIES}) == 1
 )
 
 

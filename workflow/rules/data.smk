@@ -8,7 +8,7 @@ localrules:
 
 rule fetch_lfw:
     input:
-        config=slice_of("fetch_pictures"),
+        config=section_of("fetch_pictures"),
         code=code_of("fetch_lfw"),
     output:
         listing=result("data/lfw.csv"),
@@ -28,7 +28,7 @@ rule fetch_lfw:
 # The photographs themselves are no outputs: Snakemake would remove them before the rule runs again.
 rule fetch_pubfig:
     input:
-        config=slice_of("fetch_pictures"),
+        config=section_of("fetch_pictures"),
         given=given_to("fetch_pictures"),
         code=code_of("fetch_pubfig"),
     output:
@@ -49,7 +49,7 @@ rule fetch_pubfig:
 
 rule data:
     input:
-        config=slice_of("data"),
+        config=section_of("data"),
         listing=LISTING,
         detector=download(getattr(STUDY.data, "detector", None)),
         given=given_to("data"),
@@ -81,7 +81,7 @@ rule data:
 
 rule pool:
     input:
-        config=slice_of("pool"),
+        config=section_of("pool"),
         study=STUDY_PICTURES,
         detector=download(getattr(STUDY.data, "detector", None)),
         given=given_to("pool"),

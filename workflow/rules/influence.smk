@@ -3,7 +3,7 @@
 
 rule influence:
     input:
-        config=slice_of("influence"),
+        config=section_of("influence"),
         images=images_of_set,
         ids=ids_of_set,
         recognizer=result("recognizer/recognizer.safetensors"),
@@ -31,7 +31,7 @@ rule influence:
 
 rule experts:
     input:
-        config=slice_of("experts"),
+        config=section_of("experts"),
         manifest=result("data/manifest.csv"),
         images=result("data/images.npy"),
         examples=result(f"attacks/{HEADLINE}/examples.csv"),
@@ -67,7 +67,7 @@ rule experts:
 
 rule baselines:
     input:
-        config=slice_of("baselines"),
+        config=section_of("baselines"),
         images=images_of_set,
         ids=ids_of_set,
         recognizer=result("recognizer/recognizer.safetensors"),
@@ -95,7 +95,7 @@ rule baselines:
 
 rule detection:
     input:
-        config=slice_of("detection"),
+        config=section_of("detection"),
         manifest=result("data/manifest.csv"),
         examples=of_attacks("attacks/{attack}/examples.csv"),
         benign=result("influence/benign/profiles.npz"),

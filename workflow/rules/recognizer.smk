@@ -4,7 +4,7 @@ if STUDY.backbone.weights is not None:
 
     rule import_backbone:
         input:
-            config=slice_of("backbone"),
+            config=section_of("backbone"),
             weights=download(STUDY.backbone.weights),
             given=given_to("import_backbone"),
             code=code_of("import_backbone"),
@@ -35,7 +35,7 @@ else:
 
         rule teacher:
             input:
-                config=slice_of("teacher"),
+                config=section_of("teacher"),
                 teacher=download(TEACHER.file),
                 given=given_to("teacher"),
                 images=PRETRAINING_PICTURES["images.npy"],
@@ -73,7 +73,7 @@ else:
     # before a killed training goes on.
     rule pretrain:
         input:
-            config=slice_of("backbone"),
+            config=section_of("backbone"),
             images=PRETRAINING_PICTURES["images.npy"],
             manifest=PRETRAINING_PICTURES["manifest.csv"],
             teacher=[] if TEACHER is None else result("backbone/teacher_embeddings.npy"),
@@ -105,7 +105,7 @@ else:
 
 rule recognizer:
     input:
-        config=slice_of("recognizer"),
+        config=section_of("recognizer"),
         images=result("data/images.npy"),
         manifest=result("data/manifest.csv"),
         backbone=result("backbone/backbone.safetensors"),

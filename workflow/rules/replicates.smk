@@ -5,7 +5,7 @@ REPLICATES_TABLE = f"results/{EXPERIMENT}/replicates.csv"
 
 rule replicates:
     input:
-        config=expand(slice_of("replicates"), study=EXPERIMENT),
+        config=expand(section_of("replicates"), study=EXPERIMENT),
         summaries=expand(result("summary.json"), study=STUDIES),
         code=code_of("replicates"),
     output:

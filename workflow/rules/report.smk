@@ -3,7 +3,7 @@
 
 rule figures:
     input:
-        config=slice_of("report"),
+        config=section_of("report"),
         records=SCIENCE_RECORDS,
         tables=TABLES,
         code=code_of("figures"),
@@ -36,7 +36,7 @@ rule figures:
 
 rule report:
     input:
-        config=slice_of("report"),
+        config=section_of("report"),
         records=SCIENCE_RECORDS,
         tables=TABLES,
         figures=record("figures"),

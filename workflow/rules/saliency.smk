@@ -3,7 +3,7 @@
 
 rule saliency_maps:
     input:
-        config=slice_of("saliency_maps"),
+        config=section_of("saliency_maps"),
         images=images_of_set,
         ids=ids_of_set,
         recognizer=result("recognizer/recognizer.safetensors"),
@@ -31,7 +31,7 @@ rule saliency_maps:
 
 rule masked_decisions:
     input:
-        config=slice_of("masked_decisions"),
+        config=section_of("masked_decisions"),
         images=images_of_set,
         ids=ids_of_set,
         maps=result("saliency/maps/{set}.npz"),
@@ -60,7 +60,7 @@ rule masked_decisions:
 
 rule grid_shard:
     input:
-        config=slice_of("grid"),
+        config=section_of("grid"),
         manifest=result("data/manifest.csv"),
         images=result("data/images.npy"),
         maps=result("saliency/maps/benign.npz"),
@@ -96,7 +96,7 @@ rule grid_shard:
 
 rule grid:
     input:
-        config=slice_of("grid"),
+        config=section_of("grid"),
         shards=gathered(gather.grid, result("saliency/shards/{scatteritem}.npz")),
         examples=result(f"attacks/{HEADLINE}/examples.csv"),
         code=code_of("grid"),
@@ -122,7 +122,7 @@ rule grid:
 
 rule evaluation:
     input:
-        config=slice_of("evaluation"),
+        config=section_of("evaluation"),
         manifest=result("data/manifest.csv"),
         images=result("data/images.npy"),
         maps=result("saliency/maps/benign.npz"),
@@ -165,7 +165,7 @@ rule evaluation:
 # Grids of the other attacks: what was tuned on one accessory is tried on all of them.
 use rule grid_shard as accessory_grid_shard with:
     input:
-        config=slice_of("grid"),
+        config=section_of("grid"),
         manifest=result("data/manifest.csv"),
         images=result("data/images.npy"),
         maps=result("saliency/maps/benign.npz"),
@@ -185,7 +185,7 @@ use rule grid_shard as accessory_grid_shard with:
 
 use rule grid as accessory_grid with:
     input:
-        config=slice_of("grid"),
+        config=section_of("grid"),
         shards=gathered(
             gather.grid,
             result("saliency/tuned_on/{attack}/shards/{scatteritem}.npz"),
@@ -204,7 +204,7 @@ use rule grid as accessory_grid with:
 
 rule generality:
     input:
-        config=slice_of("evaluation"),
+        config=section_of("evaluation"),
         manifest=result("data/manifest.csv"),
         images=result("data/images.npy"),
         maps=result("saliency/maps/benign.npz"),

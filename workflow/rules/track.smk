@@ -7,8 +7,8 @@ localrules:
 
 rule track:
     input:
-        config=slice_of("track"),
-        report_config=slice_of("report"),
+        config=section_of("track"),
+        report_config=section_of("report"),
         records=SCIENCE_RECORDS,
         report_records=REPORT_RECORDS,
         code=code_of("track"),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassguard.attack.frames import face_coordinates, frame_mask, mostly_covered
-from glassguard.configuration.schema import PlacedShape, Shape
+from glassguard.attack.settings import PlacedShape, Shape
 
 
 def accessory_mask(shape: Shape, eyes: NDArray[np.floating], size: int) -> NDArray[np.bool_]:

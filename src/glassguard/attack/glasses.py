@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from numbers import Integral, Real
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from glassguard.attack.inputs import require_classes, require_labels, require_masks
 from glassguard.attack.printing import non_printability, require_colours, total_variation
 from glassguard.attack.rounding import rounded_to_8_bit
+from glassguard.attack.settings import Direction, Goal
 from glassguard.recognizer.answers import (
     gradients_of,
     logits_of,
@@ -26,9 +27,6 @@ from glassguard.recognizer.answers import (
     require_pixels,
     weights_like,
 )
-
-Goal = Literal["impersonation", "dodging"]
-Direction = Literal["scaled", "sign"]
 
 LARGEST = sys.float_info.max
 

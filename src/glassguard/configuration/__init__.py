@@ -1,1 +1,1 @@
-"""The typed configuration of a study and the slices of it that stages read."""
+"""The typed configuration of a study and the sections of it that stages read."""

@@ -15,7 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from glassguard.configuration.problems import not_text, problems, suggestion
-from glassguard.configuration.schema import (
+from glassguard.configuration.study import Study
+from glassguard.datasets.settings import (
     CelebaData,
     Downloads,
     FolderData,
@@ -23,7 +24,6 @@ from glassguard.configuration.schema import (
     PhotographData,
     Pubfig83Data,
     PubfigData,
-    Study,
 )
 from glassguard.errors import InputError
 from glassguard.faces.archives import ARCHIVES, is_archive

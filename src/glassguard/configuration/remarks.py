@@ -1,6 +1,7 @@
 """What a valid study may not have meant, said before the first job."""
 
-from glassguard.configuration.schema import FolderData, Study
+from glassguard.configuration.study import Study
+from glassguard.datasets.settings import FolderData
 
 
 def remarks(study: Study) -> list[str]:

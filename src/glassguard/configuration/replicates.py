@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from glassguard.configuration.compose import compose_study
-from glassguard.configuration.schema import Study
+from glassguard.configuration.study import Study
 from glassguard.errors import InputError
 
 DEFAULT_EXPERIMENT = "embedded"
@@ -79,8 +79,8 @@ def studies_from_workflow(settings: Mapping[str, Any], directory: Path) -> dict[
     }
 
 
-def replicates_slice(studies: Mapping[str, Study]) -> dict[str, Any]:
-    """The plain slice of the stage ``replicates``.
+def replicates_section(studies: Mapping[str, Study]) -> dict[str, Any]:
+    """The plain section of the stage ``replicates``.
 
     Args:
         studies: by folder, as :func:`studies_from_workflow` names them.

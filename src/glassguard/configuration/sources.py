@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 
-# The command line and the configuration hand values over; the values themselves are in the slice
+# The command line and the configuration hand values over; the values themselves are in the section
 # that every rule reads. A new key or a new message is no reason to compute anything again.
 NOT_SCIENCE = ("__init__", "cli", "configuration", "downloads", "errors", "progress")
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from glassguard.configuration.schema import Study
-from glassguard.configuration.slices import slices
+from glassguard.configuration.sections import sections
 from glassguard.configuration.sources import digests, inventory
+from glassguard.configuration.study import Study
 
 STAGING = Path(".snakemake") / "stamps"
 OLD = 86_400.0
@@ -59,10 +59,10 @@ def section_stamps(folder: Path, sections: Mapping[str, Any]) -> list[Stamp]:
 
 def download_stamps(study: Study) -> dict[str, Stamp]:
     """What every download is asked for by, beside the download, by the download's file name."""
-    sections = slices(study)
+    wanted = sections(study)
     return {
         one.file: Stamp(
-            study.downloads.folder / f"{one.file}.yaml", _as_yaml(sections[f"fetch_{name}"])
+            study.downloads.folder / f"{one.file}.yaml", _as_yaml(wanted[f"fetch_{name}"])
         )
         for name, one in study.downloads.files.items()
     }

@@ -12,9 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from glassguard.detection.calibration import Calibration, calibrate
-from glassguard.detection.linear_detector import DetectorBank, Variant, fit_detectors
+from glassguard.detection.linear_detector import DetectorBank, fit_detectors
 from glassguard.detection.pictures import NOBODY, Pictures, only
 from glassguard.detection.selection import GROUPS, TUNED
+from glassguard.detection.settings import Variant
 from glassguard.progress import track
 from glassguard.recognizer.layers import PRE_RELU
 from glassguard.statistics import area_under_curve

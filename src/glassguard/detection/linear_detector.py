@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self, get_args
+from typing import Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,8 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from glassguard.detection.quadratic_terms import QuadraticTerms
-
-Variant = Literal["raw", "standardised", "unit_standardised", "quadratic"]
+from glassguard.detection.settings import Variant
 
 PREPARATION = {
     "raw": (),

@@ -7,7 +7,6 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from glassguard.configuration.schema import Detector
 from glassguard.detection.evaluation import (
     SPLITS,
     DetectorSettings,
@@ -17,10 +16,11 @@ from glassguard.detection.evaluation import (
     pairs_of,
     sweep,
 )
-from glassguard.detection.linear_detector import Variant, variant_named
+from glassguard.detection.linear_detector import variant_named
 from glassguard.detection.pictures import JOINED, Pictures, joined, only
 from glassguard.detection.scores import Score
 from glassguard.detection.selection import GROUPS, TUNED, Choice, choose, choose_without
+from glassguard.detection.settings import Detector, Variant
 from glassguard.detection.tables import classifier_sweep_table, with_intervals
 from glassguard.recognizer.layers import paper_index
 

@@ -4,37 +4,73 @@ What a notebook needs, by one import; ``docs/influence.md`` is a worked example 
 Guided backpropagation keeps its module's name, :mod:`glassguard.influence.guided_backpropagation`.
 """
 
-from glassguard.influence.distributions import Distribution, InputLine, LayerLine, Point
-from glassguard.influence.experts import (
-    Experts,
-    class_experts,
-    find_experts,
-    heat_maps,
-    top_neurons,
-)
-from glassguard.influence.internal import (
-    Call,
-    InfluenceProfiles,
-    InternalInfluence,
-    Measured,
-    Places,
-    Reduction,
-    Slices,
-)
-from glassguard.influence.profiles import ImageProfiles, profiles_of_images
-from glassguard.influence.quantities import (
-    Comparative,
-    Logit,
-    Quantity,
-    Softmax,
-    quantity_named,
-)
-from glassguard.influence.receptive_fields import (
-    expert_gradients,
-    receptive_field,
-    share_inside,
-    strongest,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from glassguard.influence.distributions import Distribution, InputLine, LayerLine, Point
+    from glassguard.influence.experts import (
+        Experts,
+        class_experts,
+        find_experts,
+        heat_maps,
+        top_neurons,
+    )
+    from glassguard.influence.internal import (
+        Call,
+        InfluenceProfiles,
+        InternalInfluence,
+        Measured,
+        Places,
+        Slices,
+    )
+    from glassguard.influence.profiles import ImageProfiles, profiles_of_images
+    from glassguard.influence.quantities import (
+        Comparative,
+        Logit,
+        Quantity,
+        Softmax,
+        quantity_named,
+    )
+    from glassguard.influence.receptive_fields import (
+        expert_gradients,
+        receptive_field,
+        share_inside,
+        strongest,
+    )
+    from glassguard.influence.settings import Reduction
+
+MODULES = {
+    "Call": "internal",
+    "Comparative": "quantities",
+    "Distribution": "distributions",
+    "Experts": "experts",
+    "ImageProfiles": "profiles",
+    "InfluenceProfiles": "internal",
+    "InputLine": "distributions",
+    "InternalInfluence": "internal",
+    "LayerLine": "distributions",
+    "Logit": "quantities",
+    "Measured": "internal",
+    "Places": "internal",
+    "Point": "distributions",
+    "Quantity": "quantities",
+    "Reduction": "settings",
+    "Slices": "internal",
+    "Softmax": "quantities",
+    "class_experts": "experts",
+    "expert_gradients": "receptive_fields",
+    "find_experts": "experts",
+    "heat_maps": "experts",
+    "profiles_of_images": "profiles",
+    "quantity_named": "quantities",
+    "receptive_field": "receptive_fields",
+    "share_inside": "receptive_fields",
+    "strongest": "receptive_fields",
+    "top_neurons": "experts",
+}
+"""The module of each name. It is imported when it is first asked for: settings need no PyTorch, and
+a stage depends on the modules that it reads and on no others."""
 
 __all__ = [
     "Call",
@@ -65,3 +101,9 @@ __all__ = [
     "strongest",
     "top_neurons",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{MODULES[name]}"), name)

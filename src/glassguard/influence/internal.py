@@ -13,7 +13,7 @@ is not kept.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import Any, Generic, TypeVar, get_args
 
 import torch
 import torch.nn.functional as F
@@ -31,10 +31,10 @@ from glassguard.influence.distributions import (
     nodes,
 )
 from glassguard.influence.graph import nodes_behind
-from glassguard.influence.quantities import Logit, Quantity, QuantityName, quantity_named
+from glassguard.influence.quantities import Logit, Quantity, quantity_named
+from glassguard.influence.settings import QuantityName, Reduction
 from glassguard.recognizer.answers import require_evaluation_mode, require_logits
 
-Reduction = Literal["max", "abs_max", "mean"]
 Places = tuple[int, int]
 """Rows and columns that space is divided into."""
 

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from glassguard.influence.internal import EVERYWHERE, InternalInfluence, Places, Reduction
+from glassguard.influence.internal import EVERYWHERE, InternalInfluence, Places
+from glassguard.influence.settings import Reduction
 from glassguard.progress import track
 from glassguard.recognizer.network import pixels_for
 

@@ -6,12 +6,12 @@ the same, whatever the network would answer on the way.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-QuantityName = Literal["logit", "comparative", "softmax"]
+from glassguard.influence.settings import QuantityName
 
 RUNNER_UP = 2
 

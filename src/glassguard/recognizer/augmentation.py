@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glassguard.configuration.schema import Cover, OccluderShape
+from glassguard.recognizer.settings import Cover, OccluderShape
 
 PATCH_GRID = 14
 TEXTURE_GRID = 12

@@ -16,10 +16,10 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from glassguard.configuration.schema import Recognizer
 from glassguard.progress import track
 from glassguard.recognizer.augmentation import occlude
 from glassguard.recognizer.network import FaceRecognizer, to_pixels
+from glassguard.recognizer.settings import DenseLayers
 from glassguard.recognizer.trainer import deterministic_trainer
 
 BATCH = 64
@@ -45,7 +45,7 @@ def features_of(network: FaceRecognizer, batches: Iterator[Tensor]) -> Tensor:
 
 
 def training_copies(
-    images: NDArray[np.uint8], settings: Recognizer, *, seed: int
+    images: NDArray[np.uint8], settings: DenseLayers, *, seed: int
 ) -> Iterator[Tensor]:
     """Batches of all pictures, then of their mirrored and of their occluded copies.
 
@@ -71,7 +71,7 @@ def training_copies(
             yield pixels.contiguous(memory_format=torch.channels_last)
 
 
-def copies_of_each(settings: Recognizer) -> int:
+def copies_of_each(settings: DenseLayers) -> int:
     """How many versions of every training picture :func:`training_copies` makes."""
     return 1 + settings.flipped_copies + settings.occluded_copies
 
@@ -84,7 +84,7 @@ class DenseTraining(lightning.LightningModule):
         settings: the ``recognizer`` section of the configuration.
     """
 
-    def __init__(self, classifier: nn.Module, settings: Recognizer) -> None:
+    def __init__(self, classifier: nn.Module, settings: DenseLayers) -> None:
         super().__init__()
         self.classifier = classifier
         self.settings = settings
@@ -134,7 +134,7 @@ def train_dense_layers(
     train_labels: NDArray[np.int64],
     validation_images: NDArray[np.uint8],
     validation_labels: NDArray[np.int64],
-    settings: Recognizer,
+    settings: DenseLayers,
     seed: int,
     further_copies: Callable[[FaceRecognizer], Iterator[Tensor]] | None = None,
 ) -> list[dict[str, float]]:
@@ -193,7 +193,7 @@ def _fit(
     features: Tensor,
     labels: Tensor,
     validation: TensorDataset,
-    settings: Recognizer,
+    settings: DenseLayers,
     seed: int,
 ) -> list[dict[str, float]]:
     """Train on features of copies, copy after copy, of pictures with these labels."""

@@ -1,11 +1,12 @@
 """Classifiers by angle that demand a margin of the true class while they are trained."""
 
 import math
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from glassguard.recognizer.settings import Margin
 
 LARGEST_COSINE = 1 - 1e-6
 """The gradient of the angle is infinite where the cosine is 1."""
@@ -31,7 +32,7 @@ class MarginClassifier(nn.Module):
         dimensions: int,
         identities: int,
         *,
-        kind: Literal["cosine", "arc"],
+        kind: Margin,
         margin: float,
         scale: float,
     ) -> None:

@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from glassguard.configuration.schema import Position
 from glassguard.recognizer.answers import require_pixels, weights_like
 from glassguard.recognizer.layers import (
     CONVOLUTIONS,
@@ -27,6 +26,7 @@ from glassguard.recognizer.layers import (
     SLICES,
     filters,
 )
+from glassguard.recognizer.settings import Position
 
 
 class Normalisation(nn.Module):

@@ -14,7 +14,6 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from glassguard.configuration.schema import Backbone
 from glassguard.errors import InputError
 from glassguard.progress import Progress
 from glassguard.recognizer.augmentation import mirror, occlude, vary
@@ -23,6 +22,7 @@ from glassguard.recognizer.folding import fold_batch_normalisation
 from glassguard.recognizer.layers import DOWNSAMPLING, filters
 from glassguard.recognizer.margins import MarginClassifier
 from glassguard.recognizer.network import Normalisation, convolutional_layers, to_pixels
+from glassguard.recognizer.settings import Backbone
 from glassguard.recognizer.trainer import deterministic_trainer
 
 EMBEDDING_DIMENSIONS = 256

@@ -18,7 +18,6 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -39,6 +38,7 @@ from glassguard.recognizer.layers import CONVOLUTIONS
 from glassguard.recognizer.matconvnet_weights import matconvnet_convolutions
 from glassguard.recognizer.network_files import READABLE, START, weight_format, why_no_weights
 from glassguard.recognizer.pytorch_weights import check_pickle, state_dicts
+from glassguard.recognizer.settings import Channels
 from glassguard.recognizer.weight_arrays import (
     damage_named,
     filters_first,
@@ -53,7 +53,6 @@ from glassguard.recognizer.weights import (
     relative_width,
 )
 
-Channels = Literal["rgb", "bgr"]
 Colour = tuple[float, float, float]
 
 VGG_FACE_MEAN = (129.1863, 104.7624, 93.5940)

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from glassguard.configuration.schema import TeacherNetwork
 from glassguard.faces.alignment import WINDOW, warp
+from glassguard.recognizer.settings import TeacherNetwork
 
 FRAME = 112
 """Side of the pictures that :data:`glassguard.faces.alignment.WINDOW` is a part of."""

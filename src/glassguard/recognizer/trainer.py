@@ -9,6 +9,8 @@ from typing import Literal
 import pytorch_lightning as lightning
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
+from glassguard.recognizer.settings import Accelerator, Strategy
+
 # Lightning advertises products at this level, and a log is read by people who look for problems.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -21,9 +23,9 @@ def deterministic_trainer(
     *,
     epochs: int,
     precision: str = "float32",
-    accelerator: Literal["cpu", "gpu", "auto"] = "cpu",
+    accelerator: Accelerator = "cpu",
     devices: int | Literal["auto"] = 1,
-    strategy: Literal["auto", "ddp_spawn"] = "auto",
+    strategy: Strategy = "auto",
     callbacks: Sequence[lightning.Callback] = (),
 ) -> lightning.Trainer:
     """A trainer that leaves nothing on disk and, on one CPU, repeats itself to the bit.

@@ -8,9 +8,10 @@ import numpy as np
 from torch import nn
 
 from glassguard.saliency.classification import probabilities
-from glassguard.saliency.fill import Fill, filled
+from glassguard.saliency.fill import filled
 from glassguard.saliency.grid import NO_TARGET, Combination, Maps
 from glassguard.saliency.mask import saliency_mask
+from glassguard.saliency.settings import Fill
 from glassguard.statistics import wilson_interval
 
 

@@ -5,10 +5,10 @@ from functools import partial
 
 from torch import Tensor
 
-from glassguard.configuration.schema import Explanation, MapKind
 from glassguard.recognizer.network import FaceRecognizer
 from glassguard.saliency.relative_map import relative_maps
 from glassguard.saliency.saliency_map import saliency_maps
+from glassguard.saliency.settings import Explanation, MapKind
 
 Explain = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From N x 3 x H x W float32 pixels in [0, 1] to maps, N x H x W float32 in [0, 1], and to the

@@ -1,11 +1,9 @@
 """What stands in a picture where it was masked (blog 2019, step 5)."""
 
-from typing import Literal
-
 import cv2
 import numpy as np
 
-Fill = Literal["zero", "mean", "grey", "telea", "navier_stokes"]
+from glassguard.saliency.settings import Fill
 
 GREY = 128
 # As wide as common for both methods; five pixels take three times as long (96 x 96: 3 ms against

@@ -16,21 +16,20 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
-from typing import Literal
 
 import numpy as np
 from torch import nn
 
 from glassguard.saliency.classification import probabilities
-from glassguard.saliency.fill import Fill, filled
+from glassguard.saliency.fill import filled
 from glassguard.saliency.mask import (
-    ThresholdKind,
     closed,
     components,
     exceeding,
     kept_components,
     threshold_levels,
 )
+from glassguard.saliency.settings import Fill, MapKind, ThresholdKind
 
 NO_TARGET = -1
 # Confidences are added up as multiples of 2^-40: integers add to the same sum in any order, so
@@ -38,7 +37,6 @@ NO_TARGET = -1
 FIXED_POINT = 2.0**40
 
 
-MapKind = Literal["guided", "relative"]
 Maps = Mapping[MapKind, np.ndarray]
 """Saliency maps of a picture, or of several, by kind."""
 

@@ -1,11 +1,9 @@
 """From a saliency map to the mask of what to remove (blog 2019, steps 2-4)."""
 
-from typing import Literal
-
 import cv2
 import numpy as np
 
-ThresholdKind = Literal["value", "quantile"]
+from glassguard.saliency.settings import ThresholdKind
 
 
 def saliency_mask(

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glassguard.configuration.schema import CopyMasks
 from glassguard.recognizer.network import to_images, to_pixels
 from glassguard.saliency.explanation import Explain
 from glassguard.saliency.fill import filled
 from glassguard.saliency.mask import saliency_mask
+from glassguard.saliency.settings import CopyMasks
 
 
 def masked_copies(

@@ -1,7 +1,5 @@
 """Which pixels a prediction hangs on (Hayes 2018, section 3; blog 2019, step 1)."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
@@ -13,8 +11,7 @@ from glassguard.recognizer.answers import (
     require_evaluation_mode,
     require_finite,
 )
-
-ChannelReduction = Literal["max_abs", "mean_abs", "max", "sum_abs"]
+from glassguard.saliency.settings import ChannelReduction
 
 
 def saliency_maps(

@@ -5,20 +5,19 @@ tree-structured Parzen estimators (Bergstra et al. 2011) differ in which of them
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 
 from glassguard.saliency.grid import Combination
-
-Method = Literal["random", "bayesian"]
+from glassguard.saliency.settings import SamplingMethod
 
 
 def tried(
     values: Mapping[str, Sequence[Any]],
     score: Callable[[Combination], float],
     *,
-    method: Method,
+    method: SamplingMethod,
     trials: int,
     seed: int,
 ) -> list[Combination]:

@@ -30,7 +30,7 @@ from glassguard.faces.decoding import (
     stored_size,
 )
 from glassguard.faces.detection import LandmarkDetector, align
-from glassguard.faces.embedded import render_person
+from glassguard.faces.embedded.population import render_person
 from glassguard.faces.folder import same_person_key
 from glassguard.faces.manifest import COLUMNS, REJECTED_COLUMNS, SPLITS
 from glassguard.faces.splits import split_by_person

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from glassguard.configuration.slices import AttackSlice
+from glassguard.configuration.sections import AttackSection
 from glassguard.errors import InputError
 from glassguard.stages.files import read_arrays, write_csv
 from glassguard.stages.paths import OutputPath
 
 
 def run(
-    config: AttackSlice,
+    config: AttackSection,
     *,
     shards: list[Path],
     examples: OutputPath,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from glassguard.attack.accessories import accessory_masks
 from glassguard.attack.glasses import AdversarialGlasses
 from glassguard.attack.pairs import Pair, choose_pairs
-from glassguard.configuration.schema import AccessoryAttack
-from glassguard.configuration.slices import AttackSlice
+from glassguard.attack.settings import AccessoryAttack
+from glassguard.configuration.sections import AttackSection
 from glassguard.errors import InputError
 from glassguard.progress import Progress
 from glassguard.recognizer.confidences import probabilities_of
@@ -23,7 +23,7 @@ from glassguard.stages.paths import OutputPath
 
 
 def run(
-    config: AttackSlice,
+    config: AttackSection,
     *,
     images: Path,
     manifest: Path,

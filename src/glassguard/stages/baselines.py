@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glassguard.configuration.slices import BaselinesSlice
+from glassguard.configuration.sections import BaselinesSection
 from glassguard.detection.activations import activation_profiles
 from glassguard.detection.feature_squeezing import squeezing_distance
 from glassguard.stages.detection_inputs import LARGEST, MEAN
@@ -17,7 +17,7 @@ from glassguard.stages.saliency_inputs import (
 
 
 def run(
-    config: BaselinesSlice, *, images: Path, ids: Path, recognizer: Path, baselines: OutputPath
+    config: BaselinesSection, *, images: Path, ids: Path, recognizer: Path, baselines: OutputPath
 ) -> dict[str, float | int | str]:
     """Activations of every picture at every slice, and how far squeezing moves held-out answers.
 

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from glassguard.attack.frames import frame_masks, random_texture, wear
-from glassguard.configuration.slices import ControlsSlice
+from glassguard.configuration.sections import ControlsSection
 from glassguard.errors import InputError
 from glassguard.recognizer.confidences import probabilities_of
 from glassguard.recognizer.weights import read_recognizer
@@ -20,7 +20,7 @@ DRAW = (0xC0, 1)
 
 
 def run(
-    config: ControlsSlice,
+    config: ControlsSection,
     *,
     kind: str,
     images: Path,

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from glassguard.configuration.schema import DataCommon, EmbeddedData, PhotographData
-from glassguard.configuration.slices import DataSlice
+from glassguard.configuration.sections import DataSection
+from glassguard.datasets.settings import DataCommon, EmbeddedData, PhotographData
 from glassguard.stages.aligned_faces import (
     Collection,
     Limits,
@@ -29,7 +29,7 @@ LEAST_PEOPLE = 4
 
 
 def run(
-    config: DataSlice,
+    config: DataSection,
     *,
     images: OutputPath,
     manifest: OutputPath,
@@ -41,7 +41,7 @@ def run(
     A call that was interrupted takes up its work from ``<images>.partial``.
 
     Args:
-        config: the slice.
+        config: the section.
         images: uint8 N×H×W×3 to write.
         manifest: table to write, a row per picture (:mod:`glassguard.faces.manifest`).
         rejected: table to write, a row per picture that was given and is not used.

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from glassguard.configuration.slices import DetectionSlice
+from glassguard.configuration.sections import DetectionSection
 from glassguard.detection.comparison import compare, flags_at_rates, readings_table
 from glassguard.detection.evaluation import pairs_of
 from glassguard.detection.headline import best_layer as best_layer_of
@@ -34,7 +34,7 @@ from glassguard.stages.paths import OutputPath
 
 
 def run(
-    config: DetectionSlice,
+    config: DetectionSection,
     *,
     manifest: Path,
     examples: list[Path],

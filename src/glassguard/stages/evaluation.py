@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glassguard.configuration.schema import MaskBasics
-from glassguard.configuration.slices import EvaluationSlice
+from glassguard.configuration.sections import EvaluationSection
 from glassguard.errors import InputError
 from glassguard.progress import track
 from glassguard.saliency.evaluation import (
@@ -23,7 +22,7 @@ from glassguard.saliency.evaluation import (
     rates,
 )
 from glassguard.saliency.evaluation import working_point as working_point_of
-from glassguard.saliency.fill import Fill, filled
+from glassguard.saliency.fill import filled
 from glassguard.saliency.grid import Combination, Maps, spread
 from glassguard.saliency.mask import (
     closed,
@@ -31,6 +30,7 @@ from glassguard.saliency.mask import (
     threshold_levels,
     without_small_components,
 )
+from glassguard.saliency.settings import Fill, MaskBasics
 from glassguard.stages.files import (
     check_rows,
     read_table,
@@ -98,7 +98,7 @@ class _SplitPictures:
 
 
 def run(
-    config: EvaluationSlice,
+    config: EvaluationSection,
     *,
     manifest: Path,
     images: Path,

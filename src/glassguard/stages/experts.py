@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from glassguard.configuration.schema import Experts as ExpertSettings
-from glassguard.configuration.slices import ExpertsSlice
+from glassguard.configuration.sections import ExpertsSection
 from glassguard.influence.experts import find_experts, heat_maps
 from glassguard.influence.internal import InternalInfluence
 from glassguard.influence.receptive_fields import (
@@ -16,6 +15,7 @@ from glassguard.influence.receptive_fields import (
     share_inside,
     strongest,
 )
+from glassguard.influence.settings import Experts as ExpertSettings
 from glassguard.progress import track
 from glassguard.recognizer.layers import paper_index
 from glassguard.recognizer.network import pixels_for
@@ -46,7 +46,7 @@ class Worn:
 
 
 def run(
-    config: ExpertsSlice,
+    config: ExpertsSection,
     *,
     manifest: Path,
     images: Path,
@@ -183,7 +183,7 @@ def _mean(values: np.ndarray) -> float:
 
 def _write_maps(
     path: Path,
-    config: ExpertsSlice,
+    config: ExpertsSection,
     study: StudyPictures,
     frames: np.ndarray,
     succeeded: pd.DataFrame,

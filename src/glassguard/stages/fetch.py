@@ -3,13 +3,13 @@
 import hashlib
 from pathlib import Path
 
-from glassguard.configuration.slices import FetchSlice
+from glassguard.configuration.sections import FetchSection
 from glassguard.downloads import DownloadError, alone_in, download, writing_into
 from glassguard.errors import InputError
 from glassguard.stages.paths import OutputPath
 
 
-def run(config: FetchSlice, *, file: OutputPath) -> dict[str, float | int | str]:
+def run(config: FetchSection, *, file: OutputPath) -> dict[str, float | int | str]:
     """Download the file and check its digest.
 
     Where none is given, the digest of the first download is kept in ``<file>.sha256`` (in the
@@ -17,7 +17,7 @@ def run(config: FetchSlice, *, file: OutputPath) -> dict[str, float | int | str]
     turns, and a file that another call has put there meanwhile is not fetched again.
 
     Args:
-        config: the slice.
+        config: the section.
         file: where to put it.
 
     Returns:
@@ -30,7 +30,7 @@ def run(config: FetchSlice, *, file: OutputPath) -> dict[str, float | int | str]
         return _fetch(config, file)
 
 
-def _fetch(config: FetchSlice, file: Path) -> dict[str, float | int | str]:
+def _fetch(config: FetchSection, file: Path) -> dict[str, float | int | str]:
     wanted = config.download
     known = file.with_name(file.name + ".sha256")
     recorded = _recorded(known) if wanted.sha256 is None else None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sklearn import datasets
 
-from glassguard.configuration.slices import FetchLfwSlice
+from glassguard.configuration.sections import FetchLfwSection
 from glassguard.downloads import DownloadError, alone_in, download
 from glassguard.errors import InputError
 from glassguard.faces.folder import find_files
@@ -52,7 +52,7 @@ LONGEST_ARCHIVE = 400_000_000
 """Bytes; the archives have about 200 million."""
 
 
-def run(config: FetchLfwSlice, *, listing: OutputPath) -> dict[str, float | int | str]:
+def run(config: FetchLfwSection, *, listing: OutputPath) -> dict[str, float | int | str]:
     """Download LFW, once for all experiments, and list the pictures.
 
     Archive and folder are scikit-learn's, so what its fetcher has downloaded is used, and it finds
@@ -61,7 +61,7 @@ def run(config: FetchLfwSlice, *, listing: OutputPath) -> dict[str, float | int 
     done again.
 
     Args:
-        config: the slice.
+        config: the section.
         listing: table to write
             (:data:`glassguard.stages.picture_sources.LISTING_COLUMNS`).
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from glassguard.configuration.schema import PubfigFetch
-from glassguard.configuration.slices import FetchPubfigSlice
+from glassguard.configuration.sections import FetchPubfigSection
+from glassguard.datasets.settings import PubfigFetch
 from glassguard.downloads import DownloadError, alone_in, download, writing_into
 from glassguard.errors import InputError
 from glassguard.faces.pubfig import ListedPicture, parse_list
@@ -37,7 +37,7 @@ class _Lost(NamedTuple):
 
 
 def run(
-    config: FetchPubfigSlice, *, listing: OutputPath, gone: OutputPath
+    config: FetchPubfigSection, *, listing: OutputPath, gone: OutputPath
 ) -> dict[str, float | int | str]:
     """Download what is left of PubFig, politely, and say what is gone.
 
@@ -49,7 +49,7 @@ def run(
     turns.
 
     Args:
-        config: the slice.
+        config: the section.
         listing: table to write, a row per photograph that is there
             (:data:`glassguard.stages.picture_sources.LISTING_COLUMNS`).
         gone: table to write, a row per photograph that is listed and not there, with the reason.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from glassguard.configuration.slices import ReportSlice
+from glassguard.configuration.sections import ReportSection
 from glassguard.detection.projection import Projection
 from glassguard.errors import InputError
 from glassguard.progress import track
@@ -42,7 +42,9 @@ TargetProfiles = tuple[str, np.ndarray, np.ndarray]
 """A target, profiles of its benign test pictures and of successful impersonations of it."""
 
 
-def run(config: ReportSlice, *, results: Path, figures: OutputPath) -> dict[str, float | int | str]:
+def run(
+    config: ReportSection, *, results: Path, figures: OutputPath
+) -> dict[str, float | int | str]:
     """Draw every figure that :func:`glassguard.report.captions.figures_of` names.
 
     Args:
@@ -73,7 +75,7 @@ def run(config: ReportSlice, *, results: Path, figures: OutputPath) -> dict[str,
 class _Study:
     """The files of one experiment; a method for every figure, named like it."""
 
-    def __init__(self, config: ReportSlice, results: Path) -> None:
+    def __init__(self, config: ReportSection, results: Path) -> None:
         self.study = config.study
         self.results = results
         self.attack = next(iter(config.study.attacks))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from glassguard.configuration.slices import EvaluationSlice
+from glassguard.configuration.sections import EvaluationSection
 from glassguard.errors import InputError
 from glassguard.progress import track
 from glassguard.saliency.evaluation import (
@@ -33,7 +33,7 @@ from glassguard.stages.saliency_inputs import (
 
 
 def run(
-    config: EvaluationSlice,
+    config: EvaluationSection,
     *,
     manifest: Path,
     images: Path,

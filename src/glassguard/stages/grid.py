@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from glassguard.configuration.slices import GridSlice
+from glassguard.configuration.sections import GridSection
 from glassguard.errors import InputError
 from glassguard.saliency.grid import Combination, exact_mean, exact_sum, goodness, spread
 from glassguard.stages.files import read_arrays, read_examples, write_csv, write_json
@@ -26,7 +26,7 @@ PASSES = ("network_passes", "network_passes_naive")
 
 
 def run(
-    config: GridSlice, *, shards: list[Path], examples: Path, grid: OutputPath, best: OutputPath
+    config: GridSection, *, shards: list[Path], examples: Path, grid: OutputPath, best: OutputPath
 ) -> dict[str, float | int | str]:
     """Mean confidences of every combination, and the best one for each objective.
 
@@ -119,7 +119,7 @@ def _points_of(shard: dict[str, np.ndarray], path: Path) -> list[Combination]:
 
 
 def _check_complete(
-    config: GridSlice,
+    config: GridSection,
     adversarial_ids: list[str],
     clean_ids: list[str],
     examples: Path,

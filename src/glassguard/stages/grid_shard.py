@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_string_dtype
 
-from glassguard.configuration.schema import MaskSearch
-from glassguard.configuration.slices import GridSlice
+from glassguard.configuration.sections import GridSection
 from glassguard.errors import InputError
 from glassguard.progress import Progress, track
 from glassguard.saliency.grid import (
@@ -26,6 +25,7 @@ from glassguard.saliency.grid import (
     spread,
 )
 from glassguard.saliency.sampling import tried
+from glassguard.saliency.settings import MaskSearch
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
     attacked_classes,
@@ -41,7 +41,7 @@ from glassguard.stages.saliency_inputs import (
 
 
 def run(
-    config: GridSlice,
+    config: GridSection,
     *,
     manifest: Path,
     images: Path,

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from glassguard.configuration.slices import BackboneSlice
+from glassguard.configuration.sections import BackboneSection
 from glassguard.errors import InputError
 from glassguard.recognizer.published_weights import (
-    Channels,
     Colour,
     PublishedWeights,
     fold_deviation,
     in_rgb,
     read_published_weights,
 )
+from glassguard.recognizer.settings import Channels
 from glassguard.recognizer.weights import BackboneFile, write_backbone
 from glassguard.stages.files import write_json
 from glassguard.stages.paths import OutputPath
@@ -31,7 +31,7 @@ _BELONG_TOGETHER = ("mean", "scale")
 
 
 def run(
-    config: BackboneSlice, *, weights: Path, backbone: OutputPath, metrics: OutputPath
+    config: BackboneSection, *, weights: Path, backbone: OutputPath, metrics: OutputPath
 ) -> dict[str, float | int | str]:
     """Check the thirteen convolutions by name and shape and write them as a backbone.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from glassguard.configuration.slices import InfluenceSlice
+from glassguard.configuration.sections import InfluenceSection
 from glassguard.errors import InputError
 from glassguard.influence.profiles import profiles_of_images
 from glassguard.recognizer.weights import read_recognizer
@@ -15,7 +15,7 @@ from glassguard.stages.paths import OutputPath
 
 
 def run(
-    config: InfluenceSlice, *, images: Path, ids: Path, recognizer: Path, profiles: OutputPath
+    config: InfluenceSection, *, images: Path, ids: Path, recognizer: Path, profiles: OutputPath
 ) -> dict[str, float | int | str]:
     """Compute the profiles of all pictures.
 

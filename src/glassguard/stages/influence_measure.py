@@ -2,10 +2,10 @@
 
 import torch
 
-from glassguard.configuration.schema import DistributionOfInterest, InfluenceMeasure
 from glassguard.influence.distributions import Distribution, InputLine, LayerLine, Point
 from glassguard.influence.internal import InternalInfluence, Slices
 from glassguard.influence.quantities import quantity_named
+from glassguard.influence.settings import DistributionOfInterest, InfluenceMeasure
 from glassguard.recognizer.network import FaceRecognizer
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glassguard.configuration.slices import MaskedDecisionsSlice
+from glassguard.configuration.sections import MaskedDecisionsSection
 from glassguard.progress import track
 from glassguard.saliency.agreement import masked_agreement
 from glassguard.saliency.grid import combinations
@@ -19,7 +19,7 @@ from glassguard.stages.saliency_inputs import (
 
 
 def run(
-    config: MaskedDecisionsSlice,
+    config: MaskedDecisionsSection,
     *,
     images: Path,
     ids: Path,

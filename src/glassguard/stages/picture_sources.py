@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
-from glassguard.configuration.schema import (
+from glassguard.datasets.settings import (
     CelebaData,
     FolderData,
     LfwPictures,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from glassguard.configuration.schema import EmbeddedData, PhotographData
-from glassguard.configuration.slices import PoolSlice
+from glassguard.configuration.sections import PoolSection
+from glassguard.datasets.settings import EmbeddedData, PhotographData
 from glassguard.errors import InputError
 from glassguard.faces import duplicates
 from glassguard.faces.folder import same_person_key
@@ -36,7 +36,7 @@ FIRST_IDENTITY = 10_000
 
 
 def run(
-    config: PoolSlice,
+    config: PoolSection,
     *,
     images: OutputPath,
     manifest: OutputPath,
@@ -47,7 +47,7 @@ def run(
     """Draw other people, or read them from a folder and leave out whoever is in the study.
 
     Args:
-        config: the slice; where the study's faces are photographs, people are read from
+        config: the section; where the study's faces are photographs, people are read from
             ``backbone.pool``.
         images: uint8 N×H×W×3 to write.
         manifest: table to write, a row per picture; splits ``train`` and ``val`` only.
@@ -89,7 +89,7 @@ def run(
 
 
 def _read_people(
-    config: PoolSlice,
+    config: PoolSection,
     reading: PhotographData,
     images: Path,
     manifest: Path,

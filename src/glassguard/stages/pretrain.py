@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from glassguard.configuration.slices import BackboneSlice
+from glassguard.configuration.sections import BackboneSection
 from glassguard.configuration.sources import sources
 from glassguard.errors import InputError
 from glassguard.recognizer.pretraining import pretrain
@@ -24,7 +24,7 @@ from glassguard.stages.paths import OutputPath
 
 
 def run(
-    config: BackboneSlice,
+    config: BackboneSection,
     *,
     images: Path,
     manifest: Path,
@@ -38,7 +38,7 @@ def run(
     from there when it is made again for the same settings and pictures.
 
     Args:
-        config: the slice.
+        config: the section.
         images: uint8 N×H×W×3.
         manifest: table of the pictures.
         backbone: safetensors file to write.
@@ -97,7 +97,7 @@ def run(
     return described
 
 
-def _digest(config: BackboneSlice, arrays: list[np.ndarray]) -> str:
+def _digest(config: BackboneSection, arrays: list[np.ndarray]) -> str:
     """Of everything that decides what is trained."""
     settings = config.model_dump(mode="json")
     versions = [version("torch"), version("pytorch-lightning")]

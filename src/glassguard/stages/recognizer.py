@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glassguard.configuration.slices import RecognizerSlice
+from glassguard.configuration.sections import RecognizerSection
 from glassguard.recognizer.confidences import probabilities_of
 from glassguard.recognizer.head import BATCH, train_dense_layers, training_copies
 from glassguard.recognizer.network import FaceRecognizer, channels_last
@@ -34,7 +34,7 @@ LEAST_ABOVE_CHANCE = 0.2
 
 
 def run(
-    config: RecognizerSlice,
+    config: RecognizerSection,
     *,
     images: Path,
     manifest: Path,
@@ -124,7 +124,7 @@ def run(
 
 
 def _masked(
-    images: NDArray[np.uint8], config: RecognizerSlice
+    images: NDArray[np.uint8], config: RecognizerSection
 ) -> Callable[[FaceRecognizer], Iterator[Tensor]] | None:
     """What makes masked copies of training pictures, where there are to be any."""
     settings = config.recognizer

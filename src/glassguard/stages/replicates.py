@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from glassguard.configuration.slices import ReplicatesSlice
+from glassguard.configuration.sections import ReplicatesSection
 from glassguard.errors import InputError
 from glassguard.report.replicates import replicate_table
 from glassguard.stages.files import read_json, write_csv
@@ -10,7 +10,7 @@ from glassguard.stages.paths import OutputPath
 
 
 def run(
-    config: ReplicatesSlice, *, summaries: list[Path], table: OutputPath
+    config: ReplicatesSection, *, summaries: list[Path], table: OutputPath
 ) -> dict[str, float | int | str]:
     """Mean and interval over seeds of every headline figure, for each variant.
 

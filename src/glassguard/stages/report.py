@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from glassguard.configuration.slices import ReportSlice
+from glassguard.configuration.sections import ReportSection
 from glassguard.errors import InputError
 from glassguard.report import tables
 from glassguard.report.captions import figures_of
@@ -43,7 +43,7 @@ PACKAGES = (
 
 
 def run(
-    config: ReportSlice,
+    config: ReportSection,
     *,
     results: Path,
     records: list[Path],

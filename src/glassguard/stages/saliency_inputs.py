@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from glassguard.configuration.schema import MapKind, MaskBasics, MaskSearch
 from glassguard.errors import InputError
 from glassguard.recognizer.network import FaceRecognizer
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.saliency.grid import NO_TARGET, Combination, Maps, combinations
 from glassguard.saliency.sampling import tried
+from glassguard.saliency.settings import MapKind, MaskBasics, MaskSearch
 from glassguard.stages.files import (
     check_rows,
     read_examples,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glassguard.configuration.slices import SaliencyMapsSlice
+from glassguard.configuration.sections import SaliencyMapsSection
 from glassguard.progress import track
 from glassguard.recognizer.network import pixels_for
 from glassguard.saliency.explanation import explainer
@@ -17,7 +17,7 @@ from glassguard.stages.saliency_inputs import (
 
 
 def run(
-    config: SaliencyMapsSlice, *, images: Path, ids: Path, recognizer: Path, maps: OutputPath
+    config: SaliencyMapsSection, *, images: Path, ids: Path, recognizer: Path, maps: OutputPath
 ) -> dict[str, float | int | str]:
     """Explain the prediction of every validation and test picture.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from glassguard.configuration.slices import TeacherSlice
+from glassguard.configuration.sections import TeacherSection
 from glassguard.errors import InputError
 from glassguard.progress import track
 from glassguard.recognizer.teacher import EmbeddingNetwork
@@ -14,12 +14,12 @@ from glassguard.stages.paths import OutputPath
 
 
 def run(
-    config: TeacherSlice, *, teacher: Path, images: Path, embeddings: OutputPath
+    config: TeacherSection, *, teacher: Path, images: Path, embeddings: OutputPath
 ) -> dict[str, float | int | str]:
     """Embed every picture.
 
     Args:
-        config: the slice.
+        config: the section.
         teacher: ONNX file of the network.
         images: uint8 N×H×W×3.
         embeddings: float32 N×D to write, rows of length one.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from glassguard.configuration.slices import TrackSlice
+from glassguard.configuration.sections import TrackSection
 from glassguard.progress import track
 from glassguard.stages.files import read_json, read_table, write_json
 from glassguard.stages.paths import OutputPath
@@ -49,12 +49,12 @@ GRID_RUNS = 40
 
 
 def run(
-    config: TrackSlice, *, records: list[Path], results: Path, done: OutputPath
+    config: TrackSection, *, records: list[Path], results: Path, done: OutputPath
 ) -> dict[str, float | int | str]:
     """Upsert the runs of one experiment.
 
     Args:
-        config: the stage's slice of the configuration.
+        config: the stage's section of the configuration.
         records: ``tracking/outbox/*.json``.
         results: folder of the experiment.
         done: JSON file that is written when everything is stored.

@@ -1,7 +1,7 @@
 """The part of the configuration that each stage reads.
 
-A stage is re-run when its slice changes and only then, so a slice holds what the stage reads and
-nothing else.
+A stage runs again when its section changes, and only then. So a section holds what the stage reads
+and nothing else.
 """
 
 from pathlib import Path
@@ -10,42 +10,30 @@ from typing import TypeVar, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+from glassguard.attack.settings import AccessoryAttack, Controls
 from glassguard.configuration.problems import explain
-from glassguard.configuration.schema import (
-    AccessoryAttack,
-    Backbone,
-    Baselines,
+from glassguard.configuration.study import Recognizer, Study
+from glassguard.datasets.settings import (
     CelebaData,
-    Controls,
-    Detector,
     EmbeddedData,
-    Experts,
-    Explanation,
     FolderData,
-    InfluenceMeasure,
-    InfluenceProfile,
     LfwFetch,
     LfwPictures,
-    MapKind,
-    Masking,
-    MaskJudgement,
-    MaskSearch,
     Pubfig83Data,
     PubfigFetch,
     PubfigPictures,
     PublishedFile,
-    Recognizer,
-    Seed,
-    Strict,
-    Study,
-    Teacher,
-    TeacherNetwork,
-    Tracking,
 )
+from glassguard.detection.settings import Baselines, Detector, Masking
 from glassguard.errors import InputError
+from glassguard.influence.settings import Experts, InfluenceMeasure, InfluenceProfile
+from glassguard.recognizer.settings import Backbone, Teacher, TeacherNetwork
+from glassguard.saliency.settings import Explanation, MapKind, MaskJudgement, MaskSearch
+from glassguard.settings import Seed, Strict
+from glassguard.tracking.settings import Tracking
 
 
-class FetchSlice(Strict):
+class FetchSection(Strict):
     """Read by ``fetch``."""
 
     download: PublishedFile
@@ -55,19 +43,19 @@ DataPictures = EmbeddedData | FolderData | LfwPictures | PubfigPictures | Pubfig
 """The section ``data`` without how pictures are downloaded."""
 
 
-class FetchLfwSlice(Strict):
+class FetchLfwSection(Strict):
     """Read by ``fetch_lfw``."""
 
     fetch: LfwFetch
 
 
-class FetchPubfigSlice(Strict):
+class FetchPubfigSection(Strict):
     """Read by ``fetch_pubfig``."""
 
     fetch: PubfigFetch
 
 
-class DataSlice(Strict):
+class DataSection(Strict):
     """Read by ``data``."""
 
     seed: Seed
@@ -89,7 +77,7 @@ class PoolBackbone(Strict):
     pretraining: PoolPictures
 
 
-class PoolSlice(Strict):
+class PoolSection(Strict):
     """Read by ``pool``."""
 
     seed: Seed
@@ -97,27 +85,27 @@ class PoolSlice(Strict):
     backbone: PoolBackbone
 
 
-class TeacherSlice(Strict):
+class TeacherSection(Strict):
     """Read by ``teacher``: what the network is, not how much it counts."""
 
     teacher: TeacherNetwork
 
 
-class BackboneSlice(Strict):
+class BackboneSection(Strict):
     """Read by ``pretrain`` and ``import_backbone``."""
 
     seed: Seed
     backbone: Backbone
 
 
-class RecognizerSlice(Strict):
+class RecognizerSection(Strict):
     """Read by ``recognizer``."""
 
     seed: Seed
     recognizer: Recognizer
 
 
-class AttackSlice(Strict):
+class AttackSection(Strict):
     """Read by ``attack_shard`` and ``attack``."""
 
     seed: Seed
@@ -125,27 +113,27 @@ class AttackSlice(Strict):
     attack: AccessoryAttack
 
 
-class ControlsSlice(Strict):
+class ControlsSection(Strict):
     """Read by ``controls``."""
 
     seed: Seed
     controls: Controls
 
 
-class InfluenceSlice(Strict):
+class InfluenceSection(Strict):
     """Read by ``influence``."""
 
     influence: InfluenceProfile
 
 
-class ExpertsSlice(Strict):
+class ExpertsSection(Strict):
     """Read by ``experts``."""
 
     influence: InfluenceMeasure
     experts: Experts
 
 
-class DetectionSlice(Strict):
+class DetectionSection(Strict):
     """Read by ``detection``."""
 
     seed: Seed
@@ -153,7 +141,7 @@ class DetectionSlice(Strict):
     detector: Detector
 
 
-class SaliencyMapsSlice(Explanation):
+class SaliencyMapsSection(Explanation):
     """Read by ``saliency_maps``: of the grid only which kinds of map it and masking ask for."""
 
     maps: tuple[MapKind, ...]
@@ -161,7 +149,7 @@ class SaliencyMapsSlice(Explanation):
     threads: int
 
 
-class MaskedDecisionsSlice(Strict):
+class MaskedDecisionsSection(Strict):
     """Read by ``masked_decisions``."""
 
     masking: Masking
@@ -170,7 +158,7 @@ class MaskedDecisionsSlice(Strict):
     threads: int
 
 
-class BaselinesSlice(Strict):
+class BaselinesSection(Strict):
     """Read by ``baselines``: activations at the same places as influence."""
 
     baselines: Baselines
@@ -178,27 +166,27 @@ class BaselinesSlice(Strict):
     threads: int
 
 
-class GridSlice(Strict):
+class GridSection(Strict):
     """Read by ``grid_shard`` and ``grid``: nothing of how the best mask is judged."""
 
     seed: Seed
     saliency: MaskSearch
 
 
-class EvaluationSlice(Strict):
+class EvaluationSection(Strict):
     """Read by ``evaluation`` and ``generality``: nothing of how the best mask was found."""
 
     seed: Seed
     saliency: MaskJudgement
 
 
-class ReportSlice(Strict):
+class ReportSection(Strict):
     """Read by ``figures`` and ``report``: everything, since the report prints it."""
 
     study: Study
 
 
-class TrackSlice(Strict):
+class TrackSection(Strict):
     """Read by ``track``."""
 
     experiment: str
@@ -212,24 +200,24 @@ class Replicate(Strict):
     seed: Seed
 
 
-class ReplicatesSlice(Strict):
+class ReplicatesSection(Strict):
     """Read by ``replicates``: the studies in the order of their summaries."""
 
     studies: list[Replicate]
 
 
-Slice = TypeVar("Slice", bound=BaseModel)
+Section = TypeVar("Section", bound=BaseModel)
 
 
-def read_slice(path: Path, model: type[Slice]) -> Slice:
-    """Read and validate a slice.
+def read_section(path: Path, model: type[Section]) -> Section:
+    """Read and validate a section.
 
     Args:
         path: YAML file that the ``config`` rule wrote.
-        model: the model of the slice.
+        model: the model of the section.
 
     Returns:
-        The slice.
+        The section.
 
     Raises:
         InputError: the file is missing, is no YAML, or does not fit the model.
@@ -245,8 +233,8 @@ def read_slice(path: Path, model: type[Slice]) -> Slice:
         raise InputError(f"{path}: {explain(error, model)}") from None
 
 
-def slices(study: Study, *, name: str | None = None) -> dict[str, dict]:
-    """The plain, ordered slice of every stage, by the name of its file in ``config/``.
+def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
+    """The plain, ordered section of every stage, by the name of its file in ``config/``.
 
     Args:
         study: the study.
@@ -277,7 +265,7 @@ def slices(study: Study, *, name: str | None = None) -> dict[str, dict]:
                 },
             },
         },
-        **_teacher_slice(study.backbone.pretraining.teacher),
+        **_teacher_section(study.backbone.pretraining.teacher),
         "backbone": {"seed": seed, "backbone": backbone},
         "recognizer": {"seed": seed, "recognizer": plain["recognizer"]},
         **{
@@ -297,7 +285,7 @@ def slices(study: Study, *, name: str | None = None) -> dict[str, dict]:
         },
         "saliency_maps": {
             "maps": _maps_asked_for(study),
-            **{key: saliency[key] for key in SaliencyMapsSlice.model_fields if key in saliency},
+            **{key: saliency[key] for key in SaliencyMapsSection.model_fields if key in saliency},
         },
         "masked_decisions": {
             "masking": plain["detector"]["masking"],
@@ -327,7 +315,7 @@ def _maps_asked_for(study: Study) -> list[str]:
     return [kind for kind in get_args(MapKind) if kind in read]
 
 
-def _teacher_slice(teacher: Teacher | None) -> dict[str, dict]:
+def _teacher_section(teacher: Teacher | None) -> dict[str, dict]:
     if teacher is None:
         return {}
     return {"teacher": {"teacher": teacher.model_dump(mode="json", exclude={"weight"})}}

@@ -1,0 +1,103 @@
+"""Settings of attacks and of the honest wearers beside them."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from glassguard.settings import Colour, PositiveFraction, Strict, Threads
+
+Goal = Literal["impersonation", "dodging"]
+Direction = Literal["scaled", "sign"]
+
+
+class NamedPair(Strict):
+    """Somebody who is to be taken for somebody else, by the names of the pictures' folders."""
+
+    attacker: str
+    target: str
+
+
+class WornShape(Strict):
+    """Eyeglasses, which sit where eyes are, or the whole picture."""
+
+    kind: Literal["glasses", "whole"]
+
+
+class PlacedShape(Strict):
+    """An accessory at a place of its own, in units of the distance between the eyes."""
+
+    kind: Literal["sticker", "patch", "band"] = Field(
+        description="an ellipse, a rectangle, a headband"
+    )
+    x: float = Field(ge=-3, le=3, description="centre, rightwards from midway between the eyes")
+    y: float = Field(ge=-3, le=3, description="centre, downwards from midway between the eyes")
+    width: float = Field(gt=0, le=6)
+    height: float = Field(gt=0, le=6)
+
+
+Shape = WornShape | PlacedShape
+"""Which pixels of a face an attack may change, told apart by ``kind``."""
+
+
+class AccessoryAttack(Strict):
+    """Adversarial eyeglasses (Sharif et al. 2016; blog 2019), or another accessory that way."""
+
+    shape: Shape = Field(discriminator="kind")
+    goal: Goal
+    targets: int = Field(ge=1, description="people who are impersonated")
+    attackers_per_target: int = Field(ge=1)
+    named_pairs: tuple[NamedPair, ...] = Field(description="pairs beside those that are drawn")
+    validation_images: int = Field(
+        ge=1, description="attacked validation pictures per pair, at most"
+    )
+    test_images: int = Field(ge=1, description="attacked test pictures per pair, at most")
+    initial_colour: Colour | None = Field(
+        description="R, G, B of the accessory before the first step; the picture's own when null"
+    )
+    direction: Direction = Field(
+        description="the gradient divided by its largest entry, or its sign"
+    )
+    largest_change: float | None = Field(
+        ge=1,
+        le=255,
+        description="how far a colour value may move from the picture's own, in whole levels of "
+        "0-255 (2.5 allows 2); anywhere when null",
+    )
+    step: float = Field(gt=0, le=255, description="step length on the 0-255 scale")
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    iterations: int = Field(ge=1)
+    confidence: PositiveFraction = Field(description="target confidence at which an image is done")
+    dodging_confidence: PositiveFraction = Field(
+        description="true-class confidence at which dodging is done"
+    )
+    total_variation: float = Field(ge=0, description="weight of the frame's total variation")
+    non_printability: float = Field(ge=0, description="weight of the non-printability score")
+    printable_colours: tuple[Colour, ...] = Field(min_length=1)
+    jpeg_quality: int = Field(
+        ge=1, le=100, description="quality of the JPEG round trip reported beside"
+    )
+    batch_size: int = Field(ge=1)
+    threads: Threads
+
+    @model_validator(mode="after")
+    def _change_is_bounded_from_the_picture(self) -> "AccessoryAttack":
+        if self.initial_colour is not None and self.largest_change is not None:
+            raise ValueError(
+                "largest_change is allowed with initial_colour=null only: a colour is a change"
+            )
+        return self
+
+
+class Controls(Strict):
+    """Honest wearers: benign pictures with frames that are not adversarial."""
+
+    images: int = Field(ge=1, description="test pictures that are given frames, at most")
+    validation_images: int = Field(
+        ge=1, description="validation pictures that are given frames, at most"
+    )
+    training_images: int = Field(
+        ge=1,
+        description="training pictures that are given frames, at most; for detectors alone",
+    )
+    colour: Colour = Field(description="R, G, B of plain frames: the attack's initial colour")
+    threads: Threads

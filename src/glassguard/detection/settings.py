@@ -1,0 +1,73 @@
+"""Settings of detectors and of what they are compared with."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from glassguard.saliency.settings import Fill, MapKind, ThresholdKind
+from glassguard.settings import Fraction, PositiveFraction, Strict, Threads
+
+ProfileVariant = Literal["raw", "standardised", "unit_standardised"]
+Variant = Literal[ProfileVariant, "quadratic"]
+
+
+class Masking(Strict):
+    """Masks under which a decision must hold (agreement before and after masking)."""
+
+    map: MapKind
+    mu: tuple[PositiveFraction, ...] = Field(
+        min_length=1, description="thresholds; the masks' answers are averaged"
+    )
+    mu_as: ThresholdKind
+    n: int = Field(ge=0, le=100)
+    phi: int = Field(ge=0)
+    fill: Fill
+
+
+class Squeezing(Strict):
+    """Feature squeezing (Xu et al. 2018)."""
+
+    bits: int = Field(ge=1, le=7, description="bits of a channel that are left")
+    median: Literal[3, 5, 7] = Field(description="side of the median's window")
+
+
+class Baselines(Strict):
+    """Detectors that influence is compared with."""
+
+    squeezing: Squeezing
+    neighbours: int = Field(ge=2, description="of local intrinsic dimensionality (Ma et al. 2018)")
+    batch_size: int = Field(ge=1)
+
+
+class DetectorSweep(Strict):
+    """Settings of the classifier that are compared at the chosen slice."""
+
+    alpha: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
+    max_iter: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
+
+
+class Detector(Strict):
+    """Linear detectors of one person each (Study I, section 3)."""
+
+    alpha: float = Field(gt=0, description="SGDClassifier's regularisation")
+    max_iter: int = Field(ge=1)
+    variants: tuple[ProfileVariant, ...] = Field(min_length=1)
+    seeds: int = Field(ge=1, description="seeds of the classifier")
+    sweep_seeds: int = Field(ge=1, description="seeds of the classifier while slices are compared")
+    minimum_benign_target: Fraction = Field(
+        description="least acceptance of a person's own validation pictures in a preferred slice",
+    )
+    minimum_benign_other: Fraction = Field(
+        description="least rejection of others' validation pictures in a preferred slice",
+    )
+    target_acceptance: PositiveFraction = Field(
+        description="share of the target's validation pictures that the tuned threshold accepts",
+    )
+    sweep: DetectorSweep
+    combined_slices: int = Field(
+        ge=2, description="best slices whose profiles are joined for one detector"
+    )
+    masking: Masking
+    baselines: Baselines
+    bootstrap: int = Field(ge=10)
+    threads: Threads

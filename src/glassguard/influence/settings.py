@@ -1,0 +1,78 @@
+"""Settings of influence profiles and experts."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from glassguard.recognizer.settings import Layer, Position
+from glassguard.settings import Colour, Percentile, Place, Strict, Threads
+
+QuantityName = Literal["logit", "comparative", "softmax"]
+Reduction = Literal["max", "abs_max", "mean"]
+
+
+class DistributionOfInterest(Strict):
+    """The points that influence is averaged over (Leino et al. 2018, section 2.1)."""
+
+    kind: Literal["point", "input_line", "layer_line"] = Field(
+        description="the picture itself; the line from the baseline to it; the line between their "
+        "activations at each layer"
+    )
+    baseline: Colour | None = Field(
+        description="R, G, B of the picture that lines start from; when null, a line in a layer's "
+        "space starts from no activation"
+    )
+    steps: int = Field(ge=1, le=1000, description="points on a line")
+
+    @model_validator(mode="after")
+    def _line_starts_somewhere(self) -> "DistributionOfInterest":
+        if self.kind == "input_line" and self.baseline is None:
+            raise ValueError("baseline: null is allowed with kind=point and kind=layer_line only")
+        return self
+
+
+class InfluenceMeasure(Strict):
+    """What influence is measured on (Leino et al. 2018)."""
+
+    quantity: QuantityName
+    distribution: DistributionOfInterest
+    times_activation: bool = Field(
+        description="multiply by the neuron's activation: attribution in place of influence"
+    )
+    batch_size: int = Field(ge=1)
+    threads: Threads
+
+
+class InfluenceProfile(InfluenceMeasure):
+    """Influence, one number a filter and place."""
+
+    positions: tuple[Position, ...] = Field(
+        min_length=1, description="behind or before the activation"
+    )
+    reduction: Reduction
+    places: tuple[Place, Place] = Field(
+        description="rows and columns that space is divided into, each reduced by itself"
+    )
+
+
+class Experts(Strict):
+    """The neurons of greatest influence, seen back in the pixels (Study I, Figs. 2 to 4)."""
+
+    share: float = Field(gt=0, le=1, description="of a layer's neurons")
+    layers: tuple[Layer, ...] = Field(min_length=1, description="columns of the figures")
+    pairs: int = Field(ge=1, le=4, description="attacker-target pairs that the figures show")
+    pictures: int = Field(
+        ge=1, description="test pictures of each kind that the share inside the glasses is of"
+    )
+    guided: bool = Field(description="receptive fields by guided backpropagation")
+    clip_percentile: Percentile = Field(description="greater values of a receptive field are cut")
+    blur: float = Field(
+        ge=0, le=0.1, description="of a receptive field: Gaussian, share of the picture's side"
+    )
+    mask_percentile: Percentile = Field(description="above it a pixel is shown")
+
+
+class Influence(InfluenceProfile):
+    """Internal influence (Leino et al. 2018)."""
+
+    experts: Experts

@@ -1,0 +1,245 @@
+"""Settings of the network: its convolutions and what they are trained on."""
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from glassguard.settings import (
+    PIXEL_RANGE,
+    Fraction,
+    GivenPath,
+    PixelValue,
+    PositiveFraction,
+    Strict,
+    Threads,
+)
+
+
+def _divisors(value: Any) -> Any:
+    given = value if isinstance(value, list | tuple) else [value]
+    if len(given) not in (1, 3) or not all(
+        isinstance(number, int | float) and 0 < number < math.inf for number in given
+    ):
+        raise ValueError(f"must be a number above 0, or a list of three (given: {value!r})")
+    return tuple(given) if len(given) == 3 else given[0]
+
+
+Divisors = Annotated[float | tuple[float, float, float], BeforeValidator(_divisors)]
+
+
+Convolution = Literal[
+    "conv1_1",
+    "conv1_2",
+    "conv2_1",
+    "conv2_2",
+    "conv3_1",
+    "conv3_2",
+    "conv3_3",
+    "conv4_1",
+    "conv4_2",
+    "conv4_3",
+    "conv5_1",
+    "conv5_2",
+    "conv5_3",
+]
+
+
+OccluderShape = Literal["rectangle", "patches"]
+
+
+Cover = Literal["colour", "texture", "mean", "surroundings"]
+
+
+Position = Literal["post_relu", "pre_relu"]
+Channels = Literal["rgb", "bgr"]
+Margin = Literal["cosine", "arc"]
+Accelerator = Literal["cpu", "gpu", "auto"]
+Strategy = Literal["auto", "ddp_spawn"]
+
+
+Layer = Annotated[str, Field(pattern=r"^(conv(1_[12]|2_[12]|3_[123]|4_[123]|5_[123])|fc[67])$")]
+
+
+class Occlusion(Strict):
+    """Training-time occlusion of faces (augmentation, never part of an attack)."""
+
+    probability: Fraction = Field(description="share of pictures that are occluded")
+    smallest: PositiveFraction = Field(
+        description="shortest side of an occluding shape, share of the picture's side"
+    )
+    largest: PositiveFraction = Field(
+        description="longest side of an occluding shape, share of the picture's side"
+    )
+    shapes: tuple[OccluderShape, ...] = Field(min_length=1)
+    covers: tuple[Cover, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _has_room(self) -> "Occlusion":
+        if self.smallest > self.largest:
+            raise ValueError(f"smallest {self.smallest:g} must not exceed largest {self.largest:g}")
+        return self
+
+
+class Variation(Strict):
+    """Training-time changes of pose and light (augmentation, never part of an attack)."""
+
+    shift: float = Field(
+        ge=0, le=0.5, description="largest displacement along either axis, share of the side"
+    )
+    scale: float = Field(ge=0, lt=1, description="largest relative change of size")
+    rotation: float = Field(ge=0, le=180, description="largest angle, degrees")
+    light: float = Field(
+        ge=0, le=1, description="largest relative change of brightness, contrast and saturation"
+    )
+
+
+class PretrainingStep(Strict):
+    """One part of pretraining at one picture size."""
+
+    image_size: int = Field(ge=32, le=512, multiple_of=16)
+    epochs: int = Field(ge=1, le=1000)
+
+
+class TeacherNetwork(Strict):
+    """A published embedding network of faces."""
+
+    file: GivenPath = Field(description="ONNX file with its weights inside")
+    image_size: int = Field(ge=32, le=512, description="side of the pictures that it expects")
+    mean: tuple[float, float, float] = Field(description="R, G, B means on the 0-255 scale")
+    scale: tuple[float, float, float] = Field(
+        description="divisors after subtraction of the mean, 0-255 scale"
+    )
+    channels: Channels
+
+
+class Teacher(TeacherNetwork):
+    """A network that pretraining is drawn towards (distillation, Hinton et al. 2015)."""
+
+    weight: float = Field(gt=0, description="of 1 - cosine of the two embeddings in the loss")
+
+
+class Pretraining(Strict):
+    """Training of the convolutions on people outside the study."""
+
+    identities: int | None = Field(
+        ge=2, description="people in the pool; all of a folder when null"
+    )
+    images_per_identity: int | None = Field(ge=4)
+    minimum_images: int = Field(
+        ge=3, description="people of a pool folder with fewer pictures are left out"
+    )
+    steps: tuple[PretrainingStep, ...] = Field(min_length=1)
+    batch_size: int = Field(ge=2)
+    optimizer: Literal["sgd", "adamw"] = Field(
+        description="gradient descent with Nesterov momentum, or AdamW, which spares normalisation "
+        "and biases its decay"
+    )
+    learning_rate: float = Field(gt=0, description="the largest of the schedule")
+    weight_decay: float = Field(ge=0)
+    label_smoothing: Fraction
+    margin_kind: Margin = Field(
+        description="subtracted from the cosine (CosFace, Wang et al. 2018), or added to the angle "
+        "(ArcFace, Deng et al. 2019)"
+    )
+    margin: float = Field(ge=0, lt=1, description="of the true class; in radians with arc")
+    margin_rise: Fraction = Field(
+        description="share of all updates in which the margin rises from zero to its full size"
+    )
+    scale: float = Field(gt=0, description="scale of the cosine logits")
+    variation: Variation | None = Field(
+        description="how far pose and light of every picture are changed; not at all when null"
+    )
+    occlusion: Occlusion
+    teacher: Teacher | None = Field(description="none when null")
+    precision: Literal["float32", "bfloat16"] = Field(
+        description="arithmetic of the forward pass; recorded, since it changes the weights",
+    )
+    accelerator: Accelerator = Field(
+        description="what is trained on; only one CPU repeats itself to the bit"
+    )
+    devices: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
+        description="how many of them; auto takes all"
+    )
+    strategy: Strategy = Field(
+        description="how several devices share the work: ddp_spawn; auto is for one"
+    )
+    threads: Threads = Field(description="torch threads; fixed, since sums depend on it")
+
+    @model_validator(mode="after")
+    def _several_devices_share(self) -> "Pretraining":
+        if self.devices != 1 and self.strategy == "auto":
+            raise ValueError("devices: more than 1 need strategy=ddp_spawn")
+        return self
+
+
+class Backbone(Strict):
+    """The thirteen convolutions: pretrained on a pool, or read from a file."""
+
+    width: float = Field(
+        gt=0, le=1, description="share of VGG-16's filters; a weights file has its own"
+    )
+    mean: tuple[PixelValue, PixelValue, PixelValue] | None = Field(
+        description="R, G, B means on the 0-255 scale; when null, as the weights file says or as "
+        "is usual in such files, and the middle of the scale without weights"
+    )
+    scale: Divisors | None = Field(
+        description="divisor after subtraction of the mean, 0-255 scale, or one each of R, G and "
+        "B; when null, as for the mean"
+    )
+    channels: Channels | None = Field(
+        description="order of the colours that the weights file's first convolution expects; when "
+        "null, as the file says or as is usual in such files"
+    )
+    weights: GivenPath | None = Field(
+        description="weights file, or the name of a download, in place of pretraining"
+    )
+    pool: GivenPath | None = Field(description="folder of other people for pretraining")
+    pretraining: Pretraining
+
+    @model_validator(mode="after")
+    def _pixels_are_described(self) -> "Backbone":
+        if self.mean is not None and 0 < max(self.mean) <= 1:
+            raise ValueError(
+                f"backbone.mean: {', '.join(f'{mean:g}' for mean in self.mean)} is on the scale "
+                "0-1; give mean and scale on the scale 0-255"
+            )
+        if self.weights is None and self.channels is not None:
+            raise ValueError("backbone.channels: null is all that is allowed without weights")
+        if self.weights is None and isinstance(self.scale, tuple):
+            raise ValueError("backbone.scale: three numbers are allowed with backbone.weights only")
+        return self
+
+    def normalisation(self) -> tuple[tuple[float, float, float], float]:
+        """Mean and scale of a backbone that is trained here; pixels lie in [-1, 1] without them.
+
+        Raises:
+            ValueError: the scale has several numbers, which only weights from elsewhere may need.
+        """
+        if isinstance(self.scale, tuple):
+            raise ValueError("a network that is trained here has a single scale")
+        middle = PIXEL_RANGE / 2
+        return self.mean or (middle, middle, middle), self.scale or middle
+
+
+class DenseLayers(Strict):
+    """The fully connected layers on frozen features."""
+
+    hidden: int = Field(ge=8, le=4096, description="neurons in fc6 and fc7")
+    epochs: int = Field(ge=1, le=1000)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    flipped_copies: bool = Field(description="train on mirrored pictures as well")
+    occluded_copies: int = Field(
+        ge=0, le=20, description="occluded copies of every training picture"
+    )
+    occlusion: Occlusion
+    masked_copies: int = Field(
+        ge=0,
+        le=20,
+        description="copies of every training picture, masked by the saliency that it has for a "
+        "recognizer which is trained without them first",
+    )
+    threads: Threads
