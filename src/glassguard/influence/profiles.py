@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from glassguard.influence.finite import NotFiniteError
 from glassguard.influence.internal import EVERYWHERE, InternalInfluence, Places, Reduction
 from glassguard.progress import track
 from glassguard.recognizer.network import pixels_for
@@ -46,7 +47,8 @@ def profiles_of_images(
 
     Raises:
         ValueError: the pictures are of another type or shape, the batches are empty, or as
-            :meth:`glassguard.influence.internal.InternalInfluence.measure`.
+            :meth:`glassguard.influence.internal.InternalInfluence.profiles`; pictures are named by
+            their index into ``images``.
     """
     if batch_size < 1:
         raise ValueError(f"a batch has at least one picture: {batch_size}")
@@ -58,17 +60,17 @@ def profiles_of_images(
     starts = range(0, len(rows), at_once)
     for start in track(starts, description="influence, batches"):
         pixels = pixels_for(influence.network, rows[start : start + at_once])
-        batch = influence.profiles(pixels, reduction=reduction, places=places)
+        try:
+            batch = influence.profiles(pixels, reduction=reduction, places=places)
+        except NotFiniteError as error:
+            raise error.counted_from(start) from None
         logits.append(batch.logits.cpu())
         for name, profile in batch.profiles.items():
             parts[name].append(profile.cpu())
     confidence, prediction = torch.cat(logits).softmax(dim=1).max(dim=1)
     kept = slice(0, len(images))
     return ImageProfiles(
-        {
-            name: torch.cat(part).numpy().astype(np.float32, copy=False)[kept]
-            for name, part in parts.items()
-        },
+        {name: torch.cat(part).numpy()[kept] for name, part in parts.items()},
         prediction.numpy()[kept],
-        confidence.numpy().astype(np.float32, copy=False)[kept],
+        confidence.numpy()[kept],
     )

@@ -5,8 +5,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from glassguard.influence.guided_backpropagation import guided_activations
-from glassguard.influence.internal import own_pixels, require_evaluation_mode, require_logits
+from glassguard.influence.finite import require_finite
+from glassguard.influence.guided_backpropagation import guided_logits
+from glassguard.influence.internal import require_evaluation_mode, with_gradients
 
 ChannelReduction = Literal["max_abs", "mean_abs", "max", "sum_abs"]
 
@@ -25,7 +26,7 @@ def saliency_maps(
 
     Args:
         network: maps N x 3 x H x W pixels to N x C logits, in evaluation mode.
-        pixels: N x 3 x H x W float32 in [0, 1].
+        pixels: N x 3 x H x W in [0, 1], of the network's floating-point type.
         channel_reduction: see :func:`reduce_channels`.
         top_classes: how many classes are explained, the likeliest first; their guided gradients
             are added up. The source explains one.
@@ -34,21 +35,19 @@ def saliency_maps(
         Maps, N x H x W float32 in [0, 1]; predicted classes, N int64.
 
     Raises:
-        ValueError: the network is in training mode, does not answer with logits, or has fewer than
-            ``top_classes`` classes.
+        ValueError: the network has fewer than ``top_classes`` classes, or as
+            :func:`~glassguard.influence.guided_backpropagation.guided_backpropagation`.
     """
     require_evaluation_mode(network)
-    with torch.inference_mode(False), torch.enable_grad(), guided_activations(network) as check:
-        leaf = own_pixels(pixels).requires_grad_(True)
-        logits = require_logits(network(leaf.clone()), len(leaf))
-        check(logits)
+    with torch.inference_mode(False), torch.enable_grad(), with_gradients(network, pixels):
+        leaf, logits = guided_logits(network, pixels)
         if top_classes > logits.shape[1]:
             raise ValueError(f"{top_classes} classes of a network that has {logits.shape[1]}")
-        gradient = torch.zeros_like(leaf)
+        gradient = torch.zeros_like(leaf, dtype=torch.float32)
         for logit in logits.topk(top_classes, dim=1).values.unbind(dim=1):
             # Guided backpropagation is not linear: each class takes a backward pass of its own.
             (of_class,) = torch.autograd.grad(logit.sum(), leaf, retain_graph=True)
-            gradient += of_class
+            gradient += require_finite("the guided gradient", of_class)
     return scale(reduce_channels(gradient, channel_reduction)), logits.detach().argmax(dim=1)
 
 

@@ -1,0 +1,49 @@
+"""Numbers that are not finite, named by the picture that they belong to."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+MOST_NAMED = 10
+
+
+class NotFiniteError(ValueError):
+    """Some pictures have infinities or NaN where numbers belong.
+
+    Args:
+        what: of the pictures is not finite.
+        pictures: their indices, from 0 on.
+    """
+
+    def __init__(self, what: str, pictures: Sequence[int]) -> None:
+        self.what, self.pictures = what, list(pictures)
+        named = ", ".join(map(str, self.pictures[:MOST_NAMED]))
+        rest = len(self.pictures) - MOST_NAMED
+        more = f" and {rest} more" if rest > 0 else ""
+        several = "s" if len(self.pictures) > 1 else ""
+        super().__init__(f"{what}: not finite at picture{several} {named}{more}")
+
+    def counted_from(self, first: int) -> "NotFiniteError":
+        """The same error where the pictures are part of a set and begin at index ``first``."""
+        return NotFiniteError(self.what, [first + one for one in self.pictures])
+
+
+def require_finite(what: str, values: Tensor, points: int = 1) -> Tensor:
+    """Refuse infinities and NaN.
+
+    Args:
+        what: the values are.
+        values: points · N x ..., the N pictures of the first point first.
+        points: taken of each picture.
+
+    Returns:
+        ``values``.
+
+    Raises:
+        NotFiniteError: there are such values; it names the pictures.
+    """
+    finite = values.isfinite()
+    if not finite.all():
+        whole = finite.flatten(1).all(dim=1).unflatten(0, (points, -1)).all(dim=0)
+        raise NotFiniteError(what, (~whole).nonzero()[:, 0].tolist())
+    return values
