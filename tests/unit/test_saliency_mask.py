@@ -132,7 +132,7 @@ def test_relative_maps_of_a_decision_that_no_pixel_moves_are_zeros():
         def forward(self, pixels):
             return self.layer(pixels).flatten(1)[:, :2] * 0
 
-    network = Constant()
+    network = Constant().eval()
     maps, _ = relative_maps(network, network.layer, torch.rand(2, 3, 8, 8), blur=0.0, floor=0.05)
     assert torch.equal(maps, torch.zeros(2, 8, 8))
 

@@ -68,7 +68,7 @@ def activation_profiles(
         # that every pass frees, whose memory then goes to waste.
         if name not in found:
             found[name] = np.empty((len(rows), part.shape[1]), dtype=np.float32)
-        found[name][batch] = part.cpu().numpy()
+        found[name][batch] = part.cpu().float().numpy()
 
     def see(name: str, output: Tensor) -> None:
         flat = output.flatten(2) if output.ndim == 4 else output[:, :, None]

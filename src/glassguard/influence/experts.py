@@ -19,6 +19,7 @@ from glassguard.influence.guided_backpropagation import GuidedPass
 from glassguard.influence.internal import (
     InternalInfluence,
     Slices,
+    behind_inference_mode,
     own_pixels,
     require_evaluation_mode,
     require_logits,
@@ -168,19 +169,30 @@ def pulled_back(
             network has a ReLU that is no ``nn.ReLU`` module, something that may hide one, or none.
     """
     require_evaluation_mode(network)
+    with torch.inference_mode(False), torch.enable_grad(), with_gradients(network, pixels):
+        return behind_inference_mode(
+            network, lambda: _pulled_back(network, slices, pixels, vector, guided)
+        )
+
+
+def _pulled_back(
+    network: nn.Module,
+    slices: Slices,
+    pixels: Tensor,
+    vector: Callable[[str], Tensor],
+    guided: bool,
+) -> dict[str, Tensor]:
+    leaf = own_pixels(pixels).requires_grad_(True)
     edges: dict[str, GradientEdge] = {}
     outputs: dict[str, tuple[torch.Size, torch.dtype]] = {}
-    apart: list[str] = []
 
     def remember(name: str, output: Tensor) -> None:
         outputs[name] = output.shape, output.dtype
         if depends_on(output, leaf):
             # The edge, not the tensor: an activation behind may work in place on that.
             edges[name] = get_gradient_edge(output)
-        else:
-            apart.append(name)
 
-    def fitting(name: str) -> Tensor:
+    def pull(name: str, *, last: bool) -> Tensor:
         given = vector(name)
         shape, kind = outputs[name]
         if given.shape != shape:
@@ -188,37 +200,35 @@ def pulled_back(
                 f"{name}: a vector of shape {tuple(given.shape)} for {tuple(shape)}; "
                 "experts are of pictures of the same size"
             )
-        return given.to(kind)
+        # Influence is often less than the least number of float16.
+        unit = given.abs().amax().clamp_min(1e-30) if kind == torch.float16 and len(given) else 1
+        (pulled,) = torch.autograd.grad(
+            edges[name],
+            leaf,
+            grad_outputs=(given / unit).to(kind),
+            retain_graph=not last,
+            allow_unused=True,
+        )
+        if pulled is None:
+            raise ValueError(f"{name}: no gradient gets from it to the pixels")
+        return require_finite(f"the map of {name}", pulled.float() * unit)
 
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        with_gradients(network, pixels),
-    ):
-        leaf = own_pixels(pixels).requires_grad_(True)
-        with watched(slices, remember):
-            run = GuidedPass(network, leaf) if guided else None
-            logits = require_logits(network(leaf.clone()), len(leaf)) if run is None else run.logits
-        silent = [name for name in slices if name not in outputs]
-        if silent:
-            raise ValueError(f"{', '.join(silent)}: not run by the network")
-        if apart:
-            raise ValueError(
-                f"{', '.join(apart)}: does not depend on the pixels by any gradient; gradients "
-                f"stop {where_gradients_stop(network, leaf)}"
-            )
-        if run is not None:
-            run.require_guided(logits.grad_fn, *(edge.node for edge in edges.values()))
-        last = len(slices) - 1
-        return {
-            name: require_finite(
-                f"the map of {name}",
-                torch.autograd.grad(
-                    edges[name], leaf, grad_outputs=fitting(name), retain_graph=position < last
-                )[0].float(),
-            )
-            for position, name in enumerate(slices)
-        }
+    with watched(slices, remember):
+        run = GuidedPass(network, leaf) if guided else None
+        logits = require_logits(network(leaf.clone()), len(leaf)) if run is None else run.logits
+    silent = [name for name in slices if name not in outputs]
+    if silent:
+        raise ValueError(f"{', '.join(silent)}: not run by the network")
+    apart = [name for name in slices if name not in edges]
+    if apart:
+        raise ValueError(
+            f"{', '.join(apart)}: does not depend on the pixels by any gradient; gradients stop "
+            f"{where_gradients_stop(network, leaf)}"
+        )
+    if run is not None:
+        run.require_guided(logits.grad_fn, *(edge.node for edge in edges.values()))
+    names = list(slices)
+    return {name: pull(name, last=name == names[-1]) for name in names}
 
 
 def experts_of(experts: Mapping[str, Experts], name: str, count: int) -> Experts:

@@ -12,6 +12,7 @@ from glassguard.influence.finite import require_finite
 from glassguard.influence.gradient_stops import where_gradients_stop
 from glassguard.influence.graph import depends_on, nodes_between
 from glassguard.influence.internal import (
+    behind_inference_mode,
     own_pixels,
     require_evaluation_mode,
     require_logits,
@@ -166,6 +167,6 @@ def guided_backpropagation(
     """
     require_evaluation_mode(network)
     with torch.inference_mode(False), torch.enable_grad(), with_gradients(network, pixels):
-        leaf, logits = guided_logits(network, pixels)
+        leaf, logits = behind_inference_mode(network, lambda: guided_logits(network, pixels))
         (gradient,) = torch.autograd.grad(Logit(classes)(logits, logits).sum(), leaf)
     return require_finite("the guided gradient", gradient.float())

@@ -10,8 +10,9 @@ a few kilobytes in place of 54 MB. What convolutions would keep for the gradient
 is not kept.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, get_args
 
@@ -40,7 +41,11 @@ Places = tuple[int, int]
 """Rows and columns that space is divided into."""
 
 EVERYWHERE: Places = (1, 1)
+INFERENCE_TENSOR = "Inference tensors cannot be saved"
+"""What PyTorch says where autograd needs a tensor that was made in inference mode."""
+
 Reduced = TypeVar("Reduced")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -176,20 +181,25 @@ def _version(tensor: Tensor) -> int:
 
 @contextmanager
 def with_gradients(network: nn.Module, pixels: Tensor) -> Iterator[None]:
-    """Where a network runs forward and backward: what PyTorch finds amiss, in plain words.
+    """Where a network runs forward and backward, uncompiled: PyTorch's complaints in plain words.
 
     Raises:
         ValueError: the network works in place where gradients cannot follow, or takes pixels of
             another number type.
     """
+    # What torch.compile has made of a network has no hooks. Whoever compiles has imported this.
+    compiles = "torch._dynamo" in sys.modules
     try:
-        yield
+        with torch.compiler.set_stance("force_eager") if compiles else nullcontext():
+            yield
     except RuntimeError as error:
         kind, said = type(network).__name__, " ".join(str(error).split())
         if any(word in said.lower() for word in ("inplace", "in-place", "inference tensor")):
+            advice = "build what works in place with inplace=False"
+            if "nference" in said:
+                advice = "tensors made in inference mode take no part in them"
             raise ValueError(
-                f"{kind} cannot be run with gradients: build what works in place with "
-                f"inplace=False ({said[:160]})"
+                f"{kind} cannot be run with gradients: {advice} ({said[:160]})"
             ) from error
         kinds = {one.dtype for one in network.parameters() if one.is_floating_point()}
         if "type" in said and kinds and pixels.dtype not in kinds:
@@ -198,6 +208,32 @@ def with_gradients(network: nn.Module, pixels: Tensor) -> Iterator[None]:
                 f"{', '.join(sorted(map(str, kinds)))}: give pixels of the network's type"
             ) from error
         raise
+
+
+def behind_inference_mode(network: nn.Module, run: Callable[[], Result]) -> Result:
+    """Run a network of which a part may be in inference mode.
+
+    Autograd keeps no tensor of that mode for the gradient of a weight, which nobody asks for here:
+    where it meets one, the weights are frozen until the pass has run once more.
+
+    Args:
+        network: what is run.
+        run: forward and backward passes of it; called twice where the first forward pass fails.
+    """
+    try:
+        return run()
+    except RuntimeError as error:
+        if INFERENCE_TENSOR not in str(error):
+            raise
+    # Weights that were made in inference mode could not be thawed again.
+    thawed = [one for one in network.parameters() if one.requires_grad and not one.is_inference()]
+    for one in thawed:
+        one.requires_grad_(False)
+    try:
+        return run()
+    finally:
+        for one in thawed:
+            one.requires_grad_(True)
 
 
 def require_evaluation_mode(network: nn.Module) -> None:
@@ -398,14 +434,7 @@ class InternalInfluence:
             with_gradients(self.network, pixels),
             inputs_forgotten(self.network),
         ):
-            try:
-                return self._measured(pixels, reduce)
-            except RuntimeError as error:
-                # Autograd keeps no tensor of inference mode for the gradient of a weight.
-                if "Inference tensors cannot be saved" not in str(error):
-                    raise
-            with _weights_frozen(self.network):
-                return self._measured(pixels, reduce)
+            return behind_inference_mode(self.network, lambda: self._measured(pixels, reduce))
 
     def _measured(
         self, pixels: Tensor, reduce: Callable[[str, Tensor], Reduced]
@@ -469,7 +498,7 @@ class InternalInfluence:
             with watched(here, spread, apart=True):
                 logits = self.network(torch.cat([pixels, *start]))
         except RuntimeError as error:
-            if "Inference tensors cannot be saved" in str(error):
+            if INFERENCE_TENSOR in str(error):
                 raise
             # Points of the line met as many pictures: the network has answered those alone.
             raise ValueError(f"{past}: {' '.join(str(error).split())[:120]}") from error
@@ -608,7 +637,10 @@ class _Gathered(Generic[Reduced]):
         version = output._version
         activation = output.detach()[-self.count :] if self.times_activation else None
 
-        def receive(gradient: Tensor) -> None:
+        def receive(gradient: Tensor | None) -> None:
+            # None where what lies behind has no backward pass, as the kernels of quantisation.
+            if gradient is None:
+                return
             gradient = _at_least_float32(gradient)
             influence = expectation(gradient, self.weights) if self.weights else gradient
             if activation is not None:
@@ -652,18 +684,6 @@ def _measured(
     if missing:
         raise ValueError(
             f"no influence at {', '.join(missing)}: not on the way to the logits by any gradient "
-            "(no_grad, inference_mode and detach stop gradients)"
+            "(no_grad, inference_mode and detach stop them)"
         )
     return Measured({name: found[name] for name in slices}, logits.detach().float())
-
-
-@contextmanager
-def _weights_frozen(network: nn.Module) -> Iterator[None]:
-    thawed = [one for one in network.parameters() if one.requires_grad]
-    for one in thawed:
-        one.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for one in thawed:
-            one.requires_grad_(True)

@@ -53,6 +53,11 @@ class RectifierSearch(TorchDispatchMode):
         self._masks = WeakTensorKeyDictionary()
         self._magnitudes = WeakTensorKeyDictionary()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Nothing here is compiled, and to skip the compiler imports it: seconds and 90 MB.
+        return False
+
     def __torch_dispatch__(
         self,
         func: Any,

@@ -21,7 +21,7 @@ def probabilities_of(network: FaceRecognizer, images: NDArray[np.uint8]) -> NDAr
         N x identities float32, rows sum to one.
     """
     rows = [
-        network(pixels_for(network, images[start : start + BATCH])).softmax(1).cpu().numpy()
+        network(pixels_for(network, images[start : start + BATCH])).float().softmax(1).cpu().numpy()
         for start in range(0, len(images), BATCH)
     ]
     return np.concatenate(rows)

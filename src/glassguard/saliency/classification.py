@@ -43,4 +43,4 @@ def probabilities(
 
 def _softmax(network: nn.Module, images: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
-        return network(pixels_for(network, images)).softmax(dim=1).cpu().numpy()
+        return network(pixels_for(network, images)).float().softmax(dim=1).cpu().numpy()

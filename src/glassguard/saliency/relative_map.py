@@ -14,6 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from glassguard.influence.finite import require_finite
+from glassguard.influence.gradient_stops import where_gradients_stop
+from glassguard.influence.graph import depends_on, nodes_behind
+from glassguard.influence.internal import (
+    own_pixels,
+    require_evaluation_mode,
+    require_logits,
+    watched,
+    with_gradients,
+)
 from glassguard.influence.quantities import Comparative
 from glassguard.saliency.saliency_map import scale
 
@@ -31,24 +41,50 @@ def relative_maps(
     Args:
         network: maps N x 3 x H x W pixels to N x C logits, in evaluation mode, C at least 2.
         layer: a module of the network that runs once and returns N x filters x h x w, not negative.
-        pixels: N x 3 x H x W float32 in [0, 1].
+        pixels: N x 3 x H x W in [0, 1], of the network's floating-point type.
         blur: standard deviation of the Gaussian over the sensitivity, as a share of W.
         floor: added to the sensitivity, as a share of the picture's mean.
 
     Returns:
         Maps, N x H x W float32 in [0, 1]; predicted classes, N int64.
+
+    Raises:
+        ValueError: the network is in training mode, or answers with something else than finite
+            logits of two classes or more; the layer does not run exactly once, or its output is
+            changed in place; gradients do not get from the logits to the layer or to the pixels, or
+            are not finite.
     """
-    leaf = pixels.detach().requires_grad_(True)
-    activations: list[Tensor] = []
-    handle = layer.register_forward_hook(lambda _, __, output: activations.append(output))
-    try:
-        with torch.enable_grad():
-            logits = network(leaf)
-            quantity = Comparative()(logits, logits).sum()
-            of_layer, of_pixels = torch.autograd.grad(quantity, (activations[0], leaf))
-    finally:
-        handle.remove()
-    found = (activations[0].detach() * of_layer.clamp_min(0.0)).sum(dim=1, keepdim=True)
+    require_evaluation_mode(network)
+    activations: list[tuple[Tensor, int]] = []
+
+    def keep(name: str, output: Tensor) -> None:
+        if not output.requires_grad:
+            raise ValueError("the layer does not depend on the pixels by any gradient")
+        activations.append((output, output._version))
+
+    with torch.inference_mode(False), torch.enable_grad(), with_gradients(network, pixels):
+        leaf = own_pixels(pixels).requires_grad_(True)
+        with watched({"the layer": layer}, keep):
+            logits = require_logits(network(leaf.clone()), len(leaf))
+        if not activations:
+            raise ValueError("the layer is not run by the network")
+        ((activation, version),) = activations
+        if activation._version != version:
+            raise ValueError("the layer's output is changed in place by what follows")
+        if not depends_on(logits, leaf):
+            raise ValueError(
+                f"{type(network).__name__}: the logits do not depend on the pixels by any "
+                f"gradient; gradients stop {where_gradients_stop(network, leaf)}"
+            )
+        if activation.grad_fn not in set(nodes_behind(logits.grad_fn)):
+            raise ValueError("the layer is not on the way to the logits by any gradient")
+        quantity = Comparative()(logits, logits).sum()
+        of_layer, of_pixels = torch.autograd.grad(quantity, (activation, leaf), allow_unused=True)
+    if of_layer is None or of_pixels is None:
+        raise ValueError("no gradient gets from the logits to the layer and to the pixels")
+    of_layer = require_finite("the gradient at the layer", of_layer.float())
+    of_pixels = require_finite("the gradient at the pixels", of_pixels.float())
+    found = (activation.detach() * of_layer.clamp_min(0.0)).sum(dim=1, keepdim=True)
     evidence = F.interpolate(found, size=pixels.shape[2:], mode="bilinear")[:, 0]
     sensitivity = _blurred(of_pixels.abs().amax(dim=1), blur * pixels.shape[-1])
     divisor = sensitivity + floor * sensitivity.mean(dim=(1, 2), keepdim=True)

@@ -7,7 +7,11 @@ from torch import Tensor, nn
 
 from glassguard.influence.finite import require_finite
 from glassguard.influence.guided_backpropagation import guided_logits
-from glassguard.influence.internal import require_evaluation_mode, with_gradients
+from glassguard.influence.internal import (
+    behind_inference_mode,
+    require_evaluation_mode,
+    with_gradients,
+)
 
 ChannelReduction = Literal["max_abs", "mean_abs", "max", "sum_abs"]
 
@@ -40,7 +44,7 @@ def saliency_maps(
     """
     require_evaluation_mode(network)
     with torch.inference_mode(False), torch.enable_grad(), with_gradients(network, pixels):
-        leaf, logits = guided_logits(network, pixels)
+        leaf, logits = behind_inference_mode(network, lambda: guided_logits(network, pixels))
         if top_classes > logits.shape[1]:
             raise ValueError(f"{top_classes} classes of a network that has {logits.shape[1]}")
         gradient = torch.zeros_like(leaf, dtype=torch.float32)
