@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from glassguard.influence.finite import NotFiniteError, require_finite
+from glassguard.influence.finite import NotFiniteError, require_finite, together
 from glassguard.influence.gradient_stops import where_gradients_stop
 from glassguard.influence.graph import depends_on
 from glassguard.influence.guided_backpropagation import GuidedPass
@@ -125,6 +125,7 @@ def class_experts(
         ValueError: there is no picture, or as :func:`find_experts`.
     """
     total: dict[str, Tensor] = {}
+    failed: list[NotFiniteError] = []
     count = 0
 
     def add(name: str, found: Tensor) -> None:
@@ -135,8 +136,10 @@ def class_experts(
         try:
             influence.measure(pixels, add)
         except NotFiniteError as error:
-            raise error.counted_from(count) from None
+            failed.append(error.counted_from(count))
         count += len(pixels)
+    if failed:
+        raise together(failed)
     if not count:
         raise ValueError("a class without pictures has no experts")
     return {name: top_neurons(total[name] / count, share) for name in influence.slices}

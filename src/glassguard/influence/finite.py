@@ -28,6 +28,14 @@ class NotFiniteError(ValueError):
         return NotFiniteError(self.what, [first + one for one in self.pictures])
 
 
+def together(errors: Sequence[NotFiniteError]) -> NotFiniteError:
+    """One error for several batches: what the first says, of the pictures of all that say it."""
+    what = errors[0].what
+    return NotFiniteError(
+        what, [one for error in errors if error.what == what for one in error.pictures]
+    )
+
+
 def require_finite(what: str, values: Tensor, points: int = 1) -> Tensor:
     """Refuse infinities and NaN.
 

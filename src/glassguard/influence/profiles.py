@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from glassguard.influence.finite import NotFiniteError
+from glassguard.influence.finite import NotFiniteError, together
 from glassguard.influence.internal import EVERYWHERE, InternalInfluence, Places, Reduction
 from glassguard.progress import track
 from glassguard.recognizer.network import pixels_for
@@ -55,6 +55,7 @@ def profiles_of_images(
     at_once = max(1, batch_size // influence.distribution.points)
     parts: dict[str, list[torch.Tensor]] = {name: [] for name in influence.slices}
     logits = []
+    failed: list[NotFiniteError] = []
     # One blank picture stands in for none, so that an empty set has profiles of the right width.
     rows = images if len(images) else np.zeros((1, *images.shape[1:]), dtype=np.uint8)
     starts = range(0, len(rows), at_once)
@@ -63,10 +64,13 @@ def profiles_of_images(
         try:
             batch = influence.profiles(pixels, reduction=reduction, places=places)
         except NotFiniteError as error:
-            raise error.counted_from(start) from None
+            failed.append(error.counted_from(start))
+            continue
         logits.append(batch.logits.cpu())
         for name, profile in batch.profiles.items():
             parts[name].append(profile.cpu())
+    if failed:
+        raise together(failed)
     confidence, prediction = torch.cat(logits).softmax(dim=1).max(dim=1)
     kept = slice(0, len(images))
     return ImageProfiles(

@@ -52,6 +52,7 @@ class RectifierSearch(TorchDispatchMode):
         self._memory: set[StorageWeakRef] = set()
         self._masks = WeakTensorKeyDictionary()
         self._magnitudes = WeakTensorKeyDictionary()
+        self._beside_zeros = WeakTensorKeyDictionary()
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -69,15 +70,13 @@ class RectifierSearch(TorchDispatchMode):
         kwargs = kwargs or {}
         self._settle()
         called = func._schema.name.removeprefix("aten::")
-        name = called.removeprefix("_foreach_").removesuffix("_")
+        name = called.removesuffix("_")
         given = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
         followed = torch.is_grad_enabled() and any(one.requires_grad for one in given)
-        masks = [one for one in given if one in self._masks]
         # Asked before the operation, which may work in place.
         rectifies = followed and (
             (name in _RECTIFIERS and _RECTIFIERS[name](*args, **kwargs))
-            or (name in _MASKING and self._masks_out(name, args, given, masks))
-            or (name in ("add", "sub") and self._adds_magnitude(given))
+            or self._composes(name, args, given)
         )
         self._memory.update(
             memory
@@ -94,15 +93,8 @@ class RectifierSearch(TorchDispatchMode):
 
         if rectifies:
             self._new.append((called, output))
-        for one in tree_leaves(output):
-            if not isinstance(one, Tensor):
-                continue
-            if name in _COMPARISONS or (
-                masks and not any(a.requires_grad and a not in self._masks for a in given)
-            ):
-                self._masks[one] = None
-            if name == "abs":
-                self._magnitudes[one] = args[0]
+        if isinstance(output, Tensor):
+            self._remember(name, given, output)
         return output
 
     def taken(self, output: Tensor) -> bool:
@@ -142,9 +134,8 @@ class RectifierSearch(TorchDispatchMode):
         written_in_python = getattr(node, "_forward_cls", None)
         if written_in_python is not None:
             return written_in_python not in self._known
-        if node.name() == "CopySlices":
-            return node not in self._parts
-        return type(node).__name__ == "CppFunction"
+        kind = type(node).__name__
+        return kind == "CppFunction" or (kind == "CopySlices" and node not in self._parts)
 
     def _settle(self) -> None:
         """Look up the nodes that autograd made for the operation before."""
@@ -154,21 +145,36 @@ class RectifierSearch(TorchDispatchMode):
         self._new.clear()
         self._new_parts.clear()
 
-    def _masks_out(
-        self, name: str, args: tuple[Any, ...], given: list[Tensor], masks: list[Tensor]
-    ) -> bool:
+    def _composes(self, name: str, args: tuple[Any, ...], given: list[Tensor]) -> bool:
+        """Whether an operation makes a ReLU out of what came before."""
+        if name in ("add", "sub"):
+            return any(
+                self._magnitudes[one] is other
+                for one in given
+                if one in self._magnitudes
+                for other in given
+            )
+        if name in ("amax", "max"):
+            return args[0] in self._beside_zeros
+        if name not in _MASKING:
+            return False
         if name in ("masked_fill", "index_put") and torch.as_tensor(args[2]).any():
             return False
+        masks = [one for one in given if one in self._masks]
         values = [one for one in given if one.requires_grad and one not in self._masks]
         return any(mask.shape == value.shape for mask in masks for value in values)
 
-    def _adds_magnitude(self, given: list[Tensor]) -> bool:
-        return any(
-            self._magnitudes[one] is other
-            for one in given
-            if one in self._magnitudes
-            for other in given
+    def _remember(self, name: str, given: list[Tensor], output: Tensor) -> None:
+        """Remember what an operation made, where a later one can make a ReLU out of it."""
+        of_mask = any(one in self._masks for one in given) and not any(
+            one.requires_grad and one not in self._masks for one in given
         )
+        if name in _COMPARISONS or of_mask:
+            self._masks[output] = None
+        elif name == "abs":
+            self._magnitudes[output] = given[0]
+        elif name in ("cat", "stack") and any(map(_zero, given)):
+            self._beside_zeros[output] = None
 
 
 def _node(output: Any) -> Node | None:
@@ -201,6 +207,10 @@ def _constant(value: Any) -> bool:
     return not (isinstance(value, Tensor) and value.requires_grad)
 
 
+def _zero(value: Any) -> bool:
+    return _constant(value) and not value.any()
+
+
 def _bound(value: Any) -> float | None:
     """A bound of ``clamp``, or None where there is none or it is learned."""
     if isinstance(value, Tensor):
@@ -218,6 +228,10 @@ def _clamps(low: Any, high: Any) -> bool:
 
 
 _RECTIFIERS: dict[str, Callable[..., bool]] = {
+    "_foreach_clamp_min": lambda *args: True,
+    "_foreach_clamp_max": lambda *args: True,
+    "_foreach_maximum": lambda *args: True,
+    "_foreach_minimum": lambda *args: True,
     "relu": lambda *args: True,
     "threshold": lambda *args: True,
     "clamp": lambda values, low=None, high=None: _clamps(low, high),
@@ -235,8 +249,9 @@ _RECTIFIERS: dict[str, Callable[..., bool]] = {
     "fmax": lambda one, other: _constant(one) or _constant(other),
     "where": lambda condition, one, other: _constant(one) or _constant(other),
     # The negative of a ReLU of the negative.
-    "minimum": lambda one, other: any(_constant(t) and not t.any() for t in (one, other)),
-    "fmin": lambda one, other: any(_constant(t) and not t.any() for t in (one, other)),
+    "minimum": lambda one, other: _zero(one) or _zero(other),
+    "fmin": lambda one, other: _zero(one) or _zero(other),
 }
 _COMPARISONS = frozenset({"gt", "ge", "lt", "le", "sign", "sgn", "heaviside", "signbit"})
+# An activation times a comparison of its own shape is a ReLU or may be one.
 _MASKING = frozenset({"mul", "addcmul", "masked_fill", "index_put", "index", "masked_select"})
