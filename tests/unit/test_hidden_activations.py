@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from glassguard.influence import InternalInfluence, expert_gradients, top_neurons
+from glassguard.influence import (
+    InputLine,
+    InternalInfluence,
+    LayerLine,
+    expert_gradients,
+    top_neurons,
+)
 from glassguard.influence.guided_backpropagation import guided_backpropagation
 from glassguard.saliency.saliency_map import saliency_maps
 
@@ -350,8 +356,10 @@ def test_a_network_that_has_no_gradients_in_place_is_refused(
     with pytest.raises(ValueError, match=r"Between cannot be run with gradients.*inplace=False"):
         guided(middle)
     network = Between(middle).eval()
-    with pytest.raises(ValueError, match=r"Between cannot be run with gradients.*inplace=False"):
-        InternalInfluence(network, {"first": network.first}).profiles(PIXELS)
+    for line in (None, InputLine(steps=2), LayerLine(steps=2)):
+        influence = InternalInfluence(network, {"first": network.first}, distribution=line)
+        with pytest.raises(ValueError, match=r"Between cannot be run with gradients.*inplace=Fa"):
+            influence.profiles(PIXELS)
 
 
 class Counting(nn.ReLU):

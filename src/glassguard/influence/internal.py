@@ -498,7 +498,7 @@ class InternalInfluence:
             with watched(here, spread, apart=True):
                 logits = self.network(torch.cat([pixels, *start]))
         except RuntimeError as error:
-            if INFERENCE_TENSOR in str(error):
+            if INFERENCE_TENSOR in str(error) or "inplace" in str(error):
                 raise
             # Points of the line met as many pictures: the network has answered those alone.
             raise ValueError(f"{past}: {' '.join(str(error).split())[:120]}") from error
