@@ -119,7 +119,7 @@ def tables(results: Path) -> dict[str, object]:
     found: dict[str, object] = {}
     for path in sorted(results.rglob("*")):
         name = str(path.relative_to(results))
-        if name == "timings.csv" or "outbox" in path.parts:
+        if name in ("timings.csv", "file_dates.json") or "outbox" in path.parts:
             continue
         if path.suffix in (".csv", ".npy", ".npz", ".safetensors"):
             found[name] = path.read_bytes()

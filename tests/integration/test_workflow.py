@@ -225,7 +225,7 @@ def test_a_lost_table_is_made_again(finished: Checkout, lost: str, rule: str) ->
 
 
 def test_a_new_key_of_the_schema_repeats_nothing_by_itself(edited: Checkout) -> None:
-    append(edited.folder / "src" / "glassguard" / "configuration" / "study.py", "\nNEW = 1\n")
+    append(edited.folder / "src" / "glassguard" / "configuration" / "schema.py", "\nNEW = 1\n")
     assert edited.planned() == set()
 
 

@@ -140,7 +140,7 @@ def test_logits_that_are_not_finite_are_refused_with_the_picture(asked, value, o
     network.__class__ = Odd
     images = stored(5)
     images[odd] = 255
-    with pytest.raises(ValueError, match=f"the network's logits of picture {odd} are not finite"):
+    with pytest.raises(ValueError, match=f"logits: not finite at picture {odd}"):
         asked(network, to_pixels(torch.from_numpy(images)) if asked in MAPS else images)
 
 
@@ -157,8 +157,8 @@ def test_maps_need_a_gradient_that_is_finite_and_leads_to_the_pixels(asked):
 
     pixels = to_pixels(torch.from_numpy(stored(2)))
     for kind, said in (
-        (Broken, "the network's gradients of picture 0 are not finite"),
-        (Cut, "no gradient leads from the network's logits to the pixels"),
+        (Broken, "the (guided gradient|gradient at the pixels): not finite at pictures 0, 1"),
+        (Cut, "do not depend on the pixels by any gradient; gradients stop"),
     ):
         network = recognizer()
         network.__class__ = kind
@@ -169,8 +169,11 @@ def test_maps_need_a_gradient_that_is_finite_and_leads_to_the_pixels(asked):
 def test_a_layer_that_says_nothing_about_the_picture_is_refused():
     network = recognizer()
     pixels = to_pixels(torch.from_numpy(stored(2)))
-    for layer in (nn.ReLU(), network.classifier.relu6):
-        with pytest.raises(ValueError, match="layer must be run by the network and give N x filt"):
+    for layer, said in (
+        (nn.ReLU(), "the layer is not run by the network"),
+        (network.classifier.relu6, "the layer gives N x filters x h x w, not"),
+    ):
+        with pytest.raises(ValueError, match=said):
             relative_maps(network, layer, pixels, blur=0.0, floor=0.1)
     with pytest.raises(ValueError, match="0 classes of a network that has 4"):
         saliency_maps(network, pixels, top_classes=0)
@@ -227,7 +230,7 @@ def test_squeezing_asks_about_the_pictures_that_the_logits_are_of():
     with pytest.raises(ValueError, match="logits of 1 classes; the network has 4"):
         distance(images, logits[:, :1])
     logits[2, 1] = np.nan
-    with pytest.raises(ValueError, match="logits of picture 2 are not finite"):
+    with pytest.raises(ValueError, match="logits: not finite at picture 2"):
         distance(images, logits)
     with pytest.raises(ValueError, match="pictures are uint8: float64"):
         distance(images / 255, np.zeros((3, CLASSES), dtype=np.float32))

@@ -14,7 +14,7 @@ from glassguard.configuration.costs import (
     relative_work,
     time_limit,
 )
-from glassguard.configuration.study import Study
+from glassguard.configuration.schema import Study
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 

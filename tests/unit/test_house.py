@@ -97,7 +97,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         visit(module, ())
 
 
-@pytest.mark.parametrize("module", [*SETTINGS, "glassguard.configuration.study"])
+@pytest.mark.parametrize("module", [*SETTINGS, "glassguard.configuration.schema"])
 def test_settings_import_nothing_heavy(module: str) -> None:
     program = (
         f"import sys, {module};"

@@ -10,7 +10,7 @@ import torch
 from shipped import section
 from torch import nn
 
-from glassguard.configuration.study import Recognizer
+from glassguard.configuration.schema import Recognizer
 from glassguard.errors import InputError
 from glassguard.recognizer.augmentation import mirror, occlude, vary
 from glassguard.recognizer.confidences import probabilities_of

@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 from shipped import section
 
+from glassguard.configuration.schema import Study
 from glassguard.configuration.sections import ReportSection
-from glassguard.configuration.study import Study
 from glassguard.errors import InputError
 from glassguard.recognizer.layers import LAYERS, SLICES, paper_index
 from glassguard.report import (

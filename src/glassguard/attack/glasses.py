@@ -23,10 +23,10 @@ from glassguard.recognizer.answers import (
     gradients_of,
     logits_of,
     require_evaluation_mode,
-    require_finite,
     require_pixels,
     weights_like,
 )
+from glassguard.recognizer.finite import require_finite
 
 LARGEST = sys.float_info.max
 
@@ -259,7 +259,7 @@ class AdversarialGlasses:
                 loss = self._loss(logits, labels[rows], leaf, masks[rows])
                 (gradient,) = gradients_of(loss.sum(), logits, {"the pixels": leaf})
                 inside = gradient[~done].where(masks[going], 0.0)
-                require_finite(inside, "gradients", going.tolist())
+                require_finite("the network's gradients", inside, pictures=going.tolist())
                 velocity[going] = self.momentum * velocity[going] + self._direction(inside)
                 moved = texture[going] - self.step * velocity[going]
                 texture[going] = self._allowed(moved, pixels[going])

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from glassguard.configuration.problems import not_text, problems, suggestion
-from glassguard.configuration.study import Study
+from glassguard.configuration.schema import Study
 from glassguard.datasets.settings import (
     CelebaData,
     Downloads,

@@ -2,7 +2,7 @@
 
 import math
 
-from glassguard.configuration.study import Study
+from glassguard.configuration.schema import Study
 
 MEASURED_IMAGE_SIZE = 96
 MEASURED_WIDTH = 0.5

@@ -1,6 +1,6 @@
 """What a valid study may not have meant, said before the first job."""
 
-from glassguard.configuration.study import Study
+from glassguard.configuration.schema import Study
 from glassguard.datasets.settings import FolderData
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from glassguard.configuration.compose import compose_study
-from glassguard.configuration.study import Study
+from glassguard.configuration.schema import Study
 from glassguard.errors import InputError
 
 DEFAULT_EXPERIMENT = "embedded"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from glassguard.attack.settings import AccessoryAttack, Controls
 from glassguard.configuration.problems import explain
-from glassguard.configuration.study import Recognizer, Study
+from glassguard.configuration.schema import Recognizer, Study
 from glassguard.datasets.settings import (
     CelebaData,
     EmbeddedData,

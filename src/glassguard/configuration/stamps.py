@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
+from glassguard.configuration.schema import Study
 from glassguard.configuration.sections import sections
 from glassguard.configuration.sources import digests, inventory
-from glassguard.configuration.study import Study
 
 STAGING = Path(".snakemake") / "stamps"
 OLD = 86_400.0

@@ -6,21 +6,26 @@ tenth with the greatest influence and propagates it back to the picture (its Fig
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from glassguard.influence.guided_backpropagation import guided_activations
+from glassguard.influence.gradient_stops import where_gradients_stop
+from glassguard.influence.graph import depends_on
+from glassguard.influence.guided_backpropagation import GuidedPass
 from glassguard.influence.internal import (
     InternalInfluence,
     Slices,
+    behind_inference_mode,
+    finite_logits,
     own_pixels,
     watched,
+    with_gradients,
 )
-from glassguard.recognizer.answers import require_evaluation_mode, require_logits
+from glassguard.recognizer.answers import require_evaluation_mode
+from glassguard.recognizer.finite import NotFiniteError, require_finite, together
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Experts:
 
     Attributes:
         indices: N x k int64 into the layer's flattened neurons, greatest influence first.
-        influence: N x k, of those neurons.
+        influence: N x k float32, of those neurons.
         shape: of the layer's output without the pictures.
     """
 
@@ -89,10 +94,17 @@ def find_experts(
 
     Args:
         influence: what is measured, and where.
-        pixels: N x 3 x H x W float32 in [0, 1].
+        pixels: N x 3 x H x W in [0, 1], of the network's floating-point type.
         share: see :func:`top_neurons`.
+
+    Raises:
+        ValueError: see :meth:`glassguard.influence.internal.InternalInfluence.measure` and
+            :func:`top_neurons`, or an influence is not finite.
     """
-    return influence.measure(pixels, lambda name, found: top_neurons(found, share)).slices
+    return influence.measure(
+        pixels,
+        lambda name, found: top_neurons(require_finite(f"influence at {name}", found), share),
+    ).slices
 
 
 def class_experts(
@@ -102,25 +114,32 @@ def class_experts(
 
     Args:
         influence: what is measured, and where.
-        batches: the class's pictures, each N x 3 x H x W float32 in [0, 1].
+        batches: the class's pictures, each N x 3 x H x W in [0, 1], of the network's floating-point
+            type.
         share: see :func:`top_neurons`.
 
     Returns:
         By slice, experts of one row; see :meth:`Experts.seen_in`.
 
     Raises:
-        ValueError: there is no picture.
+        ValueError: there is no picture, or as :func:`find_experts`.
     """
     total: dict[str, Tensor] = {}
+    failed: list[NotFiniteError] = []
     count = 0
 
     def add(name: str, found: Tensor) -> None:
-        summed = found.sum(dim=0, keepdim=True)
+        summed = require_finite(f"influence at {name}", found).sum(dim=0, keepdim=True)
         total[name] = total[name].add_(summed) if name in total else summed
 
     for pixels in batches:
-        influence.measure(pixels, add)
+        try:
+            influence.measure(pixels, add)
+        except NotFiniteError as error:
+            failed.append(error.counted_from(count))
         count += len(pixels)
+    if failed:
+        raise together(failed)
     if not count:
         raise ValueError("a class without pictures has no experts")
     return {name: top_neurons(total[name] / count, share) for name in influence.slices}
@@ -139,57 +158,80 @@ def pulled_back(
     Args:
         network: in evaluation mode.
         slices: the module whose output each slice is.
-        pixels: N x 3 x H x W float32 in [0, 1].
+        pixels: N x 3 x H x W in [0, 1], of the network's floating-point type.
         vector: gives, when a slice's turn comes, its vector: N x the slice's shape.
         guided: every ReLU on the way passes only positive gradients.
 
     Returns:
-        By slice, N x 3 x H x W.
+        By slice, N x 3 x H x W float32.
 
     Raises:
-        ValueError: a slice does not depend on the pixels, does not run, or its module runs more
-            than once; the network is in training mode; or the rule is guided and the network has a
-            ReLU that is no ``nn.ReLU`` module, or none.
+        ValueError: a slice does not depend on the pixels by any gradient, does not run, or its
+            module runs more than once; the network is in training mode or works in place where
+            gradients cannot follow; a map or a logit is not finite; or the rule is guided and the
+            network has a ReLU that is no ``nn.ReLU`` module, something that may hide one, or none.
     """
     require_evaluation_mode(network)
+    with torch.inference_mode(False), torch.enable_grad(), with_gradients(network, pixels):
+        return behind_inference_mode(
+            network, lambda: _pulled_back(network, slices, pixels, vector, guided)
+        )
+
+
+def _pulled_back(
+    network: nn.Module,
+    slices: Slices,
+    pixels: Tensor,
+    vector: Callable[[str], Tensor],
+    guided: bool,
+) -> dict[str, Tensor]:
+    leaf = own_pixels(pixels).requires_grad_(True)
     edges: dict[str, GradientEdge] = {}
-    shapes: dict[str, torch.Size] = {}
+    outputs: dict[str, tuple[torch.Size, torch.dtype]] = {}
 
     def remember(name: str, output: Tensor) -> None:
-        if not output.requires_grad:
-            raise ValueError(f"{name}: does not depend on the pixels")
-        # The edge, not the tensor: an activation behind may work in place on that.
-        edges[name] = get_gradient_edge(output)
-        shapes[name] = output.shape
+        outputs[name] = output.shape, output.dtype
+        if depends_on(output, leaf):
+            # The edge, not the tensor: an activation behind may work in place on that.
+            edges[name] = get_gradient_edge(output)
 
-    def fitting(name: str) -> Tensor:
+    def pull(name: str, *, last: bool) -> Tensor:
         given = vector(name)
-        if given.shape != shapes[name]:
+        shape, kind = outputs[name]
+        if given.shape != shape:
             raise ValueError(
-                f"{name}: a vector of shape {tuple(given.shape)} for {tuple(shapes[name])}; "
+                f"{name}: a vector of shape {tuple(given.shape)} for {tuple(shape)}; "
                 "experts are of pictures of the same size"
             )
-        return given
+        # Influence is often less than the least number of float16.
+        unit = given.abs().amax().clamp_min(1e-30) if kind == torch.float16 and len(given) else 1
+        (pulled,) = torch.autograd.grad(
+            edges[name],
+            leaf,
+            grad_outputs=(given / unit).to(kind),
+            retain_graph=not last,
+            allow_unused=True,
+        )
+        if pulled is None:
+            raise ValueError(f"{name}: no gradient gets from it to the pixels")
+        return require_finite(f"the map of {name}", pulled.float() * unit)
 
-    rule = guided_activations(network) if guided else nullcontext(lambda logits: None)
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        rule as check,
-        watched(slices, remember),
-    ):
-        leaf = own_pixels(pixels).requires_grad_(True)
-        check(require_logits(network(leaf.clone()), len(leaf)))
-        silent = [name for name in slices if name not in edges]
-        if silent:
-            raise ValueError(f"{', '.join(silent)}: not run by the network")
-        last = len(slices) - 1
-        return {
-            name: torch.autograd.grad(
-                edges[name], leaf, grad_outputs=fitting(name), retain_graph=position < last
-            )[0]
-            for position, name in enumerate(slices)
-        }
+    with watched(slices, remember):
+        run = GuidedPass(network, leaf) if guided else None
+        logits = finite_logits(network(leaf.clone()), len(leaf)) if run is None else run.logits
+    silent = [name for name in slices if name not in outputs]
+    if silent:
+        raise ValueError(f"{', '.join(silent)}: not run by the network")
+    apart = [name for name in slices if name not in edges]
+    if apart:
+        raise ValueError(
+            f"{', '.join(apart)}: does not depend on the pixels by any gradient; gradients stop "
+            f"{where_gradients_stop(network, leaf)}"
+        )
+    if run is not None:
+        run.require_guided(logits.grad_fn, *(edge.node for edge in edges.values()))
+    names = list(slices)
+    return {name: pull(name, last=name == names[-1]) for name in names}
 
 
 def experts_of(experts: Mapping[str, Experts], name: str, count: int) -> Experts:
@@ -226,11 +268,11 @@ def heat_maps(
     Args:
         network: in evaluation mode.
         slices: the module whose output each slice is.
-        pixels: N x 3 x H x W float32 in [0, 1].
+        pixels: N x 3 x H x W in [0, 1], of the network's floating-point type.
         experts: by slice, of these N pictures.
 
     Returns:
-        By slice, N x 3 x H x W: quantity per unit of pixel value, signs kept.
+        By slice, N x 3 x H x W float32: quantity per unit of pixel value, signs kept.
 
     Raises:
         ValueError: see :func:`pulled_back` and :func:`experts_of`.

@@ -1,91 +1,148 @@
 """Guided backpropagation (Springenberg et al. 2015), as the saliency mask of Hayes 2018 uses it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 from torch.autograd.graph import Node
 
-from glassguard.influence.graph import nodes_behind
-from glassguard.influence.internal import own_pixels
+from glassguard.influence.gradient_stops import where_gradients_stop
+from glassguard.influence.graph import depends_on, nodes_between
+from glassguard.influence.internal import (
+    behind_inference_mode,
+    finite_logits,
+    own_pixels,
+    with_gradients,
+)
 from glassguard.influence.quantities import Logit
-from glassguard.recognizer.answers import require_evaluation_mode, require_logits
+from glassguard.influence.rectifiers import RectifierSearch
+from glassguard.recognizer.answers import require_evaluation_mode
+from glassguard.recognizer.finite import require_finite
 
 
-@contextmanager
-def guided_activations(network: nn.Module) -> Iterator[Callable[[Tensor], None]]:
-    """While open, every ReLU of ``network`` passes only positive gradients backward.
+class _Guide(torch.autograd.Function):
+    """Changes nothing forward and drops negative gradients backward.
 
-    The forward pass is untouched. A ReLU's own backward pass already drops the gradient where its
-    input was negative; the other half of the guided rule, dropping negative gradients, is put on
-    the gradient that arrives at its output, and is gone again when the context is left. A ReLU may
-    work in place and may be shared: every call of it is guided.
+    It works in place: whoever reads the tensor that its input is a part of is guided as well.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor) -> Tensor:
+        ctx.mark_dirty(output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0].clamp_min(0.0)
+
+
+class GuidedPass:
+    """A forward pass whose backward pass lets every ReLU pass only positive gradients.
+
+    What the network answers is untouched. A ReLU's own backward pass already drops the gradient
+    where its input was negative; the other half of the guided rule, dropping negative gradients, is
+    put on the gradient that arrives at its output. A ReLU may work in place, on part of a tensor as
+    well, and may be shared: every call of it is guided. No hook stays on the network.
 
     Args:
-        network: the network whose ``nn.ReLU`` modules are guided.
+        network: whose ``nn.ReLU`` modules are guided.
+        leaf: N x 3 x H x W pixels that require a gradient.
 
-    Yields:
-        What refuses logits that came through a ReLU which was not guided: to be called with them
-        before anything is asked back. It raises ValueError.
+    Attributes:
+        logits: N x C.
 
     Raises:
-        ValueError: the network has no such module.
+        ValueError: the network has no such module, or does not answer with logits.
     """
-    activations = [module for module in network.modules() if isinstance(module, nn.ReLU)]
-    if not activations:
-        raise ValueError(
-            f"{type(network).__name__} has no nn.ReLU module: guided backpropagation would be the "
-            "plain gradient"
-        )
 
-    guided: list[Node | None] = []
+    def __init__(self, network: nn.Module, leaf: Tensor) -> None:
+        activations = [module for module in network.modules() if isinstance(module, nn.ReLU)]
+        if not activations:
+            raise ValueError(
+                f"{type(network).__name__} has no nn.ReLU module: guided backpropagation would be "
+                "the plain gradient"
+            )
+        self._network, self._leaf = network, leaf
+        self._search = RectifierSearch(_Guide)
+        self._guided: set[Node | None] = set()
+        with ExitStack() as stack:
+            for module in activations:
+                # First, since a slice's hook may ask for the gradient of what comes out here.
+                handle = module.register_forward_hook(self._guide, prepend=True)
+                stack.callback(handle.remove)
+            stack.enter_context(self._search)
+            self.logits = finite_logits(network(leaf.clone()), len(leaf))
 
-    def guide(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if output.requires_grad:
-            guided.append(output.grad_fn)
+    def _guide(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        # What a subclass makes of something else than a ReLU is left to the search.
+        if not isinstance(output, Tensor) or not self._search.taken(output):
+            return
+        if output._base is None:
             output.register_hook(lambda gradient: gradient.clamp_min(0.0))
+            self._guided.add(output.grad_fn)
+        else:
+            # The ReLU keeps its output, whose values stay as they are.
+            with _unsafe_preserve_version_counter(output):
+                _Guide.apply(output)
+            self._search.know(output)
+            self._guided.add(output._base.grad_fn)
 
-    def check(logits: Tensor) -> None:
-        for node in nodes_behind(logits.grad_fn):
-            if _is_rectifier(node) and node not in guided:
-                raise ValueError(
-                    f"{type(network).__name__} calls a ReLU that is no nn.ReLU module "
-                    f"({node.name()}): guided backpropagation would be the plain gradient there"
-                )
+    def require_guided(self, *nodes: Node | None) -> None:
+        """Refuse gradients that would pass a ReLU which is not guided.
 
-    handles = [module.register_forward_hook(guide) for module in activations]
-    try:
-        yield check
-    finally:
-        for handle in handles:
-            handle.remove()
+        Args:
+            nodes: where the gradients will start: each tensor's ``grad_fn``.
 
+        Raises:
+            ValueError: such a ReLU lies on their way to the pixels, or something that may hide one.
+        """
+        for problem in self._search.problems(self._leaf, *nodes):
+            raise ValueError(
+                f"{type(self._network).__name__} {problem}: guided backpropagation would be the "
+                "plain gradient there"
+            )
 
-_RECTIFIERS = {
-    "ReluBackward": lambda node: True,
-    "ThresholdBackward": lambda node: True,
-    "ClampMinBackward": lambda node: True,
-    # With both ends it is what cuts pixels to their range.
-    "ClampBackward": lambda node: node._saved_min == 0 and node._saved_max is None,
-    # ReLU6 is one from 0 to 6.
-    "HardtanhBackward": lambda node: node._saved_min_val == 0,
-    "LeakyReluBackward": lambda node: node._saved_negative_slope == 0,
-    "PreluKernelBackward": lambda node: not node._saved_weight.any(),
-    # The larger of a tensor and a constant, and a choice between them.
-    "MaximumBackward": lambda node: None in (before for before, _ in node.next_functions),
-    "WhereBackward": lambda node: None in (before for before, _ in node.next_functions),
-}
+    def require_any(self) -> None:
+        """Refuse logits whose gradients pass no guided ReLU on their way to the pixels.
+
+        Raises:
+            ValueError: as said.
+        """
+        if self._guided.isdisjoint(nodes_between(self._leaf, self.logits.grad_fn)):
+            raise ValueError(
+                f"{type(self._network).__name__} runs none of its nn.ReLU modules between pixels "
+                "and logits: guided backpropagation would be the plain gradient"
+            )
 
 
-def _is_rectifier(node: Node) -> bool:
-    """Whether a node is a ReLU, by whatever name it was called: ``clamp(min=0)`` is one as well.
+def guided_logits(network: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixels and the logits that came of them, for a backward pass by the guided rule.
 
-    A product with ``x > 0`` is one that no graph shows.
+    To be called where gradients are on and inference mode is off.
+
+    Args:
+        network: maps N x 3 x H x W pixels to N x C logits; in evaluation mode, with every ReLU a
+            module.
+        pixels: N x 3 x H x W floating point, of the network's type.
+
+    Returns:
+        A copy of the pixels that requires a gradient, and N x C logits.
+
+    Raises:
+        ValueError: as :func:`guided_backpropagation`.
     """
-    return any(
-        node.name().startswith(name) and is_one(node) for name, is_one in _RECTIFIERS.items()
-    )
+    leaf = own_pixels(pixels).requires_grad_(True)
+    run = GuidedPass(network, leaf)
+    if not depends_on(run.logits, leaf):
+        raise ValueError(
+            f"{type(network).__name__}: the logits do not depend on the pixels by any gradient; "
+            f"gradients stop {where_gradients_stop(network, leaf)}"
+        )
+    run.require_guided(run.logits.grad_fn)
+    run.require_any()
+    return leaf, run.logits
 
 
 def guided_backpropagation(
@@ -96,20 +153,20 @@ def guided_backpropagation(
     Args:
         network: maps N x 3 x H x W pixels to N x C logits; in evaluation mode, with every ReLU a
             module.
-        pixels: N x 3 x H x W float32 in [0, 1].
+        pixels: N x 3 x H x W in [0, 1], of the network's floating-point type.
         classes: N int64, the class whose logit is explained; the predicted one when None.
 
     Returns:
         N x 3 x H x W float32, logits per unit of pixel value; signs kept.
 
     Raises:
-        ValueError: ``classes`` has another length than ``pixels`` or names no class, the network
-            is in training mode, or it has a ReLU that is no ``nn.ReLU`` module, or none.
+        ValueError: ``classes`` has another length than ``pixels`` or names no class; the network is
+            in training mode, has no ``nn.ReLU`` module on the way, or another ReLU there or
+            something that may hide one; gradients do not get from the logits to the pixels, or
+            something is not finite.
     """
     require_evaluation_mode(network)
-    with torch.inference_mode(False), torch.enable_grad(), guided_activations(network) as check:
-        leaf = own_pixels(pixels).requires_grad_(True)
-        logits = require_logits(network(leaf.clone()), len(leaf))
-        check(logits)
+    with torch.inference_mode(False), torch.enable_grad(), with_gradients(network, pixels):
+        leaf, logits = behind_inference_mode(network, lambda: guided_logits(network, pixels))
         (gradient,) = torch.autograd.grad(Logit(classes)(logits, logits).sum(), leaf)
-    return gradient
+    return require_finite("the guided gradient", gradient.float())

@@ -10,14 +10,16 @@ a few kilobytes in place of 54 MB. What convolutions would keep for the gradient
 is not kept.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 
 from glassguard.influence.convolution_inputs import inputs_forgotten
 from glassguard.influence.distributions import (
@@ -30,16 +32,21 @@ from glassguard.influence.distributions import (
     expectation,
     nodes,
 )
-from glassguard.influence.graph import nodes_behind
+from glassguard.influence.graph import depends_on
 from glassguard.influence.quantities import Logit, Quantity, quantity_named
 from glassguard.influence.settings import QuantityName, Reduction
 from glassguard.recognizer.answers import require_evaluation_mode, require_logits
+from glassguard.recognizer.finite import require_finite
 
 Places = tuple[int, int]
 """Rows and columns that space is divided into."""
 
 EVERYWHERE: Places = (1, 1)
+INFERENCE_TENSOR = "Inference tensors cannot be saved"
+"""What PyTorch says where autograd needs a tensor that was made in inference mode."""
+
 Reduced = TypeVar("Reduced")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,7 @@ class InfluenceProfiles:
 @contextmanager
 def watched(
     slices: Slices, see: Callable[[str, Tensor], Tensor | None], *, apart: bool = False
-) -> Iterator[None]:
+) -> Iterator[Callable[[], list[str]]]:
     """While open, ``see`` is called with the name and output of every slice that runs.
 
     What it returns takes the output's place, unless that is None. All hooks are gone when the
@@ -103,8 +110,13 @@ def watched(
         slices: the module whose output each slice is.
         see: takes the name and the output.
         apart: whether an output that is the module's own input, as that of ``nn.Identity``, or part
-            of another tensor is copied first. Others read the same tensor, and what they owe to it
-            would be counted as the slice's.
+            of another tensor is copied first, where gradients are on. Others read the same tensor,
+            and what they owe to it would be counted as the slice's. An output that the module has
+            changed in place is its own, part of another tensor or not.
+
+    Yields:
+        The names of the slices whose copy or original was changed in place by what followed, where
+        the network may have needed both to be the same tensor.
 
     Raises:
         ValueError: a slice's module runs more than once and no call of it was named, or its output
@@ -112,11 +124,12 @@ def watched(
     """
     calls: dict[str, int] = dict.fromkeys(slices, 0)
     entered: dict[str, list[tuple[Tensor, int]]] = {}
+    copies: list[tuple[str, Tensor, int]] = []
 
     def enter(name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
         def hook(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
             given = [one for one in (*inputs, *named.values()) if isinstance(one, Tensor)]
-            entered[name] = [(one, one._version) for one in given]
+            entered[name] = [(one, _version(one)) for one in given]
 
         return hook
 
@@ -134,11 +147,18 @@ def watched(
                 return None
             if not isinstance(output, Tensor):
                 raise ValueError(f"{name}: its {type(module).__name__} gives no tensor")
-            # An activation that works in place gives its input as well, but as another version.
-            passed_on = any(output is one and output._version == version for one, version in given)
-            return see(
-                name, output.clone() if apart and (passed_on or output._is_view()) else output
-            )
+            if not apart or not torch.is_grad_enabled():
+                return see(name, output)
+            # An activation that works in place gives its input, but as another version.
+            before = [version for one, version in given if output is one]
+            passed_on = _version(output) in before
+            if not (passed_on or output.is_inference() or (output._is_view() and not before)):
+                return see(name, output)
+            copy = output.clone()
+            seen = see(name, copy)
+            for one in (output, copy if seen is None else seen):
+                copies.append((name, one, _version(one)))
+            return copy if seen is None else seen
 
         return hook
 
@@ -149,10 +169,89 @@ def watched(
         if apart:
             handles.append(module.register_forward_pre_hook(enter(name), with_kwargs=True))
     try:
-        yield
+        yield lambda: [name for name, one, version in copies if _version(one) != version]
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _version(tensor: Tensor) -> int:
+    """How often a tensor was changed in place; one of inference mode is not, outside of it."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
+@contextmanager
+def with_gradients(network: nn.Module, pixels: Tensor) -> Iterator[None]:
+    """Where a network runs forward and backward, uncompiled: PyTorch's complaints in plain words.
+
+    Raises:
+        ValueError: the network works in place where gradients cannot follow, or takes pixels of
+            another number type.
+    """
+    # What torch.compile has made of a network has no hooks. Whoever compiles has imported this.
+    compiles = "torch._dynamo" in sys.modules
+    try:
+        with torch.compiler.set_stance("force_eager") if compiles else nullcontext():
+            yield
+    except RuntimeError as error:
+        kind, said = type(network).__name__, " ".join(str(error).split())
+        if any(word in said.lower() for word in ("inplace", "in-place", "inference tensor")):
+            advice = "build what works in place with inplace=False"
+            if "nference" in said:
+                advice = "tensors made in inference mode take no part in them"
+            raise ValueError(
+                f"{kind} cannot be run with gradients: {advice} ({said[:160]})"
+            ) from error
+        kinds = {one.dtype for one in network.parameters() if one.is_floating_point()}
+        if "type" in said and kinds and pixels.dtype not in kinds:
+            raise ValueError(
+                f"pixels are {pixels.dtype}, the weights of {kind} are "
+                f"{', '.join(sorted(map(str, kinds)))}: give pixels of the network's type"
+            ) from error
+        raise
+
+
+def behind_inference_mode(network: nn.Module, run: Callable[[], Result]) -> Result:
+    """Run a network of which a part may be in inference mode.
+
+    Autograd keeps no tensor of that mode for the gradient of a weight, which nobody asks for here:
+    where it meets one, the weights are frozen until the pass has run once more.
+
+    Args:
+        network: what is run.
+        run: forward and backward passes of it; called twice where the first forward pass fails.
+    """
+    try:
+        return run()
+    except RuntimeError as error:
+        if INFERENCE_TENSOR not in str(error):
+            raise
+    # Weights that were made in inference mode could not be thawed again.
+    thawed = [one for one in network.parameters() if one.requires_grad and not one.is_inference()]
+    for one in thawed:
+        one.requires_grad_(False)
+    try:
+        return run()
+    finally:
+        for one in thawed:
+            one.requires_grad_(True)
+
+
+def finite_logits(logits: object, count: int, points: int = 1) -> Tensor:
+    """What a network answered, if it is one row of finite logits a picture.
+
+    Args:
+        logits: the answer.
+        count: number of pictures that it was asked about, all their points together.
+        points: asked about of each picture, the pictures of the first one first.
+
+    Returns:
+        ``logits``: count x C.
+
+    Raises:
+        ValueError: it is anything else; logits that are not finite are named by their picture.
+    """
+    return require_finite("the network's logits", require_logits(logits, count), points)
 
 
 def own_pixels(pixels: object) -> Tensor:
@@ -174,9 +273,7 @@ def own_pixels(pixels: object) -> Tensor:
             "pixels are floating point, N x channels x height x width: "
             f"{pixels.dtype}, {' x '.join(map(str, pixels.shape))}"
         )
-    if not pixels.isfinite().all():
-        raise ValueError("pixels that are not finite have no influence")
-    return pixels.detach().clone()
+    return require_finite("pixels", pixels).detach().clone()
 
 
 class InternalInfluence:
@@ -255,7 +352,7 @@ class InternalInfluence:
         """Influence profiles: one number a filter, or a neuron where the slice is dense.
 
         Args:
-            pixels: N x 3 x H x W float32 in [0, 1].
+            pixels: N x 3 x H x W in [0, 1], of the network's floating-point type.
             reduction: over space; the sources take the maximum.
             places: rows and columns that space is divided into, each reduced by itself: a profile
                 then says where a filter has its influence as well. The sources have one place.
@@ -264,7 +361,8 @@ class InternalInfluence:
             Profiles in the order of the slices (quantity per unit of activation), and the logits.
 
         Raises:
-            ValueError: there is no such reduction, a place has no extent, or see :meth:`measure`.
+            ValueError: there is no such reduction, a place has no extent, an influence is not
+                finite, or see :meth:`measure`.
         """
         if reduction not in get_args(Reduction):
             raise ValueError(
@@ -272,12 +370,24 @@ class InternalInfluence:
             )
         if not isinstance(places, tuple) or len(places) != len(EVERYWHERE) or min(places) < 1:
             raise ValueError(f"places {places}: rows and columns, at least one of each")
-        found = self.measure(pixels, lambda name, influence: reduced(influence, reduction, places))
+        found = self.measure(
+            pixels,
+            lambda name, influence: require_finite(
+                f"influence at {name}", reduced(influence, reduction, places)
+            ),
+        )
         return InfluenceProfiles(found.slices, found.logits)
 
     def neurons(self, pixels: Tensor) -> Measured[Tensor]:
-        """Influence of every single neuron: N x the slice's own shape, kept for all slices."""
-        return self.measure(pixels, lambda name, influence: influence.clone())
+        """Influence of every single neuron: N x the slice's own shape float32, kept for all slices.
+
+        Raises:
+            ValueError: see :meth:`measure`, or an influence is not finite.
+        """
+        return self.measure(
+            pixels,
+            lambda name, influence: require_finite(f"influence at {name}", influence).clone(),
+        )
 
     def measure(
         self, pixels: Tensor, reduce: Callable[[str, Tensor], Reduced]
@@ -285,48 +395,63 @@ class InternalInfluence:
         """What ``reduce`` makes of every slice's influence inside the backward pass.
 
         Args:
-            pixels: N x 3 x H x W float32 in [0, 1].
-            reduce: takes the name of a slice and its influence, N x the slice's shape, which is
-                not to be kept or changed.
+            pixels: N x 3 x H x W in [0, 1], of the network's floating-point type.
+            reduce: takes the name of a slice and its influence, N x the slice's shape float32,
+                which is not to be kept or changed.
 
         Raises:
-            ValueError: the network is not in evaluation mode or does not answer with logits; a
-                slice does not run or is not on the way to the logits; its module runs more than
-                once; a baseline does not fit; the activation to multiply by was overwritten in
-                place; the pixels are no finite pictures; or, along a layer's line, something behind
-                the slice depends on the picture past it.
+            ValueError: the network is not in evaluation mode or does not answer with finite logits;
+                a slice does not run, or no gradient gets to it from the logits; its module runs
+                more than once; a baseline does not fit; the activation to multiply by was
+                overwritten in place; the network works in place where gradients cannot follow; the
+                pixels are no finite pictures of the network's type; or, along a layer's line,
+                something behind the slice depends on the picture past it.
         """
         require_evaluation_mode(self.network)
         with (
             torch.inference_mode(False),
             torch.enable_grad(),
+            with_gradients(self.network, pixels),
             inputs_forgotten(self.network),
         ):
-            pixels = own_pixels(pixels)
-            if isinstance(self.distribution, LayerLine):
-                with torch.no_grad():
-                    logits = require_logits(self.network(pixels.clone()), len(pixels))
-                parts = [
-                    self._along_layer(name, pixels, self.distribution, reduce, logits)
-                    for name in self.slices
-                ]
-                return Measured(
-                    {name: part for found in parts for name, part in found.slices.items()}, logits
-                )
-            return self._at_points(pixels, reduce)
+            return behind_inference_mode(self.network, lambda: self._measured(pixels, reduce))
+
+    def _measured(
+        self, pixels: Tensor, reduce: Callable[[str, Tensor], Reduced]
+    ) -> Measured[Reduced]:
+        line = self.distribution
+        if not isinstance(line, LayerLine):
+            gathered, logits = self._at_points(pixels, reduce)
+            return _measured(self.slices, [gathered], logits)
+        pixels = own_pixels(pixels)
+        logits = self._answer(pixels)
+        parts = [self._along_layer(name, pixels, line, reduce, logits) for name in self.slices]
+        return _measured(self.slices, parts, logits)
+
+    def _answer(self, pixels: Tensor) -> Tensor:
+        with torch.no_grad():
+            return finite_logits(self.network(pixels.clone()), len(pixels))
 
     def _at_points(
         self, pixels: Tensor, reduce: Callable[[str, Tensor], Reduced]
-    ) -> Measured[Reduced]:
-        points = pixels
+    ) -> tuple["_Gathered[Reduced]", Tensor]:
+        points = own_pixels(pixels)
+        count = len(points)
         weights: list[float] = []
         if isinstance(self.distribution, InputLine):
             places, weights = nodes(self.distribution.steps)
-            points = along(as_pictures(self.distribution.baseline, pixels), pixels, places)
-        gathered = _Gathered(self.slices, reduce, len(pixels), weights, self.times_activation)
-        with watched(self.slices, gathered.see, apart=True):
-            logits = require_logits(self.network(points), len(points))
-        return gathered.backward(logits, self.quantity)
+            points = along(as_pictures(self.distribution.baseline, points), points, places)
+        gathered = _Gathered(self.slices, reduce, count, weights, self.times_activation)
+        with watched(self.slices, gathered.see, apart=True) as changed:
+            logits = finite_logits(self.network(points), len(points), len(weights) + 1)
+        names = changed()
+        if names and not _alike(logits[-count:], self._answer(own_pixels(pixels))):
+            raise ValueError(
+                f"{', '.join(names)}: the output is part of another tensor, or the module's own "
+                "input, and what follows changes both in place; build that with inplace=False"
+            )
+        gathered.backward(logits, self.quantity)
+        return gathered, logits[len(logits) - count :]
 
     def _along_layer(
         self,
@@ -335,7 +460,7 @@ class InternalInfluence:
         line: LayerLine,
         reduce: Callable[[str, Tensor], Reduced],
         expected: Tensor,
-    ) -> Measured[Reduced]:
+    ) -> "_Gathered[Reduced]":
         places, weights = nodes(line.steps)
         count = len(pixels)
         start = [] if line.baseline is None else [as_pictures(line.baseline, pixels)]
@@ -353,14 +478,30 @@ class InternalInfluence:
             with watched(here, spread, apart=True):
                 logits = self.network(torch.cat([pixels, *start]))
         except RuntimeError as error:
+            if INFERENCE_TENSOR in str(error) or "inplace" in str(error):
+                raise
             # Points of the line met as many pictures: the network has answered those alone.
             raise ValueError(f"{past}: {' '.join(str(error).split())[:120]}") from error
         if name in gathered.seen:
-            logits = require_logits(logits, count * (len(places) + 1))
-            scale = float(expected.abs().max()) if count else 0.0
-            if not torch.allclose(logits[-count:], expected, rtol=1e-3, atol=1e-4 * scale):
+            points = len(places) + 1
+            if len(logits) != count * points:
                 raise ValueError(past)
-        return gathered.backward(logits, self.quantity)
+            logits = finite_logits(logits, count * points, points)
+            if not _alike(logits[-count:], expected):
+                raise ValueError(past)
+        gathered.backward(logits, self.quantity)
+        return gathered
+
+
+def _alike(logits: Tensor, expected: Tensor) -> bool:
+    """Whether logits are the same but for what the size of a batch makes of their last digits."""
+    scale = float(expected.abs().max()) if len(expected) else 0.0
+    last = 8 * torch.finfo(expected.dtype).eps
+    return torch.allclose(logits, expected, rtol=max(1e-3, last), atol=max(1e-4, last) * scale)
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def reduced(influence: Tensor, reduction: Reduction, places: Places = EVERYWHERE) -> Tensor:
@@ -423,6 +564,27 @@ class _Anchor(torch.autograd.Function):
         return None, gradients[0].new_zeros(())
 
 
+class _Received(torch.autograd.Function):
+    """The output of a slice that is part of a tensor and was changed there in place.
+
+    It is a start of the graph as well, but lets gradients on. Those of whoever reads the whole
+    tensor arrive here too; a hook on the output would miss them.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, output: Tensor, anchor: Tensor, receive: Callable[[Tensor], None]
+    ) -> Tensor:
+        ctx.mark_dirty(output)
+        ctx.receive = receive
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        ctx.receive(gradients[0])
+        return gradients[0], gradients[0].new_zeros(()), None
+
+
 class _Gathered(Generic[Reduced]):
     """Puts hooks on the outputs of slices and gathers what arrives there."""
 
@@ -443,18 +605,23 @@ class _Gathered(Generic[Reduced]):
 
     def see(self, name: str, output: Tensor, start: Tensor | None = None) -> Tensor:
         self.seen.add(name)
+        if not torch.is_grad_enabled():
+            return output
         if self.anchor is None:
             self.anchor = output.new_zeros((), requires_grad=True)
+        part = output._is_view()
         # With weights that are not frozen, a branch beside the slices so far has a graph, but one
         # that autograd would not walk: nothing in it is asked for.
-        if not any(
-            getattr(node, "variable", None) is self.anchor for node in nodes_behind(output.grad_fn)
-        ):
+        if not part and not depends_on(output, self.anchor):
             output = _Anchor.apply(output, self.anchor)
-        activation = output.detach()[-self.count :] if self.times_activation else None
         version = output._version
+        activation = output.detach()[-self.count :] if self.times_activation else None
 
-        def receive(gradient: Tensor) -> None:
+        def receive(gradient: Tensor | None) -> None:
+            # None where what lies behind has no backward pass, as the kernels of quantisation.
+            if gradient is None:
+                return
+            gradient = _at_least_float32(gradient)
             influence = expectation(gradient, self.weights) if self.weights else gradient
             if activation is not None:
                 if activation._version != version:
@@ -463,23 +630,40 @@ class _Gathered(Generic[Reduced]):
                         "that with inplace=False"
                     )
                 influence = influence * (activation if start is None else activation - start)
-            self.found[name] = self.reduce(name, influence)
+            self.found[name] = self.reduce(name, influence.float())
 
+        if part:
+            # The module may keep its output, whose values stay as they are.
+            with _unsafe_preserve_version_counter(output):
+                return _Received.apply(output, self.anchor, receive)
         output.register_hook(receive)
         return output
 
-    def backward(self, logits: Tensor, quantity: Quantity) -> Measured[Reduced]:
+    def backward(self, logits: Tensor, quantity: Quantity) -> None:
+        if self.anchor is None or not logits.requires_grad:
+            return
+        logits = _at_least_float32(logits)
         pictures = logits[len(logits) - self.count :]
-        if self.anchor is not None and logits.requires_grad:
-            points = logits.unflatten(0, (-1, self.count)) if self.weights else logits
-            total = quantity(points, pictures).sum()
-            torch.autograd.grad(total, self.anchor, allow_unused=True)
-        absent = [name for name in self.slices if name not in self.seen]
-        if absent:
-            raise ValueError(
-                f"{', '.join(absent)}: not run by the network, or not so often as the call's number"
-            )
-        missing = [name for name in self.slices if name not in self.found]
-        if missing:
-            raise ValueError(f"no influence at {', '.join(missing)}: not on the way to the logits")
-        return Measured({name: self.found[name] for name in self.slices}, pictures.detach())
+        points = logits.unflatten(0, (-1, self.count)) if self.weights else logits
+        total = quantity(points, pictures).sum()
+        torch.autograd.grad(total, self.anchor, allow_unused=True)
+
+
+def _measured(
+    slices: Slices, passes: Sequence[_Gathered[Reduced]], logits: Tensor
+) -> Measured[Reduced]:
+    """What all passes have gathered, in the order of the slices."""
+    seen = {name for gathered in passes for name in gathered.seen}
+    absent = [name for name in slices if name not in seen]
+    if absent:
+        raise ValueError(
+            f"{', '.join(absent)}: not run by the network, or not so often as the call's number"
+        )
+    found = {name: reduced for gathered in passes for name, reduced in gathered.found.items()}
+    missing = [name for name in slices if name not in found]
+    if missing:
+        raise ValueError(
+            f"no influence at {', '.join(missing)}: not on the way to the logits by any gradient "
+            "(no_grad, inference_mode and detach stop them)"
+        )
+    return Measured({name: found[name] for name in slices}, logits.detach().float())

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from glassguard.influence.internal import EVERYWHERE, InternalInfluence, Places
 from glassguard.influence.settings import Reduction
 from glassguard.progress import track
+from glassguard.recognizer.finite import NotFiniteError, together
 from glassguard.recognizer.network import pixels_for
 
 
@@ -47,29 +48,34 @@ def profiles_of_images(
 
     Raises:
         ValueError: the pictures are of another type or shape, the batches are empty, or as
-            :meth:`glassguard.influence.internal.InternalInfluence.measure`.
+            :meth:`glassguard.influence.internal.InternalInfluence.profiles`; pictures are named by
+            their index into ``images``.
     """
     if batch_size < 1:
         raise ValueError(f"a batch has at least one picture: {batch_size}")
     at_once = max(1, batch_size // influence.distribution.points)
     parts: dict[str, list[torch.Tensor]] = {name: [] for name in influence.slices}
     logits = []
+    failed: list[NotFiniteError] = []
     # One blank picture stands in for none, so that an empty set has profiles of the right width.
     rows = images if len(images) else np.zeros((1, *images.shape[1:]), dtype=np.uint8)
     starts = range(0, len(rows), at_once)
     for start in track(starts, description="influence, batches"):
         pixels = pixels_for(influence.network, rows[start : start + at_once])
-        batch = influence.profiles(pixels, reduction=reduction, places=places)
+        try:
+            batch = influence.profiles(pixels, reduction=reduction, places=places)
+        except NotFiniteError as error:
+            failed.append(error.counted_from(start))
+            continue
         logits.append(batch.logits.cpu())
         for name, profile in batch.profiles.items():
             parts[name].append(profile.cpu())
+    if failed:
+        raise together(failed)
     confidence, prediction = torch.cat(logits).softmax(dim=1).max(dim=1)
     kept = slice(0, len(images))
     return ImageProfiles(
-        {
-            name: torch.cat(part).numpy().astype(np.float32, copy=False)[kept]
-            for name, part in parts.items()
-        },
+        {name: torch.cat(part).numpy()[kept] for name, part in parts.items()},
         prediction.numpy()[kept],
-        confidence.numpy().astype(np.float32, copy=False)[kept],
+        confidence.numpy()[kept],
     )

@@ -31,12 +31,12 @@ def expert_gradients(
     Args:
         network: in evaluation mode.
         slices: the module whose output each slice is.
-        pixels: N x 3 x H x W float32 in [0, 1].
+        pixels: N x 3 x H x W in [0, 1], of the network's floating-point type.
         experts: by slice, of these N pictures.
         guided: every ReLU passes only positive gradients.
 
     Returns:
-        By slice, N x 3 x H x W: activation per unit of pixel value.
+        By slice, N x 3 x H x W float32: activation per unit of pixel value.
 
     Raises:
         ValueError: see :func:`glassguard.influence.experts.pulled_back` and
@@ -85,7 +85,7 @@ def strongest(fields: NDArray[np.floating], percentile: float) -> NDArray[np.boo
 
 
 def share_inside(
-    maps: NDArray[np.floating], frames: NDArray[np.bool_]
+    maps: NDArray[np.floating] | Tensor, frames: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How much of a map lies inside the glasses, and how much of the picture the glasses are.
 
@@ -93,12 +93,15 @@ def share_inside(
 
     Args:
         maps: N x H x W, or N x 3 x H x W of which magnitudes are added; any sign; arrays, or
-            tensors in main memory.
+            tensors of any floating-point type in main memory.
         frames: N x H x W bool.
 
     Returns:
         Share of the map's magnitude inside, NaN for an empty map; share of the area. N each.
     """
+    if isinstance(maps, Tensor):
+        # NumPy has no bfloat16.
+        maps = maps.detach().double().numpy()
     magnitude = np.abs(np.asarray(maps, dtype=np.float64))
     if magnitude.ndim == 4:
         magnitude = magnitude.sum(axis=1)

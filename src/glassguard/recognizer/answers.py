@@ -10,6 +10,8 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from glassguard.recognizer.finite import require_finite
+
 NUMBER_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -155,10 +157,10 @@ def finite_logits(answer: object, pictures: Sequence[int]) -> Tensor:
         N x C, float32 or float64.
 
     Raises:
-        ValueError: it is anything else; the first picture whose logits are not finite is named.
+        ValueError: it is anything else; pictures whose logits are not finite are named.
     """
     logits = require_logits(answer, len(pictures))
-    require_finite(logits, "logits", pictures)
+    require_finite("the network's logits", logits, pictures=pictures)
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
@@ -183,23 +185,6 @@ def require_logits(logits: object, count: int) -> Tensor:
             f"{count} x classes"
         )
     return logits
-
-
-def require_finite(values: Tensor, name: str, pictures: Sequence[int]) -> None:
-    """Refuse what a network made of pictures if any of it is infinite or not a number.
-
-    Args:
-        values: N x anything.
-        name: what they are.
-        pictures: N numbers by which the error calls the pictures.
-
-    Raises:
-        ValueError: values of a picture are not finite; the first such picture is named.
-    """
-    finite = values.detach().isfinite()
-    if not finite.all():
-        first = int(finite.flatten(1).all(dim=1).logical_not().nonzero()[0])
-        raise ValueError(f"the network's {name} of picture {pictures[first]} are not finite")
 
 
 def gradients_of(

@@ -32,5 +32,5 @@ def probabilities_of(network: FaceRecognizer, images: NDArray[np.uint8]) -> NDAr
         for start in range(0, len(pictures), BATCH):
             pixels = pixels_for(network, pictures[start : start + BATCH])
             logits = finite_logits(network(pixels), range(start, start + len(pixels)))
-            rows.append(logits.softmax(1).float().cpu().numpy())
+            rows.append(logits.float().softmax(1).cpu().numpy())
     return np.concatenate(rows)[: len(images)]

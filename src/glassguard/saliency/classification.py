@@ -59,4 +59,4 @@ def _softmax(network: nn.Module, images: np.ndarray, first: int) -> np.ndarray:
     with torch.inference_mode():
         logits = network(pixels_for(network, images))
         numbers = range(first, first + len(images))
-        return finite_logits(logits, numbers).softmax(dim=1).float().cpu().numpy()
+        return finite_logits(logits, numbers).float().softmax(dim=1).cpu().numpy()

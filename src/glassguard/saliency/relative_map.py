@@ -14,15 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glassguard.influence.internal import watched
+from glassguard.influence.gradient_stops import where_gradients_stop
+from glassguard.influence.graph import depends_on, nodes_behind
+from glassguard.influence.internal import finite_logits, watched, with_gradients
 from glassguard.influence.quantities import Comparative
-from glassguard.recognizer.answers import (
-    finite_logits,
-    for_network,
-    gradients_of,
-    require_evaluation_mode,
-    require_finite,
-)
+from glassguard.recognizer.answers import for_network, require_evaluation_mode
+from glassguard.recognizer.finite import require_finite
 from glassguard.saliency.saliency_map import scale
 
 
@@ -49,32 +46,44 @@ def relative_maps(
         ``pixels``.
 
     Raises:
-        ValueError: the pixels are none of the above; the network is in training mode or does not
-            answer with logits of two classes; the layer does not run, runs more than once or is
-            not on the way to the logits; logits or gradients are not finite.
+        ValueError: the pixels are none of the above; the network is in training mode, or answers
+            with something else than finite logits of two classes or more; the layer does not run
+            exactly once, or its output is changed in place; gradients do not get from the logits to
+            the layer or to the pixels, or are not finite.
     """
     require_evaluation_mode(network)
-    activations: list[Tensor] = []
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        watched({"layer": layer}, lambda _, output: activations.append(output)),
-    ):
+    activations: list[tuple[Tensor, int]] = []
+
+    def keep(name: str, output: Tensor) -> None:
+        if output.ndim != 4:
+            raise ValueError(f"the layer gives N x filters x h x w, not {tuple(output.shape)}")
+        if not output.requires_grad:
+            raise ValueError("the layer does not depend on the pixels by any gradient")
+        activations.append((output, output._version))
+
+    with torch.inference_mode(False), torch.enable_grad(), with_gradients(network, pixels):
         leaf = for_network(network, pixels).requires_grad_(True)
-        logits = finite_logits(network(leaf.clone()), range(len(leaf)))
+        with watched({"the layer": layer}, keep):
+            logits = finite_logits(network(leaf.clone()), len(leaf))
+        if not activations:
+            raise ValueError("the layer is not run by the network")
+        ((activation, version),) = activations
+        if activation._version != version:
+            raise ValueError("the layer's output is changed in place by what follows")
+        if not depends_on(logits, leaf):
+            raise ValueError(
+                f"{type(network).__name__}: the logits do not depend on the pixels by any "
+                f"gradient; gradients stop {where_gradients_stop(network, leaf)}"
+            )
+        if activation.grad_fn not in set(nodes_behind(logits.grad_fn)):
+            raise ValueError("the layer is not on the way to the logits by any gradient")
         quantity = Comparative()(logits, logits).sum()
-        if not activations or activations[0].ndim != leaf.ndim:
-            raise ValueError("layer must be run by the network and give N x filters x h x w")
-        of_layer, of_pixels = gradients_of(
-            quantity, logits, {"the layer": activations[0], "the pixels": leaf}
-        )
-    for gradient in (of_layer, of_pixels):
-        require_finite(gradient, "gradients", range(len(leaf)))
-    # Half precision would overflow in the sums below.
-    activation, of_layer, of_pixels = (
-        one.detach().to(logits.dtype) for one in (*activations, of_layer, of_pixels)
-    )
-    found = (activation * of_layer.clamp_min(0.0)).sum(dim=1, keepdim=True)
+        of_layer, of_pixels = torch.autograd.grad(quantity, (activation, leaf), allow_unused=True)
+    if of_layer is None or of_pixels is None:
+        raise ValueError("no gradient gets from the logits to the layer and to the pixels")
+    of_layer = require_finite("the gradient at the layer", of_layer.float())
+    of_pixels = require_finite("the gradient at the pixels", of_pixels.float())
+    found = (activation.detach().float() * of_layer.clamp_min(0.0)).sum(dim=1, keepdim=True)
     evidence = F.interpolate(found, size=leaf.shape[2:], mode="bilinear")[:, 0]
     sensitivity = _blurred(of_pixels.abs().amax(dim=1), blur * leaf.shape[-1])
     divisor = sensitivity + floor * sensitivity.mean(dim=(1, 2), keepdim=True)

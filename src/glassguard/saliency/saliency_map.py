@@ -3,14 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from glassguard.influence.guided_backpropagation import guided_activations
-from glassguard.recognizer.answers import (
-    finite_logits,
-    for_network,
-    gradients_of,
-    require_evaluation_mode,
-    require_finite,
-)
+from glassguard.influence.guided_backpropagation import guided_logits
+from glassguard.influence.internal import behind_inference_mode, with_gradients
+from glassguard.recognizer.answers import for_network, require_evaluation_mode
+from glassguard.recognizer.finite import require_finite
 from glassguard.saliency.settings import ChannelReduction
 
 
@@ -39,23 +35,21 @@ def saliency_maps(
         ``pixels``.
 
     Raises:
-        ValueError: the pixels are none of the above, the network is in training mode, does not
-            answer with logits, or does not have ``top_classes`` classes; logits or gradients are
-            not finite.
+        ValueError: the pixels are none of the above, the network does not have ``top_classes``
+            classes, or as
+            :func:`~glassguard.influence.guided_backpropagation.guided_backpropagation`.
     """
     require_evaluation_mode(network)
-    with torch.inference_mode(False), torch.enable_grad(), guided_activations(network) as check:
-        leaf = for_network(network, pixels).requires_grad_(True)
-        logits = finite_logits(network(leaf.clone()), range(len(leaf)))
-        check(logits)
+    with torch.inference_mode(False), torch.enable_grad(), with_gradients(network, pixels):
+        given = for_network(network, pixels)
+        leaf, logits = behind_inference_mode(network, lambda: guided_logits(network, given))
         if not 1 <= top_classes <= logits.shape[1]:
             raise ValueError(f"{top_classes} classes of a network that has {logits.shape[1]}")
-        gradient = torch.zeros_like(leaf, dtype=logits.dtype)
+        gradient = torch.zeros_like(leaf, dtype=torch.float32)
         for logit in logits.topk(top_classes, dim=1).values.unbind(dim=1):
             # Guided backpropagation is not linear: each class takes a backward pass of its own.
-            (of_class,) = gradients_of(logit.sum(), logits, {"the pixels": leaf}, retain_graph=True)
-            gradient += of_class
-    require_finite(gradient, "gradients", range(len(leaf)))
+            (of_class,) = torch.autograd.grad(logit.sum(), leaf, retain_graph=True)
+            gradient += require_finite("the guided gradient", of_class)
     maps = scale(reduce_channels(gradient, channel_reduction))
     return maps.to(pixels.device), logits.detach().argmax(dim=1).to(pixels.device)
 
