@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 
+from glassguard.files.formats import read_images, read_manifest
 from glassguard.recognizer.network import (
     Normalisation,
     channels_last,
@@ -27,7 +28,6 @@ from glassguard.recognizer.network import (
     to_pixels,
 )
 from glassguard.recognizer.weights import read_backbone
-from glassguard.stages.files import read_images, read_manifest
 from glassguard.statistics import wilson_interval
 
 BATCH = 64

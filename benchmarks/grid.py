@@ -36,6 +36,7 @@ from torch import nn
 from glassguard.attack.frames import frame_masks, random_texture, wear
 from glassguard.configuration.compose import compose_study
 from glassguard.faces.embedded.population import render_person
+from glassguard.files.formats import read_examples, read_images
 from glassguard.recognizer.head import train_dense_layers
 from glassguard.recognizer.network import FaceRecognizer, channels_last, to_pixels
 from glassguard.recognizer.pretraining import pretrain
@@ -53,7 +54,6 @@ from glassguard.saliency.grid import (
 )
 from glassguard.saliency.mask import saliency_mask
 from glassguard.saliency.saliency_map import saliency_maps
-from glassguard.stages.files import read_examples, read_images
 
 ROOT = Path(__file__).resolve().parents[1]
 MU = (0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98)

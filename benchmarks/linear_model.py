@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from glassguard.faces.manifest import SPLITS
-from glassguard.stages.files import read_images, read_manifest
+from glassguard.files.formats import read_images, read_manifest
 
 SIDE = 48
 INVERSE_REGULARISATION = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)

@@ -12,11 +12,11 @@ from glassguard.attack.settings import AccessoryAttack, Controls
 from glassguard.configuration.sections import AttackSection, ControlsSection
 from glassguard.errors import InputError
 from glassguard.faces.manifest import COLUMNS
+from glassguard.files.formats import read_examples, write_csv
 from glassguard.recognizer.network import FaceRecognizer
 from glassguard.recognizer.weights import write_recognizer
 from glassguard.stages import attack, attack_shard, controls
 from glassguard.stages.attack_shard import plan_attacks, through_jpeg
-from glassguard.stages.files import read_examples, write_csv
 
 PEOPLE = ["ada", "bob", "cleo", "dan", "eve", "finn"]
 SIZE = 32

@@ -495,7 +495,7 @@ def test_sources_follow_imports_and_leave_the_configuration_out() -> None:
         Path(path).resolve().relative_to(sources.PACKAGE) for path in sources.sources("attack")
     }
     assert Path("stages/attack.py") in found
-    assert Path("stages/files.py") in found
+    assert Path("files/formats.py") in found
     assert not [path for path in found if path.parts[0] in ("configuration", "cli.py", "errors.py")]
     assert Path("stages/report.py") not in found
 

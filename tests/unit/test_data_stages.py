@@ -18,8 +18,8 @@ from glassguard.faces.alignment import common_pose
 from glassguard.faces.detection import align
 from glassguard.faces.folder import check_folder, find_pictures, same_person_key
 from glassguard.faces.manifest import COLUMNS
+from glassguard.files.formats import read_images, read_manifest
 from glassguard.stages import aligned_faces, data, pool
-from glassguard.stages.files import read_images, read_manifest
 from glassguard.stages.scratch import Scratch
 
 NAMES = ("anna", "Bo_Ek", "cid", "dora")

@@ -23,8 +23,8 @@ from glassguard.configuration.sections import DataSection, FetchPubfigSection
 from glassguard.downloads import alone_in
 from glassguard.errors import InputError
 from glassguard.faces.pubfig import parse_list
+from glassguard.files.formats import read_manifest
 from glassguard.stages import data, fetch_pubfig
-from glassguard.stages.files import read_manifest
 
 HEAD = (
     "# PubFig Dataset v1.2 - dev_urls.txt - made by a test\n"

@@ -4,7 +4,7 @@ import pytest
 
 from glassguard.errors import InputError
 from glassguard.faces.manifest import COLUMNS
-from glassguard.stages import files
+from glassguard.files import formats as files
 
 
 def manifest_frame() -> pd.DataFrame:

@@ -15,6 +15,7 @@ ORDER = (
     ("errors", "settings", "statistics", "progress", "locks"),
     ("downloads",),
     ("faces",),
+    ("files",),
     ("datasets", "recognizer"),
     ("attack", "influence"),
     ("saliency",),

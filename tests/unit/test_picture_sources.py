@@ -28,8 +28,8 @@ from glassguard.errors import InputError
 from glassguard.faces import published
 from glassguard.faces.alignment import CROP_EYES, clipped, common_pose, widened
 from glassguard.faces.decoding import PictureError
+from glassguard.files.formats import read_manifest
 from glassguard.stages import bounded_archives, data, fetch_lfw, picture_files
-from glassguard.stages.files import read_manifest
 from glassguard.stages.picture_files import open_files
 
 PEOPLE = ("Ada_Lovelace", "Bo_Ek", "Cid_Campeador", "Dora_Maar")

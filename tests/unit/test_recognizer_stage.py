@@ -14,10 +14,10 @@ from torch import nn
 from glassguard.configuration.sections import RecognizerSection
 from glassguard.errors import InputError
 from glassguard.faces import manifest as manifest_columns
+from glassguard.files.formats import read_json, write_json
 from glassguard.recognizer.network import convolutional_layers
 from glassguard.recognizer.weights import BackboneFile, read_recognizer, write_backbone
 from glassguard.stages import recognizer
-from glassguard.stages.files import read_json, write_json
 
 PEOPLE = ["ada", "bob", "cyd"]
 SIZE = 32

@@ -17,6 +17,7 @@ from glassguard.configuration.sections import (
 )
 from glassguard.errors import InputError
 from glassguard.faces import manifest as manifest_columns
+from glassguard.files.formats import read_manifest
 from glassguard.recognizer.network import FaceRecognizer, to_pixels
 from glassguard.recognizer.weights import read_recognizer, write_recognizer
 from glassguard.saliency.mask import saliency_mask
@@ -29,7 +30,6 @@ from glassguard.stages import (
     masked_decisions,
     saliency_maps,
 )
-from glassguard.stages.files import read_manifest
 from glassguard.stages.saliency_inputs import affordable_row
 from glassguard.statistics import wilson_interval
 

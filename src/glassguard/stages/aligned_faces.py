@@ -34,8 +34,8 @@ from glassguard.faces.embedded.population import render_person
 from glassguard.faces.folder import same_person_key
 from glassguard.faces.manifest import COLUMNS, REJECTED_COLUMNS, SPLITS
 from glassguard.faces.splits import split_by_person
+from glassguard.files.formats import write_csv
 from glassguard.progress import Progress, track
-from glassguard.stages.files import write_csv
 from glassguard.stages.picture_files import GivenPeople, GivenPicture
 from glassguard.stages.scratch import AlignedPicture, Scratch, key_of
 

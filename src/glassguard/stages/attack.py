@@ -7,7 +7,7 @@ import pandas as pd
 
 from glassguard.configuration.sections import AttackSection
 from glassguard.errors import InputError
-from glassguard.stages.files import read_arrays, write_csv
+from glassguard.files.formats import read_arrays, write_csv
 from glassguard.stages.paths import OutputPath
 
 

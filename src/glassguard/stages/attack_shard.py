@@ -14,11 +14,11 @@ from glassguard.attack.pairs import Pair, choose_pairs
 from glassguard.attack.settings import AccessoryAttack
 from glassguard.configuration.sections import AttackSection
 from glassguard.errors import InputError
+from glassguard.files.formats import check_rows, read_images, read_manifest
 from glassguard.progress import Progress
 from glassguard.recognizer.confidences import probabilities_of
 from glassguard.recognizer.network import to_images, to_pixels
 from glassguard.recognizer.weights import read_recognizer
-from glassguard.stages.files import check_rows, read_images, read_manifest
 from glassguard.stages.paths import OutputPath
 
 

@@ -9,9 +9,9 @@ import torch
 from glassguard.attack.frames import frame_masks, random_texture, wear
 from glassguard.configuration.sections import ControlsSection
 from glassguard.errors import InputError
+from glassguard.files.formats import check_rows, read_images, read_manifest, write_csv
 from glassguard.recognizer.confidences import probabilities_of
 from glassguard.recognizer.weights import read_recognizer
-from glassguard.stages.files import check_rows, read_images, read_manifest, write_csv
 from glassguard.stages.paths import OutputPath
 
 KINDS = ("plain", "random")

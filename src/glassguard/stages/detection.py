@@ -28,8 +28,8 @@ from glassguard.detection.tables import (
     roc_table,
 )
 from glassguard.errors import InputError
+from glassguard.files.formats import write_csv, write_json
 from glassguard.stages.detection_inputs import SetFiles, read_attacks, read_benign, read_control
-from glassguard.stages.files import write_csv, write_json
 from glassguard.stages.paths import OutputPath
 
 

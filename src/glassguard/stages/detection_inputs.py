@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from glassguard.detection.pictures import NOBODY, Pictures
 from glassguard.errors import InputError
+from glassguard.files.formats import read_arrays, read_examples, read_manifest, require_columns
 from glassguard.recognizer.layers import SLICES
-from glassguard.stages.files import read_arrays, read_examples, read_manifest, require_columns
 
 LARGEST, MEAN = "largest_", "mean_"
 """Begin the names of activations in the file of baselines, by how space was reduced."""

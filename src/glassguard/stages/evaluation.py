@@ -9,6 +9,13 @@ import pandas as pd
 
 from glassguard.configuration.sections import EvaluationSection
 from glassguard.errors import InputError
+from glassguard.files.formats import (
+    check_rows,
+    read_table,
+    require_columns,
+    write_csv,
+    write_json,
+)
 from glassguard.progress import track
 from glassguard.saliency.evaluation import (
     Predictions,
@@ -31,13 +38,6 @@ from glassguard.saliency.mask import (
     without_small_components,
 )
 from glassguard.saliency.settings import Fill, MaskBasics
-from glassguard.stages.files import (
-    check_rows,
-    read_table,
-    require_columns,
-    write_csv,
-    write_json,
-)
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
     affordable_row,

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from glassguard.configuration.sections import ExpertsSection
+from glassguard.files.formats import check_rows, read_examples, read_images, write_csv
 from glassguard.influence.experts import find_experts, heat_maps
 from glassguard.influence.internal import InternalInfluence
 from glassguard.influence.receptive_fields import (
@@ -19,7 +20,6 @@ from glassguard.influence.settings import Experts as ExpertSettings
 from glassguard.progress import track
 from glassguard.recognizer.layers import paper_index
 from glassguard.recognizer.network import pixels_for
-from glassguard.stages.files import check_rows, read_examples, read_images, write_csv
 from glassguard.stages.influence_measure import internal_influence, pictures_at_once
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (

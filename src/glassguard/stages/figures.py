@@ -12,6 +12,15 @@ from matplotlib.figure import Figure
 from glassguard.configuration.sections import ReportSection
 from glassguard.detection.projection import Projection
 from glassguard.errors import InputError
+from glassguard.files.formats import (
+    read_arrays,
+    read_examples,
+    read_images,
+    read_json,
+    read_manifest,
+    read_table,
+    write_json,
+)
 from glassguard.progress import track
 from glassguard.report import (
     attack_figures,
@@ -23,15 +32,6 @@ from glassguard.report import (
 from glassguard.report.captions import CAPTIONS, figures_of
 from glassguard.report.style import DOTS_PER_INCH, drawing, spelt, whole_percent
 from glassguard.report.tables import HEADLINE_RATE
-from glassguard.stages.files import (
-    read_arrays,
-    read_examples,
-    read_images,
-    read_json,
-    read_manifest,
-    read_table,
-    write_json,
-)
 from glassguard.stages.paths import OutputPath
 
 EXAMPLE_COLUMNS = 6

@@ -8,6 +8,7 @@ import pandas as pd
 
 from glassguard.configuration.sections import EvaluationSection
 from glassguard.errors import InputError
+from glassguard.files.formats import check_rows, write_csv
 from glassguard.progress import track
 from glassguard.saliency.evaluation import (
     Predictions,
@@ -19,7 +20,6 @@ from glassguard.saliency.evaluation import (
     rate,
     rates,
 )
-from glassguard.stages.files import check_rows, write_csv
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
     attacked_classes,

@@ -8,8 +8,8 @@ import pandas as pd
 
 from glassguard.configuration.sections import GridSection
 from glassguard.errors import InputError
+from glassguard.files.formats import read_arrays, read_examples, write_csv, write_json
 from glassguard.saliency.grid import Combination, exact_mean, exact_sum, goodness, spread
-from glassguard.stages.files import read_arrays, read_examples, write_csv, write_json
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import PARAMETERS, planned_points, source_combination
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from glassguard.configuration.sections import BackboneSection
 from glassguard.errors import InputError
+from glassguard.files.formats import write_json
 from glassguard.recognizer.published_weights import (
     Colour,
     PublishedWeights,
@@ -18,7 +19,6 @@ from glassguard.recognizer.published_weights import (
 )
 from glassguard.recognizer.settings import Channels
 from glassguard.recognizer.weights import BackboneFile, write_backbone
-from glassguard.stages.files import write_json
 from glassguard.stages.paths import OutputPath
 
 _ALLOWED = {

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from glassguard.configuration.sections import MaskedDecisionsSection
+from glassguard.files.formats import check_rows, read_images, read_pictures_table
 from glassguard.progress import track
 from glassguard.saliency.agreement import masked_agreement
 from glassguard.saliency.grid import combinations
-from glassguard.stages.files import check_rows, read_images, read_pictures_table
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
     open_recognizer,

@@ -23,7 +23,7 @@ from glassguard.faces import published
 from glassguard.faces.alignment import Rectangle
 from glassguard.faces.decoding import SUFFIXES, PictureError
 from glassguard.faces.folder import find_pictures, printable
-from glassguard.stages.files import read_table, require_columns
+from glassguard.files.formats import read_table, require_columns
 from glassguard.stages.picture_files import (
     FileOnDisk,
     FoundFiles,

@@ -9,6 +9,7 @@ from glassguard.datasets.settings import EmbeddedData, PhotographData
 from glassguard.errors import InputError
 from glassguard.faces import duplicates
 from glassguard.faces.folder import same_person_key
+from glassguard.files.formats import read_images, read_manifest
 from glassguard.progress import track
 from glassguard.stages.aligned_faces import (
     Collection,
@@ -22,7 +23,6 @@ from glassguard.stages.aligned_faces import (
     summary,
     write_rejected,
 )
-from glassguard.stages.files import read_images, read_manifest
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.picture_sources import people_of_folder
 from glassguard.stages.scratch import Scratch

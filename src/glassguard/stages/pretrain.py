@@ -11,15 +11,15 @@ import torch
 from glassguard.configuration.sections import BackboneSection
 from glassguard.configuration.sources import sources
 from glassguard.errors import InputError
-from glassguard.recognizer.pretraining import pretrain
-from glassguard.recognizer.weights import BackboneFile, write_backbone
-from glassguard.stages.files import (
+from glassguard.files.formats import (
     check_rows,
     read_embeddings,
     read_images,
     read_manifest,
     write_json,
 )
+from glassguard.recognizer.pretraining import pretrain
+from glassguard.recognizer.weights import BackboneFile, write_backbone
 from glassguard.stages.paths import OutputPath
 
 

@@ -12,13 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glassguard.configuration.sections import RecognizerSection
-from glassguard.recognizer.confidences import probabilities_of
-from glassguard.recognizer.head import BATCH, train_dense_layers, training_copies
-from glassguard.recognizer.network import FaceRecognizer, channels_last
-from glassguard.recognizer.weights import read_backbone, write_recognizer
-from glassguard.saliency.explanation import explainer
-from glassguard.saliency.masked_copies import masked_copies
-from glassguard.stages.files import (
+from glassguard.files.formats import (
     check_rows,
     check_top_classes,
     read_images,
@@ -27,6 +21,12 @@ from glassguard.stages.files import (
     write_csv,
     write_json,
 )
+from glassguard.recognizer.confidences import probabilities_of
+from glassguard.recognizer.head import BATCH, train_dense_layers, training_copies
+from glassguard.recognizer.network import FaceRecognizer, channels_last
+from glassguard.recognizer.weights import read_backbone, write_recognizer
+from glassguard.saliency.explanation import explainer
+from glassguard.saliency.masked_copies import masked_copies
 from glassguard.stages.paths import OutputPath
 
 LEAST_ABOVE_CHANCE = 0.2

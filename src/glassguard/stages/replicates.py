@@ -4,8 +4,8 @@ from pathlib import Path
 
 from glassguard.configuration.sections import ReplicatesSection
 from glassguard.errors import InputError
+from glassguard.files.formats import read_json, write_csv
 from glassguard.report.replicates import replicate_table
-from glassguard.stages.files import read_json, write_csv
 from glassguard.stages.paths import OutputPath
 
 

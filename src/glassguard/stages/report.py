@@ -10,19 +10,19 @@ import yaml
 
 from glassguard.configuration.sections import ReportSection
 from glassguard.errors import InputError
-from glassguard.report import tables
-from glassguard.report.captions import figures_of
-from glassguard.report.detection_figures import TABLE_1_RATES
-from glassguard.report.page import Picture, Section, headline, render
-from glassguard.report.summary import summarise
-from glassguard.report.summary import timings as timings_of
-from glassguard.stages.files import (
+from glassguard.files.formats import (
     read_examples,
     read_json,
     read_table,
     write_csv,
     write_json,
 )
+from glassguard.report import tables
+from glassguard.report.captions import figures_of
+from glassguard.report.detection_figures import TABLE_1_RATES
+from glassguard.report.page import Picture, Section, headline, render
+from glassguard.report.summary import summarise
+from glassguard.report.summary import timings as timings_of
 from glassguard.stages.paths import OutputPath
 from glassguard.tracking.records import parse_record
 

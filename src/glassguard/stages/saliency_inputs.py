@@ -11,12 +11,7 @@ import pandas as pd
 import torch
 
 from glassguard.errors import InputError
-from glassguard.recognizer.network import FaceRecognizer
-from glassguard.recognizer.weights import read_recognizer
-from glassguard.saliency.grid import NO_TARGET, Combination, Maps, combinations
-from glassguard.saliency.sampling import tried
-from glassguard.saliency.settings import MapKind, MaskBasics, MaskSearch
-from glassguard.stages.files import (
+from glassguard.files.formats import (
     check_rows,
     read_examples,
     read_images,
@@ -25,6 +20,11 @@ from glassguard.stages.files import (
     read_table,
     require_columns,
 )
+from glassguard.recognizer.network import FaceRecognizer
+from glassguard.recognizer.weights import read_recognizer
+from glassguard.saliency.grid import NO_TARGET, Combination, Maps, combinations
+from glassguard.saliency.sampling import tried
+from glassguard.saliency.settings import MapKind, MaskBasics, MaskSearch
 
 PARAMETERS = tuple(field.name for field in fields(Combination))
 """Of a mask, as ``grid.csv`` and ``best.json`` name them."""

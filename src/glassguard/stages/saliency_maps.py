@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from glassguard.configuration.sections import SaliencyMapsSection
+from glassguard.files.formats import check_rows, check_top_classes, read_images, read_pictures_table
 from glassguard.progress import track
 from glassguard.recognizer.network import pixels_for
 from glassguard.saliency.explanation import explainer
-from glassguard.stages.files import check_rows, check_top_classes, read_images, read_pictures_table
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
     open_recognizer,

@@ -7,9 +7,9 @@ import numpy as np
 
 from glassguard.configuration.sections import TeacherSection
 from glassguard.errors import InputError
+from glassguard.files.formats import read_images
 from glassguard.progress import track
 from glassguard.recognizer.teacher import EmbeddingNetwork
-from glassguard.stages.files import read_images
 from glassguard.stages.paths import OutputPath
 
 

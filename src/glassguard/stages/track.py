@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 
 from glassguard.configuration.sections import TrackSection
+from glassguard.files.formats import read_json, read_table, write_json
 from glassguard.progress import track
-from glassguard.stages.files import read_json, read_table, write_json
 from glassguard.stages.paths import OutputPath
 from glassguard.tracking.records import (
     Artifact,

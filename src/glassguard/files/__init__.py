@@ -1,0 +1,1 @@
+"""The files that a run leaves: their formats and where they lie."""
