@@ -7,7 +7,7 @@ rule attack_shard:
         images=result("data/images.npy"),
         manifest=result("data/manifest.csv"),
         recognizer=result("recognizer/recognizer.safetensors"),
-        code=code_of("attack_shard"),
+        code=PLAN.code_of("attack_shard"),
     output:
         results=result("attacks/{attack}/shards/{scatteritem}.npz"),
         record=record("attack_{attack}_{scatteritem}"),
@@ -19,11 +19,11 @@ rule attack_shard:
         ENVIRONMENT
     threads: lambda wildcards: STUDY.attacks[wildcards.attack].threads
     resources:
-        mem_mb=growing(1000 + 1500 * PIXELS),
-        runtime=growing(ATTACK_MINUTES),
+        mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
+        runtime=plan.attempted(PLAN.attack_minutes),
     params:
-        shard=shard,
-        shards=ATTACK_SHARDS,
+        shard=lambda wildcards: plan.position(wildcards.scatteritem),
+        shards=PLAN.attack_shards,
     shell:
         "glassguard attack_shard --config {input.config} --images {input.images} "
         "--manifest {input.manifest} --recognizer {input.recognizer} --shard {params.shard} "
@@ -34,10 +34,10 @@ rule attack_shard:
 rule attack:
     input:
         config=section_of("attack_{attack}"),
-        shards=gathered(
-            gather.attack, result("attacks/{attack}/shards/{scatteritem}.npz")
+        shards=PLAN.gathered(
+            "attack", result("attacks/{attack}/shards/{scatteritem}.npz")
         ),
-        code=code_of("attack"),
+        code=PLAN.code_of("attack"),
     output:
         examples=result("attacks/{attack}/examples.csv"),
         images=result("attacks/{attack}/images.npy"),
@@ -51,8 +51,8 @@ rule attack:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=growing(1000 + 500 * PIXELS),
-        runtime=growing(5),
+        mem_mb=plan.attempted(1000 + 500 * PLAN.pixels),
+        runtime=plan.attempted(5),
     shell:
         "glassguard attack --config {input.config} --shards {input.shards} "
         "--examples {output.examples} --images {output.images} --frames {output.frames} "
@@ -65,7 +65,7 @@ rule controls:
         images=result("data/images.npy"),
         manifest=result("data/manifest.csv"),
         recognizer=result("recognizer/recognizer.safetensors"),
-        code=code_of("controls"),
+        code=PLAN.code_of("controls"),
     output:
         examples=result("controls/{control}/examples.csv"),
         images=result("controls/{control}/images.npy"),
@@ -79,10 +79,10 @@ rule controls:
         ENVIRONMENT
     threads: STUDY.controls.threads
     resources:
-        mem_mb=growing(1000 + 1000 * PIXELS),
-        runtime=growing(5 * PASSES),
+        mem_mb=plan.attempted(1000 + 1000 * PLAN.pixels),
+        runtime=plan.attempted(5 * PLAN.passes),
     params:
-        kind=lambda wildcards: CONTROLS[wildcards.control],
+        kind=lambda wildcards: layout.CONTROLS[wildcards.control],
     shell:
         "glassguard controls --config {input.config} --kind {params.kind} "
         "--images {input.images} --manifest {input.manifest} --recognizer {input.recognizer} "

@@ -9,7 +9,7 @@ localrules:
 rule fetch_lfw:
     input:
         config=section_of("fetch_pictures"),
-        code=code_of("fetch_lfw"),
+        code=PLAN.code_of("fetch_lfw"),
     output:
         listing=result("data/lfw.csv"),
         record=record("fetch_lfw"),
@@ -30,7 +30,7 @@ rule fetch_pubfig:
     input:
         config=section_of("fetch_pictures"),
         given=given_to("fetch_pictures"),
-        code=code_of("fetch_pubfig"),
+        code=PLAN.code_of("fetch_pubfig"),
     output:
         listing=result("data/pubfig.csv"),
         gone=result("data/gone.csv"),
@@ -50,10 +50,10 @@ rule fetch_pubfig:
 rule data:
     input:
         config=section_of("data"),
-        listing=LISTING,
+        listing=PLAN.fetched("data/{source}.csv"),
         detector=download(getattr(STUDY.data, "detector", None)),
         given=given_to("data"),
-        code=code_of("data"),
+        code=PLAN.code_of("data"),
     output:
         images=result("data/images.npy"),
         manifest=result("data/manifest.csv"),
@@ -67,8 +67,8 @@ rule data:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(15),
+        mem_mb=plan.attempted(2000),
+        runtime=plan.attempted(15),
     params:
         listing=lambda wildcards, input: (
             f"--listing {input.listing}" if input.listing else ""
@@ -82,10 +82,15 @@ rule data:
 rule pool:
     input:
         config=section_of("pool"),
-        study=STUDY_PICTURES,
+        # A pool of photographs must not show the study's people; drawn people never do.
+        study=(
+            [result("data/images.npy"), result("data/manifest.csv")]
+            if STUDY.backbone.pool is not None
+            else []
+        ),
         detector=download(getattr(STUDY.data, "detector", None)),
         given=given_to("pool"),
-        code=code_of("pool"),
+        code=PLAN.code_of("pool"),
     output:
         images=result("backbone/pool_images.npy"),
         manifest=result("backbone/pool_manifest.csv"),
@@ -99,8 +104,8 @@ rule pool:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=plan.attempted(2000),
+        runtime=plan.attempted(30),
     params:
         study=lambda wildcards, input: " ".join(
             f"{option} {file}"

@@ -4,10 +4,10 @@
 rule influence:
     input:
         config=section_of("influence"),
-        images=images_of_set,
-        ids=ids_of_set,
+        images=lambda wildcards: f"results/{wildcards.study}/{layout.images_of_set(wildcards.set)}",
+        ids=lambda wildcards: f"results/{wildcards.study}/{layout.table_of_set(wildcards.set)}",
         recognizer=result("recognizer/recognizer.safetensors"),
-        code=code_of("influence"),
+        code=PLAN.code_of("influence"),
     output:
         profiles=result("influence/{set}/profiles.npz"),
         record=record("influence_{set}"),
@@ -21,8 +21,8 @@ rule influence:
         ENVIRONMENT
     threads: STUDY.influence.threads
     resources:
-        mem_mb=growing(1000 + 1500 * PIXELS),
-        runtime=growing(5 * PASSES),
+        mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
+        runtime=plan.attempted(5 * PLAN.passes),
     shell:
         "glassguard influence --config {input.config} --images {input.images} "
         "--ids {input.ids} --recognizer {input.recognizer} --profiles {output.profiles} "
@@ -41,7 +41,7 @@ rule experts:
         plain_images=result("controls/plain_frames/images.npy"),
         plain_frames=result("controls/plain_frames/frames.npy"),
         recognizer=result("recognizer/recognizer.safetensors"),
-        code=code_of("experts"),
+        code=PLAN.code_of("experts"),
     output:
         maps=result("influence/experts.npz"),
         shares=result("influence/share_inside.csv"),
@@ -54,8 +54,8 @@ rule experts:
         ENVIRONMENT
     threads: STUDY.influence.threads
     resources:
-        mem_mb=growing(1000 + 1500 * PIXELS),
-        runtime=growing(5 * PASSES),
+        mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
+        runtime=plan.attempted(5 * PLAN.passes),
     shell:
         "glassguard experts --config {input.config} --manifest {input.manifest} "
         "--images {input.images} --examples {input.examples} "
@@ -68,10 +68,10 @@ rule experts:
 rule baselines:
     input:
         config=section_of("baselines"),
-        images=images_of_set,
-        ids=ids_of_set,
+        images=lambda wildcards: f"results/{wildcards.study}/{layout.images_of_set(wildcards.set)}",
+        ids=lambda wildcards: f"results/{wildcards.study}/{layout.table_of_set(wildcards.set)}",
         recognizer=result("recognizer/recognizer.safetensors"),
-        code=code_of("baselines"),
+        code=PLAN.code_of("baselines"),
     output:
         baselines=result("baselines/{set}.npz"),
         record=record("baselines_{set}"),
@@ -85,8 +85,8 @@ rule baselines:
         ENVIRONMENT
     threads: STUDY.detector.threads
     resources:
-        mem_mb=growing(1000 + 1500 * PIXELS),
-        runtime=growing(5 * PASSES),
+        mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
+        runtime=plan.attempted(5 * PLAN.passes),
     shell:
         "glassguard baselines --config {input.config} --images {input.images} "
         "--ids {input.ids} --recognizer {input.recognizer} --baselines {output.baselines} "
@@ -97,22 +97,22 @@ rule detection:
     input:
         config=section_of("detection"),
         manifest=result("data/manifest.csv"),
-        examples=of_attacks("attacks/{attack}/examples.csv"),
+        examples=PLAN.of_attacks("attacks/{attack}/examples.csv"),
         benign=result("influence/benign/profiles.npz"),
-        attack=of_attacks("influence/{attack}/profiles.npz"),
+        attack=PLAN.of_attacks("influence/{attack}/profiles.npz"),
         plain=result("influence/plain_frames/profiles.npz"),
         plain_examples=result("controls/plain_frames/examples.csv"),
         random=result("influence/random_frames/profiles.npz"),
         random_examples=result("controls/random_frames/examples.csv"),
         benign_decisions=result("saliency/masked_decisions/benign.npz"),
-        attack_decisions=of_attacks("saliency/masked_decisions/{attack}.npz"),
+        attack_decisions=PLAN.of_attacks("saliency/masked_decisions/{attack}.npz"),
         plain_decisions=result("saliency/masked_decisions/plain_frames.npz"),
         random_decisions=result("saliency/masked_decisions/random_frames.npz"),
         benign_baselines=result("baselines/benign.npz"),
-        attack_baselines=of_attacks("baselines/{attack}.npz"),
+        attack_baselines=PLAN.of_attacks("baselines/{attack}.npz"),
         plain_baselines=result("baselines/plain_frames.npz"),
         random_baselines=result("baselines/random_frames.npz"),
-        code=code_of("detection"),
+        code=PLAN.code_of("detection"),
     output:
         layers=result("detection/layers.csv"),
         activation_layers=result("detection/activation_layers.csv"),
@@ -139,8 +139,8 @@ rule detection:
         ENVIRONMENT
     threads: STUDY.detector.threads
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(45),
+        mem_mb=plan.attempted(2000),
+        runtime=plan.attempted(45),
     shell:
         "glassguard detection --config {input.config} --manifest {input.manifest} "
         "--examples {input.examples} --benign {input.benign} --attack {input.attack} "

@@ -7,7 +7,7 @@ if STUDY.backbone.weights is not None:
             config=section_of("backbone"),
             weights=download(STUDY.backbone.weights),
             given=given_to("import_backbone"),
-            code=code_of("import_backbone"),
+            code=PLAN.code_of("import_backbone"),
         output:
             backbone=result("backbone/backbone.safetensors"),
             metrics=result("backbone/metrics.json"),
@@ -20,8 +20,8 @@ if STUDY.backbone.weights is not None:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=growing(4000),
-            runtime=growing(10),
+            mem_mb=plan.attempted(4000),
+            runtime=plan.attempted(10),
         params:
             weights=lambda wildcards: str(STUDY.backbone.weights),
         shell:
@@ -31,15 +31,15 @@ if STUDY.backbone.weights is not None:
 
 else:
 
-    if TEACHER is not None:
+    if STUDY.backbone.pretraining.teacher is not None:
 
         rule teacher:
             input:
                 config=section_of("teacher"),
-                teacher=download(TEACHER.file),
+                teacher=download(STUDY.backbone.pretraining.teacher.file),
                 given=given_to("teacher"),
-                images=PRETRAINING_PICTURES["images.npy"],
-                code=code_of("teacher"),
+                images=result(PLAN.pretraining_pictures["images.npy"]),
+                code=PLAN.code_of("teacher"),
             output:
                 embeddings=result("backbone/teacher_embeddings.npy"),
                 record=record("teacher"),
@@ -51,33 +51,28 @@ else:
                 ENVIRONMENT
             threads: 1
             resources:
-                mem_mb=growing(2000),
-                runtime=growing(60 * PIXELS),
+                mem_mb=plan.attempted(2000),
+                runtime=plan.attempted(60 * PLAN.pixels),
             params:
-                teacher=lambda wildcards: str(TEACHER.file),
+                teacher=lambda wildcards: str(STUDY.backbone.pretraining.teacher.file),
             shell:
                 "glassguard teacher --config {input.config} --teacher {params.teacher:q} "
                 "--images {input.images} --embeddings {output.embeddings} "
                 "--record {output.record} > {log} 2>&1"
-
-    # With devices=auto it is not known beforehand how many there are.
-    GPUS = (
-        0
-        if STUDY.backbone.pretraining.accelerator == "cpu"
-        else {"auto": 1}.get(
-            STUDY.backbone.pretraining.devices, STUDY.backbone.pretraining.devices
-        )
-    )
 
     # What it keeps of every epoch, beside the backbone, is no output: Snakemake would remove it
     # before a killed training goes on.
     rule pretrain:
         input:
             config=section_of("backbone"),
-            images=PRETRAINING_PICTURES["images.npy"],
-            manifest=PRETRAINING_PICTURES["manifest.csv"],
-            teacher=[] if TEACHER is None else result("backbone/teacher_embeddings.npy"),
-            code=code_of("pretrain"),
+            images=result(PLAN.pretraining_pictures["images.npy"]),
+            manifest=result(PLAN.pretraining_pictures["manifest.csv"]),
+            teacher=(
+                []
+                if STUDY.backbone.pretraining.teacher is None
+                else result("backbone/teacher_embeddings.npy")
+            ),
+            code=PLAN.code_of("pretrain"),
         output:
             backbone=result("backbone/backbone.safetensors"),
             metrics=result("backbone/metrics.json"),
@@ -90,9 +85,9 @@ else:
             ENVIRONMENT
         threads: STUDY.backbone.pretraining.threads
         resources:
-            mem_mb=growing(1000 + 3000 * PIXELS),
-            runtime=growing(PRETRAINING_MINUTES),
-            gpu=GPUS,
+            mem_mb=plan.attempted(1000 + 3000 * PLAN.pixels),
+            runtime=plan.attempted(PLAN.pretraining_minutes),
+            gpu=PLAN.gpus,
         params:
             teacher=lambda wildcards, input: (
                 f"--teacher {input.teacher}" if input.teacher else ""
@@ -110,7 +105,7 @@ rule recognizer:
         manifest=result("data/manifest.csv"),
         backbone=result("backbone/backbone.safetensors"),
         backbone_metrics=result("backbone/metrics.json"),
-        code=code_of("recognizer"),
+        code=PLAN.code_of("recognizer"),
     output:
         recognizer=result("recognizer/recognizer.safetensors"),
         metrics=result("recognizer/metrics.json"),
@@ -125,8 +120,8 @@ rule recognizer:
         ENVIRONMENT
     threads: STUDY.recognizer.threads
     resources:
-        mem_mb=growing(1000 + 1500 * PIXELS),
-        runtime=growing(20 * PASSES),
+        mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
+        runtime=plan.attempted(20 * PLAN.passes),
     shell:
         "glassguard recognizer --config {input.config} --images {input.images} "
         "--manifest {input.manifest} --backbone {input.backbone} "

@@ -1,23 +1,23 @@
 # Several studies of one experiment, over seeds and variants: one table of all their headlines.
 
-REPLICATES_TABLE = f"results/{EXPERIMENT}/replicates.csv"
+REPLICATES_TABLE = f"results/{STUDY.experiment}/replicates.csv"
 
 
 rule replicates:
     input:
-        config=expand(section_of("replicates"), study=EXPERIMENT),
-        summaries=expand(result("summary.json"), study=STUDIES),
-        code=code_of("replicates"),
+        config=expand(section_of("replicates"), study=STUDY.experiment),
+        summaries=expand(result("summary.json"), study=PLAN.studies),
+        code=PLAN.code_of("replicates"),
     output:
         REPLICATES_TABLE,
     log:
-        f"results/{EXPERIMENT}/logs/replicates.log",
+        f"results/{STUDY.experiment}/logs/replicates.log",
     conda:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=growing(1500),
-        runtime=growing(5),
+        mem_mb=plan.attempted(1500),
+        runtime=plan.attempted(5),
     shell:
         "glassguard replicates --config {input.config} --summaries {input.summaries} "
         "--table {output} > {log} 2>&1"

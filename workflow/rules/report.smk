@@ -4,15 +4,15 @@
 rule figures:
     input:
         config=section_of("report"),
-        records=SCIENCE_RECORDS,
-        tables=TABLES,
-        code=code_of("figures"),
+        records=PLAN.records,
+        tables=PLAN.tables,
+        code=PLAN.code_of("figures"),
     output:
         svg=[
             report(path, category="Figures", caption=f"../report/{name}.rst")
-            for name, path in zip(FIGURES, figures("svg"))
+            for name, path in zip(PLAN.figures, layout.figures(PLAN.figures, "svg"))
         ],
-        png=figures("png"),
+        png=layout.figures(PLAN.figures, "png"),
         captions=result("figures/captions.json"),
         record=record("figures"),
     log:
@@ -23,12 +23,12 @@ rule figures:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=plan.attempted(2000),
+        runtime=plan.attempted(10),
     params:
         results=lambda wildcards, output: Path(output.captions).parents[1],
         figures=lambda wildcards, output: Path(output.captions).parent,
-        captions=lambda wildcards, output: Captions(output.captions),
+        captions=lambda wildcards, output: plan.Captions(output.captions),
     shell:
         "glassguard figures --config {input.config} --results {params.results} "
         "--figures {params.figures} --record {output.record} > {log} 2>&1"
@@ -37,10 +37,10 @@ rule figures:
 rule report:
     input:
         config=section_of("report"),
-        records=SCIENCE_RECORDS,
-        tables=TABLES,
+        records=PLAN.records,
+        tables=PLAN.tables,
         figures=record("figures"),
-        code=code_of("report"),
+        code=PLAN.code_of("report"),
     output:
         summary=result("summary.json"),
         page=report(
@@ -56,8 +56,8 @@ rule report:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=growing(1500),
-        runtime=growing(5),
+        mem_mb=plan.attempted(1500),
+        runtime=plan.attempted(5),
     params:
         results=lambda wildcards, output: Path(output.summary).parent,
     shell:

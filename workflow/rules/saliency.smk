@@ -4,10 +4,10 @@
 rule saliency_maps:
     input:
         config=section_of("saliency_maps"),
-        images=images_of_set,
-        ids=ids_of_set,
+        images=lambda wildcards: f"results/{wildcards.study}/{layout.images_of_set(wildcards.set)}",
+        ids=lambda wildcards: f"results/{wildcards.study}/{layout.table_of_set(wildcards.set)}",
         recognizer=result("recognizer/recognizer.safetensors"),
-        code=code_of("saliency_maps"),
+        code=PLAN.code_of("saliency_maps"),
     output:
         maps=result("saliency/maps/{set}.npz"),
         record=record("saliency_maps_{set}"),
@@ -21,8 +21,8 @@ rule saliency_maps:
         ENVIRONMENT
     threads: STUDY.saliency.threads
     resources:
-        mem_mb=growing(1000 + 1500 * PIXELS),
-        runtime=growing(5 * PASSES),
+        mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
+        runtime=plan.attempted(5 * PLAN.passes),
     shell:
         "glassguard saliency_maps --config {input.config} --images {input.images} "
         "--ids {input.ids} --recognizer {input.recognizer} --maps {output.maps} "
@@ -32,11 +32,11 @@ rule saliency_maps:
 rule masked_decisions:
     input:
         config=section_of("masked_decisions"),
-        images=images_of_set,
-        ids=ids_of_set,
+        images=lambda wildcards: f"results/{wildcards.study}/{layout.images_of_set(wildcards.set)}",
+        ids=lambda wildcards: f"results/{wildcards.study}/{layout.table_of_set(wildcards.set)}",
         maps=result("saliency/maps/{set}.npz"),
         recognizer=result("recognizer/recognizer.safetensors"),
-        code=code_of("masked_decisions"),
+        code=PLAN.code_of("masked_decisions"),
     output:
         decisions=result("saliency/masked_decisions/{set}.npz"),
         record=record("masked_decisions_{set}"),
@@ -50,8 +50,8 @@ rule masked_decisions:
         ENVIRONMENT
     threads: STUDY.saliency.threads
     resources:
-        mem_mb=growing(1000 + 1500 * PIXELS),
-        runtime=growing(5 * PASSES),
+        mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
+        runtime=plan.attempted(5 * PLAN.passes),
     shell:
         "glassguard masked_decisions --config {input.config} --images {input.images} "
         "--ids {input.ids} --maps {input.maps} --recognizer {input.recognizer} "
@@ -68,7 +68,7 @@ rule grid_shard:
         adversarial_images=result(f"attacks/{HEADLINE}/images.npy"),
         adversarial_maps=result(f"saliency/maps/{HEADLINE}.npz"),
         recognizer=result("recognizer/recognizer.safetensors"),
-        code=code_of("grid_shard"),
+        code=PLAN.code_of("grid_shard"),
     output:
         results=result("saliency/shards/{scatteritem}.npz"),
         record=record("grid_{scatteritem}"),
@@ -80,11 +80,11 @@ rule grid_shard:
         ENVIRONMENT
     threads: STUDY.saliency.threads
     resources:
-        mem_mb=growing(1000 + 1000 * PIXELS),
-        runtime=growing(GRID_MINUTES),
+        mem_mb=plan.attempted(1000 + 1000 * PLAN.pixels),
+        runtime=plan.attempted(PLAN.grid_minutes),
     params:
-        shard=shard,
-        shards=GRID_SHARDS,
+        shard=lambda wildcards: plan.position(wildcards.scatteritem),
+        shards=PLAN.grid_shards,
     shell:
         "glassguard grid_shard --config {input.config} --manifest {input.manifest} "
         "--images {input.images} --maps {input.maps} --examples {input.examples} "
@@ -97,9 +97,9 @@ rule grid_shard:
 rule grid:
     input:
         config=section_of("grid"),
-        shards=gathered(gather.grid, result("saliency/shards/{scatteritem}.npz")),
+        shards=PLAN.gathered("grid", result("saliency/shards/{scatteritem}.npz")),
         examples=result(f"attacks/{HEADLINE}/examples.csv"),
-        code=code_of("grid"),
+        code=PLAN.code_of("grid"),
     output:
         grid=result("saliency/grid.csv"),
         best=result("saliency/best.json"),
@@ -112,8 +112,8 @@ rule grid:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=growing(1500),
-        runtime=growing(5),
+        mem_mb=plan.attempted(1500),
+        runtime=plan.attempted(5),
     shell:
         "glassguard grid --config {input.config} --shards {input.shards} "
         "--examples {input.examples} --grid {output.grid} --best {output.best} "
@@ -134,7 +134,7 @@ rule evaluation:
         best=result("saliency/best.json"),
         grid=result("saliency/grid.csv"),
         predictions=result("recognizer/predictions.csv"),
-        code=code_of("evaluation"),
+        code=PLAN.code_of("evaluation"),
     output:
         evaluation=result("saliency/evaluation.csv"),
         curve=result("saliency/threshold_curve.csv"),
@@ -149,8 +149,8 @@ rule evaluation:
         ENVIRONMENT
     threads: STUDY.saliency.threads
     resources:
-        mem_mb=growing(1000 + 1500 * PIXELS),
-        runtime=growing(6 * PASSES),
+        mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
+        runtime=plan.attempted(6 * PLAN.passes),
     shell:
         "glassguard evaluation --config {input.config} --manifest {input.manifest} "
         "--images {input.images} --maps {input.maps} --examples {input.examples} "
@@ -173,7 +173,7 @@ use rule grid_shard as accessory_grid_shard with:
         adversarial_images=result("attacks/{attack}/images.npy"),
         adversarial_maps=result("saliency/maps/{attack}.npz"),
         recognizer=result("recognizer/recognizer.safetensors"),
-        code=code_of("grid_shard"),
+        code=PLAN.code_of("grid_shard"),
     output:
         results=result("saliency/tuned_on/{attack}/shards/{scatteritem}.npz"),
         record=record("grid_{attack}_{scatteritem}"),
@@ -186,12 +186,12 @@ use rule grid_shard as accessory_grid_shard with:
 use rule grid as accessory_grid with:
     input:
         config=section_of("grid"),
-        shards=gathered(
-            gather.grid,
+        shards=PLAN.gathered(
+            "grid",
             result("saliency/tuned_on/{attack}/shards/{scatteritem}.npz"),
         ),
         examples=result("attacks/{attack}/examples.csv"),
-        code=code_of("grid"),
+        code=PLAN.code_of("grid"),
     output:
         grid=result("saliency/tuned_on/{attack}/grid.csv"),
         best=result("saliency/tuned_on/{attack}/best.json"),
@@ -208,16 +208,16 @@ rule generality:
         manifest=result("data/manifest.csv"),
         images=result("data/images.npy"),
         maps=result("saliency/maps/benign.npz"),
-        examples=of_attacks("attacks/{attack}/examples.csv"),
-        adversarial_images=of_attacks("attacks/{attack}/images.npy"),
-        frames=of_attacks("attacks/{attack}/frames.npy"),
-        adversarial_maps=of_attacks("saliency/maps/{attack}.npz"),
+        examples=PLAN.of_attacks("attacks/{attack}/examples.csv"),
+        adversarial_images=PLAN.of_attacks("attacks/{attack}/images.npy"),
+        frames=PLAN.of_attacks("attacks/{attack}/frames.npy"),
+        adversarial_maps=PLAN.of_attacks("saliency/maps/{attack}.npz"),
         best=[
             result("saliency/best.json"),
-            *of_attacks("saliency/tuned_on/{attack}/best.json")[1:],
+            *PLAN.of_attacks("saliency/tuned_on/{attack}/best.json")[1:],
         ],
         recognizer=result("recognizer/recognizer.safetensors"),
-        code=code_of("generality"),
+        code=PLAN.code_of("generality"),
     output:
         generality=result("saliency/generality.csv"),
         record=record("generality"),
@@ -229,8 +229,8 @@ rule generality:
         ENVIRONMENT
     threads: STUDY.saliency.threads
     resources:
-        mem_mb=growing(1000 + 1500 * PIXELS),
-        runtime=growing(30 * PASSES),
+        mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
+        runtime=plan.attempted(30 * PLAN.passes),
     shell:
         "glassguard generality --config {input.config} --manifest {input.manifest} "
         "--images {input.images} --maps {input.maps} --examples {input.examples} "

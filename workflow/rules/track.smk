@@ -9,9 +9,9 @@ rule track:
     input:
         config=section_of("track"),
         report_config=section_of("report"),
-        records=SCIENCE_RECORDS,
-        report_records=REPORT_RECORDS,
-        code=code_of("track"),
+        records=PLAN.records,
+        report_records=[record("figures"), record("report")],
+        code=PLAN.code_of("track"),
     output:
         done=result("tracking/done.json"),
     log:

@@ -12,7 +12,7 @@ recorded one could be older than what that run had begun to make.
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 RECORD = "file_dates.json"
@@ -39,21 +39,26 @@ def record(folder: Path, files: Iterable[Path]) -> None:
     (folder / RECORD).write_text(json.dumps(recorded, indent=1) + "\n")
 
 
-def forget(folder: Path) -> None:
-    """Remove the record, if there is one."""
-    (folder / RECORD).unlink(missing_ok=True)
+def forget(*folders: Path) -> None:
+    """Remove the records of some folders, where there are any."""
+    for folder in folders:
+        (folder / RECORD).unlink(missing_ok=True)
 
 
-def restore(folder: Path) -> list[Path]:
+def restore(*folders: Path) -> list[Path]:
     """Put the recorded dates back where the content is the recorded one.
 
     Args:
-        folder: as given to :func:`record`, or a copy of it.
+        folders: as given to :func:`record`, or copies of them.
 
     Returns:
         Files whose dates could not be set, for example because somebody else owns them. A record
         that is missing or damaged restores nothing.
     """
+    return [path for folder in folders for path in _restore(folder)]
+
+
+def _restore(folder: Path) -> Iterator[Path]:
     try:
         files = json.loads((folder / RECORD).read_text())
         recorded = [
@@ -61,8 +66,7 @@ def restore(folder: Path) -> list[Path]:
             for name, one in files.items()
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return []
-    refused = []
+        return
     for path, made, size, digest in recorded:
         if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
             continue
@@ -72,8 +76,7 @@ def restore(folder: Path) -> list[Path]:
         try:
             os.utime(path, ns=(made, made))
         except OSError:
-            refused.append(path)
-    return refused
+            yield path
 
 
 def _digest(path: Path) -> str:

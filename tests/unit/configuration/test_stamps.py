@@ -12,7 +12,7 @@ from glassguard.configuration import file_dates, sources, stamps
 from glassguard.configuration.compose import compose_study
 from glassguard.configuration.stamps import OLD, Stamp, stage
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = Path(__file__).parents[3] / "conf"
 
 
 @pytest.fixture(autouse=True)

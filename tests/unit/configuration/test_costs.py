@@ -16,7 +16,7 @@ from glassguard.configuration.costs import (
 )
 from glassguard.configuration.schema import Study
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+CONF = Path(__file__).resolve().parents[3] / "conf"
 
 
 def study(*overrides: str, experiment: str = "embedded") -> Study:

@@ -1,0 +1,106 @@
+"""Which jobs a run is made of, and what they ask for."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from glassguard.cli import STAGES
+from glassguard.configuration.plan import Captions, Plan, attempted, position, shards
+from glassguard.configuration.replicates import studies_from_workflow
+
+CONF = Path(__file__).parents[3] / "conf"
+
+
+def plan(experiment: str = "smoke", *overrides: str, **settings: object) -> Plan:
+    asked = {"experiment": experiment, "overrides": list(overrides), **settings}
+    return Plan(studies_from_workflow(asked, CONF))
+
+
+def test_every_job_has_a_record_of_its_own_name() -> None:
+    smoke = plan()
+    assert len(set(smoke.jobs)) == len(smoke.jobs)
+    assert smoke.records == [f"results/{{study}}/tracking/outbox/{job}.json" for job in smoke.jobs]
+    assert {"attack_glasses_2-of-2", "influence_plain_frames", "grid_1-of-2"} <= set(smoke.jobs)
+    assert "generality" not in smoke.jobs
+    several = plan("accessories")
+    assert "generality" in several.jobs
+    assert f"grid_{several.attacks[1]}" in several.jobs
+    assert f"grid_{several.headline}" not in several.jobs
+
+
+@pytest.mark.parametrize(
+    ("overrides", "jobs", "start"),
+    [
+        ([], ["pool", "pretrain"], "backbone/pool_"),
+        (
+            ["backbone=vggface", "backbone.weights=vgg_face_dag"],
+            ["import_backbone"],
+            "backbone/pool_",
+        ),
+    ],
+)
+def test_convolutions_come_from_a_pool_or_a_file(
+    overrides: list[str], jobs: list[str], start: str
+) -> None:
+    found = plan("smoke", *overrides)
+    assert found.backbone_jobs == jobs
+    assert found.pretraining_pictures["images.npy"] == f"{start}images.npy"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "gpus"),
+    [
+        (["backbone.pretraining.accelerator=cpu"], 0),
+        (["backbone.pretraining.accelerator=auto"], 1),
+        (["backbone=faces_gpu"], 1),
+        (
+            [
+                "backbone.pretraining.accelerator=gpu",
+                "backbone.pretraining.devices=2",
+                "backbone.pretraining.strategy=ddp_spawn",
+            ],
+            2,
+        ),
+    ],
+)
+def test_pretraining_asks_for_the_gpus_it_takes(overrides: list[str], gpus: int) -> None:
+    assert plan("smoke", *overrides).gpus == gpus
+
+
+def test_studies_that_download_the_same_share_one_job() -> None:
+    assert plan().fetched("data/{source}.csv") == []
+    assert plan("lfw").fetched("data/{source}.csv") == ["results/lfw/data/lfw.csv"]
+    folds = plan("dong2019", variants=["fold_1", "fold_2"])
+    assert folds.fetched("data/{source}.csv") == ["results/dong2019/data/lfw.csv"]
+    assert len(folds.studies) == 3
+
+
+def test_shards_are_named_as_snakemake_scatters_them() -> None:
+    assert shards(3) == ["1-of-3", "2-of-3", "3-of-3"]
+    assert [position(one) for one in shards(3)] == [0, 1, 2]
+    smoke = plan()
+    assert smoke.gathered("attack", "{attack}/{scatteritem}.npz") == [
+        f"{{attack}}/{one}.npz" for one in shards(smoke.attack_shards)
+    ]
+
+
+def test_a_further_attempt_asks_for_more() -> None:
+    asked = attempted(1500.2)
+    assert [asked(None, attempt=attempt) for attempt in (1, 2)] == [1501, 3002]
+
+
+def test_code_is_stated_once_for_all_seeds() -> None:
+    stamps = plan("smoke", replicates=[0, 1]).stamps(STAGES)
+    code = [name for name in stamps if "/code/" in name]
+    assert code == [f"results/smoke/config/code/{stage}.sha256" for stage in STAGES]
+    assert "results/smoke/seed_1/config/data.yaml" in stamps
+    assert "results/smoke/config/replicates.yaml" in stamps
+
+
+def test_captions_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "captions.json"
+    captions = Captions(str(path))
+    path.write_text(json.dumps({"roc": "Curves, n = 3."}))
+    assert captions["roc"] == "Curves, n = 3."
+    assert repr(captions) == f"Captions({str(path)!r})"
