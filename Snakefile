@@ -28,6 +28,7 @@ rule all:
                 result("summary.json"),
                 result("report.html"),
                 result("timings.csv"),
+                *stamps_of(workflow.rules),
                 *TABLES,
                 *figures("svg"),
                 *figures("png"),

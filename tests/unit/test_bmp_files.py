@@ -141,6 +141,19 @@ def test_masks_of_zeros_mean_the_usual_order():
         np.testing.assert_array_equal(read(content), colours)
 
 
+def test_an_alpha_of_zeros_everywhere_is_none():
+    values = np.arange(24 * 25, dtype=np.uint32).reshape(24, 25) * 0x01_02_03
+    masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    expected = np.stack([(values >> shift) & 255 for shift in (16, 8, 0)], axis=-1)
+    for length in (56, 108, 124):
+        file = bmp((24, 25), 32, stored_rows(values, 32), length=length, compression=3, masks=masks)
+        assert np.array_equal(read(file), expected)
+    # One pixel that is opaque makes the others transparent.
+    values[0, 0] |= np.uint32(0xFF000000)
+    file = bmp((24, 25), 32, stored_rows(values, 32), length=124, compression=3, masks=masks)
+    assert not np.array_equal(read(file), expected)
+
+
 def test_the_last_row_may_lack_its_filling():
     values = np.random.default_rng(0).integers(0, 2**24, (25, 25))
     content = bmp((25, 25), 24, stored_rows(values, 24, top_down=True), top_down=True)

@@ -183,6 +183,20 @@ def code_of(stage_name):
     return f"{ROOT}/config/code/{stage_name}.sha256"
 
 
+def stamps_of(all_rules):
+    """Every stamp that a rule reads: results whose stamp is lost may be of any settings."""
+    named = {
+        str(file) for one in all_rules for file in one.input if isinstance(file, str)
+    }
+    found = [
+        file
+        for name in sorted(named)
+        if "/config/" in name
+        for file in expand(name, study="{study}", attack=ATTACKS)
+    ]
+    return [*dict.fromkeys(found)]
+
+
 def given_to(rule_name):
     """The state of the files that the user gave to a rule."""
     return result(f"config/given/{rule_name}.txt")
