@@ -142,7 +142,7 @@ def test_masks_of_zeros_mean_the_usual_order():
 
 
 def test_an_alpha_of_zeros_everywhere_is_none():
-    values = np.arange(24 * 25, dtype=np.uint32).reshape(24, 25) * 0x01_02_03
+    values = np.arange(24 * 25, dtype=np.uint32).reshape(24, 25) * 0x01_02_03 & 0xFFFFFF
     masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
     expected = np.stack([(values >> shift) & 255 for shift in (16, 8, 0)], axis=-1)
     for length in (56, 108, 124):

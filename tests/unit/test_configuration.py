@@ -126,7 +126,7 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
         ({"overrides": ["data.image_size=33"]}, ["data.image_size", "multiple of 32"]),
         ({"overrides": ["backbone=vgg"]}, ["backbone/vgg", "pretrain"]),
         ({"overrides": ["seed"]}, ["'seed'", "NAME=VALUE is expected"]),
-        ({"overrides": ["seed=5"], "replicates": [0, 1]}, ["override seed", "one of the two"]),
+        ({"overrides": ["seed=5"], "replicates": [0, 1]}, ["override seed", "which seeds are run"]),
         (
             {"experiment": "folder", "overrides": ["data.root=my péople"]},
             ["override data.root=my péople: cannot be read", "needs quotes"],

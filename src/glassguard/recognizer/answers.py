@@ -107,7 +107,7 @@ def weights_like(network: nn.Module, otherwise: Tensor) -> Tensor:
     found = next((one for one in weights if one.is_floating_point()), otherwise)
     if found.is_meta:
         raise ValueError(f"{type(network).__name__} is on the meta device: it has no weights")
-    if found.is_inference():
+    if found.is_inference() and torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
         raise ValueError(
             f"{type(network).__name__} was made in inference mode, so gradients cannot pass it: "
             "make or load it outside of torch.inference_mode()"
