@@ -184,7 +184,7 @@ def code_of(stage_name):
 
 
 def stamps_of(all_rules):
-    """Every stamp that a rule reads: results whose stamp is lost may be of any settings."""
+    """Every stamp that jobs read. Results whose stamp is lost may be of any settings."""
     named = {
         str(file) for one in all_rules for file in one.input if isinstance(file, str)
     }
