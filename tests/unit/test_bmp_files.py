@@ -4,25 +4,13 @@ import struct
 import numpy as np
 import pytest
 from bmp_writing import HEADERS, bmp, stored_rows
+from decoded import LIMIT, read, refusal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from png_writing import over_grey
 
-from glassguard.faces.decoding import PictureError, decode, stored_size
-
-LIMIT = 1_000_000
-
-
-def read(content: bytes) -> np.ndarray:
-    return decode(content, maximum_pixels=LIMIT)
-
-
-def refusal(content: bytes) -> str:
-    with pytest.raises(PictureError) as caught:
-        read(content)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+from glassguard.faces.decoding import PictureError, stored_size
 
 
 def samples_of(values: np.ndarray, mask: int) -> np.ndarray:

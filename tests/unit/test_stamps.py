@@ -95,6 +95,19 @@ def test_given_files_and_folders_are_stated_by_what_they_contain(here: Path) -> 
     assert {rule for rule in before if texts()[rule] != before[rule]} == {"import_backbone", "data"}
 
 
+def test_a_file_that_cannot_be_read_is_left_to_whoever_reads_it(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(here / "people" / "1.jpg", "x", at=1)
+    before = sources.inventory(here / "people")
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(sources, "file_digest", refuse)
+    assert sources.inventory(here / "people") not in ("", before)
+
+
 def test_downloads_are_no_given_files() -> None:
     study = compose_study(CONF, "smoke", ["backbone=vggface", "backbone.weights=vgg_face_dag"])
     assert stamps.given_paths(study)["import_backbone"] == {}

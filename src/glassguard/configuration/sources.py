@@ -39,9 +39,13 @@ def digests(stage: str) -> dict[str, str]:
     return {path.relative_to(PACKAGE.parent).as_posix(): _digest(path) for path in sources(stage)}
 
 
-@cache
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+_digest = cache(file_digest)
 
 
 def _templates(path: Path) -> list[Path]:
@@ -105,5 +109,8 @@ def inventory(path: Path | None, known: dict[str, list] | None = None) -> str:
 
 
 def _content(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    # Whoever reads it says why it cannot be read; a plan is no place for that.
+    try:
+        return file_digest(path)
+    except OSError:
+        return "unreadable"

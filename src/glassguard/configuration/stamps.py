@@ -1,7 +1,7 @@
 """Stamps: small files that state what a result depends on besides other results.
 
-A stamp holds a section of the configuration, the digests of a stage's source files, or what lies
-in a folder of pictures. Every start states them anew and compares them with the files that the
+A stamp holds a section of the configuration, the digests of a stage's source files, or those of
+what the user gave. Every start states them anew and compares them with the files that the
 last run left. So a change is noticed from the results alone: without Snakemake's hidden metadata,
 in a copy, and whatever the clocks say.
 """
@@ -100,7 +100,7 @@ def given_stamps(folder: Path, study: Study) -> list[Stamp]:
         makes them.
     """
     known = _known()
-    before = len(known), sum(one[0] for one in known.values())
+    before = dict(known)
     found = [
         Stamp(
             folder / f"{rule}.txt",
@@ -108,7 +108,7 @@ def given_stamps(folder: Path, study: Study) -> list[Stamp]:
         )
         for rule, paths in given_paths(study).items()
     ]
-    if (len(known), sum(one[0] for one in known.values())) != before:
+    if known != before:
         DIGESTS.parent.mkdir(parents=True, exist_ok=True)
         DIGESTS.write_text(json.dumps(known))
     return found
