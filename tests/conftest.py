@@ -7,6 +7,11 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_variable] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.setdefault("MPLBACKEND", "agg")
+# `make test VENV=there` hands its settings down, and a `make clean` among the tests would remove
+# the environment that they run in.
+_OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
+for _variable in (*_OF_MAKE, "CORES", "EXPERIMENT", "PORT", "PYTHON", "TORCH", "VENV"):
+    os.environ.pop(_variable, None)
 
 import pytest
 import torch

@@ -272,9 +272,10 @@ def test_published_weights_are_fetched_once_for_all_experiments(
     assert done.returncode == 0, done.stderr
     assert asked == ["/vgg_face_dag.pth"]
     kept = sorted(path.name for path in (fresh.folder / "downloads").glob("[!.]*"))
-    assert kept == [f"vgg_face_dag.pth{suffix}" for suffix in ("", ".log", ".sha256", ".yaml")]
+    names = [f"vgg_face_dag.pth{suffix}" for suffix in ("", ".log", ".sha256", ".yaml")]
+    assert kept == ["file_dates.json", *names]
     described = json.loads((fresh.results / "backbone" / "metrics.json").read_text())
-    digest = (fresh.folder / "downloads" / kept[2]).read_text().split()[0]
+    digest = (fresh.folder / "downloads" / names[2]).read_text().split()[0]
     assert described["sha256"] == digest
     backbone = read_backbone(fresh.results / "backbone" / "backbone.safetensors")
     assert backbone.mean == (129.1863, 104.7624, 93.594)

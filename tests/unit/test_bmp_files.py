@@ -4,25 +4,13 @@ import struct
 import numpy as np
 import pytest
 from bmp_writing import HEADERS, bmp, stored_rows
+from decoded import LIMIT, read, refusal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from png_writing import over_grey
 
-from glassguard.faces.decoding import PictureError, decode, stored_size
-
-LIMIT = 1_000_000
-
-
-def read(content: bytes) -> np.ndarray:
-    return decode(content, maximum_pixels=LIMIT)
-
-
-def refusal(content: bytes) -> str:
-    with pytest.raises(PictureError) as caught:
-        read(content)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+from glassguard.faces.decoding import PictureError, stored_size
 
 
 def samples_of(values: np.ndarray, mask: int) -> np.ndarray:
@@ -139,6 +127,19 @@ def test_masks_of_zeros_mean_the_usual_order():
         )
         colours = np.stack([values >> 16 & 255, values >> 8 & 255, values & 255], axis=2)
         np.testing.assert_array_equal(read(content), colours)
+
+
+def test_an_alpha_of_zeros_everywhere_is_none():
+    values = np.arange(24 * 25, dtype=np.uint32).reshape(24, 25) * 0x01_02_03 & 0xFFFFFF
+    masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    expected = np.stack([(values >> shift) & 255 for shift in (16, 8, 0)], axis=-1)
+    for length in (56, 108, 124):
+        file = bmp((24, 25), 32, stored_rows(values, 32), length=length, compression=3, masks=masks)
+        assert np.array_equal(read(file), expected)
+    # One pixel that is opaque makes the others transparent.
+    values[0, 0] |= np.uint32(0xFF000000)
+    file = bmp((24, 25), 32, stored_rows(values, 32), length=124, compression=3, masks=masks)
+    assert not np.array_equal(read(file), expected)
 
 
 def test_the_last_row_may_lack_its_filling():

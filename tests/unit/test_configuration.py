@@ -126,6 +126,7 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
         ({"overrides": ["data.image_size=33"]}, ["data.image_size", "multiple of 32"]),
         ({"overrides": ["backbone=vgg"]}, ["backbone/vgg", "pretrain"]),
         ({"overrides": ["seed"]}, ["'seed'", "NAME=VALUE is expected"]),
+        ({"overrides": ["seed=5"], "replicates": [0, 1]}, ["override seed", "which seeds are run"]),
         (
             {"experiment": "folder", "overrides": ["data.root=my péople"]},
             ["override data.root=my péople: cannot be read", "needs quotes"],
@@ -231,6 +232,13 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
 def test_a_mistake_is_one_line_that_names_it(settings: dict, said: list[str]) -> None:
     message = refusal(settings)
     assert all(part in message for part in said), message
+
+
+def test_the_last_of_repeated_overrides_counts() -> None:
+    (study,) = studies_from_workflow(
+        {"experiment": "smoke", "overrides": ["seed=6", "seed=5", "seed=6"]}, CONF
+    ).values()
+    assert study.seed == 6
 
 
 def test_one_study_lies_where_it_always_did() -> None:

@@ -4,27 +4,16 @@ import warnings
 
 import numpy as np
 import pytest
+from decoded import LIMIT, read, refusal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from glassguard.faces.decoding import PictureError, decode, stored_size
+from glassguard.faces.decoding import stored_size
 from glassguard.faces.formats.rotation import orientation
 
-LIMIT = 1_000_000
 XMP = b'<rdf:Description tiff:Orientation="6"/>'
 JPEG_XMP = b"http://ns.adobe.com/xap/1.0/\0"
-
-
-def read(content: bytes) -> np.ndarray:
-    return decode(content, maximum_pixels=LIMIT)
-
-
-def refusal(content: bytes) -> str:
-    with pytest.raises(PictureError) as caught:
-        read(content)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def photo(mode: str = "RGB") -> Image.Image:

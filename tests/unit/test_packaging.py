@@ -113,11 +113,7 @@ def test_conda_environment_is_one_that_conda_reads(lock: ModuleType) -> None:
 def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("HOME", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "TORCH", "VENV")
-    }
+    inherited = {name: value for name, value in os.environ.items() if name != "HOME"}
     return subprocess.run(
         ["make", "-C", str(ROOT), *arguments],
         env=inherited | environment,
@@ -125,6 +121,12 @@ def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
         text=True,
         check=False,
     )
+
+
+def test_no_setting_of_make_reaches_what_the_tests_run() -> None:
+    settings = re.findall(r"^(\w+) \?=", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert "VENV" in settings
+    assert not {*settings, "MAKEFLAGS"} & set(os.environ)
 
 
 def test_make_names_a_python_that_is_too_old(tmp_path: Path) -> None:

@@ -5,28 +5,17 @@ import zlib
 
 import numpy as np
 import pytest
+from decoded import LIMIT, read, refusal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from png_writing import CHANNELS, KINDS, SIGNATURE, chunk, header, png, rows, shown
 
-from glassguard.faces.decoding import PictureError, decode, stored_size
+from glassguard.faces.decoding import stored_size
 
-LIMIT = 1_000_000
 PROFILE = b"photo\0\0"
 FRAME = struct.pack(">IIIIIHHBB", 0, 24, 24, 0, 0, 1, 10, 0, 0)
 MEGABYTES = zlib.compress(bytes(3_000_000))
-
-
-def read(content: bytes, **options) -> np.ndarray:
-    return decode(content, maximum_pixels=LIMIT, **options)
-
-
-def refusal(content: bytes) -> str:
-    with pytest.raises(PictureError) as caught:
-        read(content)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def exif(orientation: int) -> bytes:

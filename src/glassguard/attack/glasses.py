@@ -61,9 +61,9 @@ class AdversarialGlasses:
 
     Every iterate is rounded to 8 bits in the frame before the network sees it, while the steps
     accumulate unrounded, so confidence and success are those of the picture that is written.
-    Rounding never leaves the bound: where the nearest level lies past it, the next one towards the
-    picture is taken. A picture leaves the batch as soon as it is done and another one takes its
-    place.
+    Rounding never leaves the bound (but for 2⁻²¹, which floats need): where the nearest level lies
+    past it, the next one towards the picture is taken. A picture leaves the batch as soon as it is
+    done and another one takes its place.
 
     Args:
         network: pixels in [0, 1] to logits, in evaluation mode; of any floating-point type, on any

@@ -247,7 +247,7 @@ def _unreadable(override: str) -> str:
     text = value.replace('"', '\\"')
     quoted = json.dumps([f'{key}="{text}"'], ensure_ascii=False)
     return (
-        f"override {override}: cannot be read; a value with signs besides letters, digits and "
+        f"override {override}: cannot be read; a value with signs besides A-Z, a-z, 0-9 and "
         f"_-./ needs quotes: {shlex.quote(f'overrides={quoted}')}"
     )
 

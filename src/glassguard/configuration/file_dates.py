@@ -9,11 +9,12 @@ The record is there only while nothing runs: :func:`forget` removes it at the st
 recorded one could be older than what that run had begun to make.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from glassguard.configuration.sources import file_digest
 
 RECORD = "file_dates.json"
 
@@ -31,7 +32,7 @@ def record(folder: Path, files: Iterable[Path]) -> None:
         str(path.relative_to(folder)): {
             "made_ns": path.stat().st_mtime_ns,
             "bytes": path.stat().st_size,
-            "sha256": _digest(path),
+            "sha256": file_digest(path),
         }
         for path in sorted(files)
         if path.is_file() and path.name != RECORD
@@ -71,14 +72,9 @@ def _restore(folder: Path) -> Iterator[Path]:
         if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
             continue
         now = path.stat()
-        if now.st_mtime_ns == made or now.st_size != size or _digest(path) != digest:
+        if now.st_mtime_ns == made or now.st_size != size or file_digest(path) != digest:
             continue
         try:
             os.utime(path, ns=(made, made))
         except OSError:
             yield path
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -98,6 +98,19 @@ class Plan:
         for folder, study in self.studies.items():
             stamps += given_stamps(RESULTS / folder / "config" / "given", study)
         return {str(stamp.file): stamp for stamp in stamps}
+
+    def stamps_read(self, files: Iterable[object]) -> list[str]:
+        """Every stamp that jobs read. Results whose stamp is lost may be of any settings.
+
+        Args:
+            files: inputs of all rules, as patterns with ``{study}`` and ``{attack}``;
+                functions of wildcards are left out.
+        """
+        patterns = sorted({str(one) for one in files if isinstance(one, str) and "/config/" in one})
+        named = {
+            pattern.replace("{attack}", attack) for pattern in patterns for attack in self.attacks
+        }
+        return sorted(named)
 
     def _largest(self, cost: Callable[[Study], float]) -> float:
         """The jobs of all studies are as many and ask for the same: the largest cost counts."""

@@ -1,6 +1,7 @@
 """Says in one line what is wrong with a configuration and what is allowed."""
 
 import difflib
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args, get_origin
 
@@ -39,7 +40,8 @@ def problems(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[s
         if problem["type"] == "extra_forbidden":
             yield key, f"unknown key{suggestion(parts[-1], known)}"
         elif problem["type"] in TEXT_WANTED:
-            yield key, f"is read as {problem['input']!r} and must be text: quote it"
+            read = json.dumps(problem["input"], default=str)
+            yield key, f"is read as {read} and must be text: quote it, as in '007'"
         elif problem["type"] in ("missing", "value_error"):
             yield key, problem["msg"].removeprefix("Value error, ")
         else:

@@ -64,9 +64,13 @@ def studies_from_workflow(settings: Mapping[str, Any], directory: Path) -> dict[
     overrides = _texts(settings, "overrides", "key=value", "attacks.glasses.step=10")
     variants = _texts(settings, "variants", "names", "absolute_saliency")
     seeds = _seeds(settings.get("replicates"))
+    if seeds and any(override.lstrip("+").startswith("seed=") for override in overrides):
+        raise InputError(
+            "override seed: --config replicates says which seeds are run; give one of both"
+        )
     study = compose_study(directory, experiment, overrides)
     found = {study.experiment: study}
-    for name in variants:
+    for name in dict.fromkeys(variants):
         variant = compose_study(directory, experiment, overrides, variant=name)
         _check_same_jobs(name, study, variant)
         found[f"{study.experiment}/{VARIANT}{name}"] = variant
@@ -107,7 +111,7 @@ def _texts(settings: Mapping[str, Any], key: str, kind: str, example: str) -> li
             f"--config {key}: {given!r} is no list of {kind}; allowed is for example "
             f"'{key}=[\"{example}\"]'"
         )
-    return list(dict.fromkeys(given))
+    return given
 
 
 def _seeds(given: Any) -> list[int]:

@@ -39,9 +39,13 @@ def digests(stage: str) -> dict[str, str]:
     return {path.relative_to(PACKAGE.parent).as_posix(): _digest(path) for path in sources(stage)}
 
 
-@cache
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+_digest = cache(file_digest)
 
 
 def _templates(path: Path) -> list[Path]:
@@ -76,19 +80,37 @@ def _files(name: str) -> list[Path]:
     return [file for file in (*around, module) if file.is_file()]
 
 
-def inventory(folder: Path | None) -> str:
-    """A digest of the names and sizes of all files below a folder, or of one file; empty for None.
+def inventory(path: Path | None, known: dict[str, list] | None = None) -> str:
+    """A digest of the names and contents of all files below a folder, or of one file.
 
-    It stands in for thousands of input files: a picture added, removed or replaced by one of
-    another size changes it, a touched one does not.
+    It stands in for thousands of input files: a picture that is added, removed or replaced changes
+    it, one that is touched or copied does not.
+
+    Args:
+        path: empty text is returned for None and for what is not there.
+        known: digests by path, with the date and size of the file that they are of. A file with
+            another date or size is read and entered.
     """
-    if folder is None:
-        return ""
+    known = {} if known is None else known
     digest = hashlib.sha256()
-    if folder.is_file():
-        digest.update(f"{folder.name}\0{folder.stat().st_size}\n".encode())
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    if path is None or not path.exists():
+        return ""
+    root = path.parent if path.is_file() else path
+    files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
+    for file in files:
+        now, key = file.stat(), os.fsdecode(file)
+        state = [now.st_mtime_ns, now.st_size]
+        if known.get(key, [])[:2] != state:
+            known[key] = [*state, _content(file)]
         # A name may be bytes of any kind.
-        digest.update(os.fsencode(path.relative_to(folder)))
-        digest.update(f"\0{path.stat().st_size}\n".encode())
+        digest.update(os.fsencode(file.relative_to(root)))
+        digest.update(f"\0{known[key][2]}\n".encode())
     return digest.hexdigest()
+
+
+def _content(path: Path) -> str:
+    # Whoever reads it says why it cannot be read; a plan is no place for that.
+    try:
+        return file_digest(path)
+    except OSError:
+        return "unreadable"

@@ -1,13 +1,15 @@
 """Stamps: small files that state what a result depends on besides other results.
 
-A stamp holds a section of the configuration, the digests of a stage's source files, or what lies
-in a folder of pictures. Every start states them anew and compares them with the files that the
+A stamp holds a section of the configuration, the digests of a stage's source files, or those of
+what the user gave. Every start states them anew and compares them with the files that the
 last run left. So a change is noticed from the results alone: without Snakemake's hidden metadata,
 in a copy, and whatever the clocks say.
 """
 
 import hashlib
+import json
 import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,9 @@ from glassguard.configuration.sections import sections
 from glassguard.configuration.sources import digests, inventory
 
 STAGING = Path(".snakemake") / "stamps"
+DIGESTS = STAGING / "digests.json"
+"""What files of the user contained at a date, so that a start reads only those that are new."""
+
 OLD = 86_400.0
 """A date before that of every result, in seconds since 1970."""
 
@@ -91,16 +96,31 @@ def given_stamps(folder: Path, study: Study) -> list[Stamp]:
         study: the study.
 
     Returns:
-        For each rule that reads such files, their digests; of folders and archives of pictures a
-        digest of names and sizes. Downloads are left out: their own rule makes them.
+        For each rule that reads such files, their digests. Downloads are left out: their own rule
+        makes them.
     """
-    return [
+    known = _known()
+    before = dict(known)
+    found = [
         Stamp(
             folder / f"{rule}.txt",
-            "".join(f"{key}: {_state(key, path)}\n" for key, path in paths.items()),
+            "".join(f"{key}: {inventory(path, known)}\n" for key, path in paths.items()),
         )
         for rule, paths in given_paths(study).items()
     ]
+    if known != before:
+        DIGESTS.parent.mkdir(parents=True, exist_ok=True)
+        DIGESTS.write_text(json.dumps(known))
+    return found
+
+
+def _known() -> dict[str, list]:
+    """Digests of files that an earlier start has read; none where they cannot be read back."""
+    try:
+        known = json.loads(DIGESTS.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def downloaded(study: Study) -> set[Path]:
@@ -137,24 +157,21 @@ def given_paths(study: Study) -> dict[str, dict[str, Path]]:
     }
 
 
-def _state(key: str, path: Path) -> str:
-    if key in ("data.root", "backbone.pool"):
-        return inventory(path)
-    if not path.is_file():
-        return "missing"
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
 def stage(stamps: Iterable[Stamp]) -> None:
     """Write the staged file of every stamp: new where the stamp's own file says something else.
 
     Where that is the same, or is not there, the staged file is old and no reason to run anything.
+    A stamp that is not there is made, since ``rule all`` asks for it, and is then newer than
+    whatever depends on it.
     """
     for stamp in stamps:
         stamp.staged.parent.mkdir(parents=True, exist_ok=True)
         wanted = stamp.text.encode()
         if not stamp.staged.exists() or stamp.staged.read_bytes() != wanted:
             stamp.staged.write_bytes(wanted)
-        differs = stamp.file.is_file() and stamp.file.read_bytes() != wanted
-        os.utime(stamp.staged, None if differs else (OLD, OLD))
+        if not stamp.file.is_file() or stamp.file.read_bytes() == wanted:
+            os.utime(stamp.staged, (OLD, OLD))
+        else:
+            # Clocks of two machines may differ: what is staged is newer than the file all the same.
+            newer = max(time.time(), stamp.file.stat().st_mtime + 1)
+            os.utime(stamp.staged, (newer, newer))

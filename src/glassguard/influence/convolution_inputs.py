@@ -34,7 +34,8 @@ def inputs_forgotten(network: nn.Module) -> Iterator[None]:
 
     Args:
         network: whose ``nn.Conv2d`` modules are looked for. Those with a forward pass of their own
-            are left alone, since that may use its input once more.
+            are left alone, since that may use its input once more, and those whose weights are no
+            parameters.
     """
     entered: list[Tensor] = []
 
@@ -70,6 +71,9 @@ def inputs_forgotten(network: nn.Module) -> Iterator[None]:
 
 def _convolves_and_nothing_else(module: nn.Module) -> bool:
     if not isinstance(module, nn.Conv2d) or "forward" in vars(module):
+        return False
+    # Weights that a network makes of activations need the gradient that is forgotten here.
+    if not all(one is None or one.is_leaf for one in (module.weight, module.bias)):
         return False
     kind = type(module)
     return kind.forward is nn.Conv2d.forward and kind._conv_forward is nn.Conv2d._conv_forward

@@ -26,8 +26,12 @@ def require_evaluation_mode(network: nn.Module) -> None:
         ValueError: a module is in training mode, or normalises by the batch in evaluation mode too.
     """
     for name, module in network.named_modules():
-        if module.training:
-            raise ValueError(f"{type(network).__name__} is in training mode: call eval() first")
+        # A frozen script has no such mode.
+        if getattr(module, "training", False):
+            raise ValueError(
+                f"{type(network).__name__} is in training mode: call eval() first"
+                + (f" ({name} is)" if name and not getattr(network, "training", False) else "")
+            )
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
             raise ValueError(
                 f"{type(network).__name__}: {name or 'it'} keeps no running statistics, so the "
@@ -84,7 +88,7 @@ def require_pixels(pixels: object) -> Tensor:
         beside = values.numel() - finite.numel()
         found = f"{beside} of {values.numel()} values are not finite"
         if not beside:
-            found = f"values from {finite.min().item():g} to {finite.max().item():g}"
+            found = f"values from {finite.min().item():.9g} to {finite.max().item():.9g}"
         raise ValueError(f"pixels are in [0, 1]; picture {picture}: {found}")
     return pixels
 
@@ -97,12 +101,17 @@ def weights_like(network: nn.Module, otherwise: Tensor) -> Tensor:
         otherwise: what a network with neither is taken to be like.
 
     Raises:
-        ValueError: the network is on the ``meta`` device.
+        ValueError: the network is on the ``meta`` device, or was made in inference mode.
     """
     weights = chain(network.parameters(), network.buffers())
     found = next((one for one in weights if one.is_floating_point()), otherwise)
     if found.is_meta:
         raise ValueError(f"{type(network).__name__} is on the meta device: it has no weights")
+    if found.is_inference() and torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
+        raise ValueError(
+            f"{type(network).__name__} was made in inference mode, so gradients cannot pass it: "
+            "make or load it outside of torch.inference_mode()"
+        )
     return found
 
 

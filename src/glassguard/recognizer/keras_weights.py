@@ -110,6 +110,11 @@ def _read(path: Path, file: h5py.File) -> KerasWeights:
     group = file
     if "model_weights" in file:
         group = _member(path, file, "model_weights")
+        if "theano" in _texts([file.attrs.get("backend", "")]):
+            raise InputError(
+                f"{path}: written by Keras on Theano, which flips its kernels; save it again with "
+                "Keras on TensorFlow"
+            )
         if "model_config" in file.attrs:
             _check_layout(path, json.loads(_texts([file.attrs["model_config"]])[0]))
     keras_3 = "layer_names" not in group.attrs

@@ -44,6 +44,14 @@ def test_a_stamp_that_differs_is_newer_than_its_file_and_any_other_is_old() -> N
     assert found["other"].staged.stat().st_mtime == OLD
 
 
+def test_a_stamp_of_a_clock_that_is_ahead_counts_as_well() -> None:
+    ahead = 4_000_000_000
+    stamp = Stamp(Path("results/a"), "new")
+    made(stamp.file, "old", at=ahead)
+    stage([stamp])
+    assert stamp.staged.stat().st_mtime > ahead
+
+
 def test_what_waits_is_another_file_for_every_text_and_place() -> None:
     places = [Stamp(Path("results", study, "data.yaml"), "a") for study in ("one", "two")]
     texts = [Stamp(Path("results/one/data.yaml"), text) for text in ("a", "b")]
@@ -61,7 +69,7 @@ def test_code_is_stated_as_sha256sum_prints_it() -> None:
     assert other.text != stamp.text
 
 
-def test_given_files_are_stated_by_content_and_folders_by_names_and_sizes(here: Path) -> None:
+def test_given_files_and_folders_are_stated_by_what_they_contain(here: Path) -> None:
     for name in ("ada", "bob"):
         made(here / "people" / name / "1.jpg", "x", at=1)
     weights = made(here / "weights.npz", "one", at=1)
@@ -82,8 +90,22 @@ def test_given_files_are_stated_by_content_and_folders_by_names_and_sizes(here: 
     assert texts() == before
     made(weights, "two", at=1)
     assert {rule for rule in before if texts()[rule] != before[rule]} == {"import_backbone"}
-    made(here / "people" / "ada" / "2.jpg", "x", at=1)
+    # Of the same size and date as before, under another inode.
+    made(here / "people" / "ada" / "1.jpg", "y", at=2)
     assert {rule for rule in before if texts()[rule] != before[rule]} == {"import_backbone", "data"}
+
+
+def test_a_file_that_cannot_be_read_is_left_to_whoever_reads_it(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(here / "people" / "1.jpg", "x", at=1)
+    before = sources.inventory(here / "people")
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(sources, "file_digest", refuse)
+    assert sources.inventory(here / "people") not in ("", before)
 
 
 def test_downloads_are_no_given_files() -> None:

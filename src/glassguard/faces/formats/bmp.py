@@ -150,9 +150,16 @@ def read_header(content: bytes) -> Bitmap:
         # Some writers state where the palette begins, and not the pixels.
         if start == _FILE_HEADER + length:
             start = after
-    return Bitmap(
-        width, abs(height), height < 0, depth, compression, start or after, masks, palette
-    )
+    start = start or after
+    if depth == 32 and masks[3] and not _any_alpha(content, start, width * abs(height), masks[3]):
+        masks = (*masks[:3], 0)
+    return Bitmap(width, abs(height), height < 0, depth, compression, start, masks, palette)
+
+
+def _any_alpha(content: bytes, start: int, count: int, mask: int) -> bool:
+    """Whether any pixel has some. Writers leave zeros everywhere where they mean no alpha."""
+    count = min(count, max(0, len(content) - start) // 4)
+    return bool((np.frombuffer(content, "<u4", count, start) & np.uint32(mask)).any())
 
 
 def _check_compression(compression: int, depth: int, length: int) -> None:
