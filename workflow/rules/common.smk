@@ -10,7 +10,10 @@ from pathlib import Path
 from glassguard.cli import STAGES
 from glassguard.configuration import costs, file_dates
 from glassguard.configuration.remarks import remarks
-from glassguard.configuration.replicates import replicates_section, studies_from_workflow
+from glassguard.configuration.replicates import (
+    replicates_section,
+    studies_from_workflow,
+)
 from glassguard.configuration.sections import sections
 from glassguard.configuration.stamps import (
     code_stamps,
@@ -141,7 +144,7 @@ GRID_SHARDS = largest(costs.grid_shards)
 
 scattergather:
     attack=ATTACK_SHARDS,
-    grid=GRID_SHARDS,
+    mask_grid=GRID_SHARDS,
 
 
 # Minutes that a shard is expected to take, with the headroom of costs. The other rules have theirs
@@ -307,16 +310,18 @@ SCIENCE_RECORDS = [
         for stage in ("saliency_maps", "masked_decisions", "baselines")
         for name in ("benign", *ATTACKS, *CONTROLS)
     ],
-    *gathered(gather.grid, record("grid_{scatteritem}")),
-    record("grid"),
-    record("evaluation"),
+    *gathered(gather.mask_grid, record("mask_grid_{scatteritem}")),
+    record("mask_grid"),
+    record("mask_evaluation"),
     *[
         item
         for attack in ATTACKS[1:]
-        for item in gathered(gather.grid, record(f"grid_{attack}_{{scatteritem}}"))
+        for item in gathered(
+            gather.mask_grid, record(f"mask_grid_{attack}_{{scatteritem}}")
+        )
     ],
-    *[record(f"grid_{attack}") for attack in ATTACKS[1:]],
-    *([record("generality")] if SEVERAL_ATTACKS else []),
+    *[record(f"mask_grid_{attack}") for attack in ATTACKS[1:]],
+    *([record("mask_transfer")] if SEVERAL_ATTACKS else []),
 ]
 # What a run leaves behind beside the report; a file that is lost is made again.
 TABLES = [
