@@ -7,9 +7,9 @@
 Ten values each of μ, n and φ with three fills, on the attacked validation pictures of a finished
 study: the stage ``mask_grid_shard`` once over everything and then in shards, each a process of its
 own as Snakemake starts them, and what Snakemake takes to plan the sharded sweep. It prints
-processor seconds, which other work on the machine disturbs less than the wall clock, and their ratio.
-Every shard starts Python, loads packages and opens the study once more, three to seven seconds, so
-a shard should be a minute's work. Without ``--shards`` there are as many as the sweep has minutes,
+processor seconds, which other work disturbs less than the wall clock, and their ratio. Every
+shard starts Python, loads packages and opens the study once more, three to seven seconds, so a
+shard should be a minute's work. Without ``--shards`` there are as many as the sweep has minutes,
 and two at the least; planned is the sweep over all pictures of the study, with the shards that
 follow from measured costs.
 """

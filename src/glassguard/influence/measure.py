@@ -4,9 +4,10 @@ import torch
 from torch import nn
 
 from glassguard.influence.distributions import Distribution, InputLine, LayerLine, Point
-from glassguard.influence.internal import InternalInfluence, Slices
+from glassguard.influence.internal import InternalInfluence
 from glassguard.influence.quantities import quantity_named
 from glassguard.influence.settings import DistributionOfInterest, InfluenceMeasure
+from glassguard.influence.watching import Slices
 
 
 def internal_influence(
