@@ -28,7 +28,9 @@ rule all:
                 result("summary.json"),
                 result("report.html"),
                 result("timings.csv"),
-                *PLAN.stamps_read(file for rule in workflow.rules for file in rule.input),
+                *PLAN.stamps_read(
+                    file for rule in workflow.rules for file in rule.input
+                ),
                 *PLAN.tables,
                 *layout.figures(PLAN.figures, "svg"),
                 *layout.figures(PLAN.figures, "png"),

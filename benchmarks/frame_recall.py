@@ -25,13 +25,12 @@ import yaml
 from torch import Tensor
 
 from glassguard.attack.frames import wear
-from glassguard.files.formats import read_examples, read_images, read_manifest
+from glassguard.files.formats import read_examples, read_frames, read_images, read_manifest
 from glassguard.influence.quantities import Comparative
 from glassguard.recognizer.network import FaceRecognizer, to_pixels
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.saliency.relative_map import relative_maps
 from glassguard.saliency.saliency_map import saliency_maps
-from glassguard.stages.saliency_inputs import read_frames
 
 BATCH = 32
 SHARES = (0.067, 0.12, 0.20)

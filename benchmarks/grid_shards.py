@@ -5,11 +5,11 @@
     python benchmarks/grid_shards.py results/embedded --images 4 --table FILE.csv
 
 Ten values each of μ, n and φ with three fills, on the attacked validation pictures of a finished
-study: the stage ``grid_shard`` once over everything and then in shards, each a process of its own
-as Snakemake starts them, and what Snakemake takes to plan the sharded sweep. Printed are processor
-seconds, which other work on the machine disturbs less than the wall clock does, and their ratio.
-Every shard starts Python, loads packages and opens the study once more, three to seven seconds, so
-a shard should be a minute's work. Without ``--shards`` there are as many as the sweep has minutes,
+study: the stage ``mask_grid_shard`` once over everything and then in shards, each a process of its
+own as Snakemake starts them, and what Snakemake takes to plan the sharded sweep. It prints
+processor seconds, which other work disturbs less than the wall clock, and their ratio. Every
+shard starts Python, loads packages and opens the study once more, three to seven seconds, so a
+shard should be a minute's work. Without ``--shards`` there are as many as the sweep has minutes,
 and two at the least; planned is the sweep over all pictures of the study, with the shards that
 follow from measured costs.
 """
@@ -27,7 +27,7 @@ from bounds import Figure, reported
 
 from glassguard.configuration.compose import compose_study
 from glassguard.configuration.sections import sections
-from glassguard.stages.saliency_inputs import planned_points
+from glassguard.saliency.search import planned_points
 
 ROOT = Path(__file__).resolve().parents[1]
 GRID = (
@@ -65,10 +65,10 @@ def main() -> int:
     attack = next(iter(study.attacks))
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "saliency.yaml"
-        config.write_text(yaml.safe_dump(sections(study)["grid"]))
+        config.write_text(yaml.safe_dump(sections(study)["mask_grid"]))
 
         def sweep(shards: int) -> float:
-            command = [sys.executable, "-m", "glassguard.cli", "grid_shard"]
+            command = [sys.executable, "-m", "glassguard.cli", "mask_grid_shard"]
             for option, value in {
                 "config": config,
                 "manifest": results / "data/manifest.csv",

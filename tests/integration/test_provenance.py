@@ -78,8 +78,8 @@ def test_an_edited_module_plans_the_same_with_and_without_metadata(
         path.write_text(path.read_text() + "\n# A remark.\n")
     planned = kept.planned()
     assert planned == edited.planned()
-    assert {"evaluation", "report"} <= planned
-    assert not planned & {"data", "recognizer", "attack_shard", "influence", "grid_shard"}
+    assert {"mask_evaluation", "report"} <= planned
+    assert not planned & {"data", "recognizer", "attack_shard", "influence", "mask_grid_shard"}
 
 
 def test_results_whose_stamp_is_lost_may_be_of_any_settings(kept: Checkout) -> None:

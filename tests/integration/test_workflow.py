@@ -159,13 +159,13 @@ def test_a_second_run_does_nothing(finished: Checkout) -> None:
 
 def test_a_changed_grid_repeats_no_attack(finished: Checkout) -> None:
     planned = finished.planned("saliency.grid.n=[3]")
-    assert {"grid_shard", "grid", "evaluation", "report"} <= planned
+    assert {"mask_grid_shard", "mask_grid", "mask_evaluation", "report"} <= planned
     assert not planned & {"attack_shard", "attack", "saliency_maps", "pretrain", "recognizer"}
 
 
 def test_a_changed_step_repeats_no_training(finished: Checkout) -> None:
     planned = finished.planned("attacks.glasses.step=10")
-    assert {"attack_shard", "attack", "detection", "evaluation"} <= planned
+    assert {"attack_shard", "attack", "detection", "mask_evaluation"} <= planned
     assert not planned & {"data", "pool", "pretrain", "recognizer", "controls"}
 
 
@@ -196,21 +196,22 @@ def test_an_edited_stage_is_repeated(edited: Checkout) -> None:
     append(edited.folder / "src" / "glassguard" / "stages" / "detection.py", "\nEDITED = True\n")
     planned = edited.planned()
     assert {"detection", "report"} <= planned
-    assert not planned & {"data", "pretrain", "recognizer", "attack_shard", "influence", "grid"}
+    earlier = {"data", "pretrain", "recognizer", "attack_shard", "influence", "mask_grid"}
+    assert not planned & earlier
 
 
 def test_an_edited_template_is_rendered_again(edited: Checkout) -> None:
     templates = edited.folder / "src" / "glassguard" / "report" / "templates"
     append(templates / "page.html.jinja", "{# A remark. #}\n")
     assert "report" in edited.planned()
-    assert not edited.planned() & {"detection", "evaluation", "attack_shard"}
+    assert not edited.planned() & {"detection", "mask_evaluation", "attack_shard"}
 
 
 @pytest.mark.parametrize(
     ("lost", "rule"),
     [
         ("detection/table1.csv", "detection"),
-        ("saliency/grid.csv", "grid"),
+        ("saliency/grid.csv", "mask_grid"),
         ("attacks/glasses/examples.csv", "attack"),
         ("data/rejected.csv", "data"),
     ],

@@ -12,7 +12,7 @@ rule all:
         "out/always.txt",
 
 
-rule grid_shard:
+rule mask_grid_shard:
     output:
         "out/shard_{number}.txt",
     resources:

@@ -467,11 +467,11 @@ def changed_sections(*overrides: str) -> set[str]:
 @pytest.mark.parametrize(
     ("override", "readers"),
     [
-        ("saliency.grid.n=[3]", {"grid"}),
-        ("saliency.search.trials=7", {"grid"}),
-        ("saliency.source_setting.n=3", {"grid", "evaluation"}),
-        ("saliency.confidence_threshold=0.7", {"evaluation"}),
-        ("saliency.largest_clean_loss=0.1", {"evaluation"}),
+        ("saliency.grid.n=[3]", {"mask_grid"}),
+        ("saliency.search.trials=7", {"mask_grid"}),
+        ("saliency.source_setting.n=3", {"mask_grid", "mask_evaluation"}),
+        ("saliency.confidence_threshold=0.7", {"mask_evaluation"}),
+        ("saliency.largest_clean_loss=0.1", {"mask_evaluation"}),
         ("attacks.glasses.step=10", {"attack_glasses"}),
         ("backbone.pretraining.learning_rate=0.01", {"backbone"}),
         ("detector.seeds=3", {"detection"}),

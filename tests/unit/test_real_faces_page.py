@@ -60,8 +60,8 @@ def test_every_part_of_a_summary_stands_beside_its_source() -> None:
     backbone = {"pool_identities": 945, "pool_val_accuracy": 0.5812, "sha256": "0" * 64}
     timings = [
         {"stage": "pretrain", "wall_s": "2100.4", "cpu_s": "4000.6"},
-        {"stage": "grid_1-of-2", "wall_s": "10", "cpu_s": "9"},
-        {"stage": "grid_2-of-2", "wall_s": "12", "cpu_s": ""},
+        {"stage": "mask_grid_1-of-2", "wall_s": "10", "cpu_s": "9"},
+        {"stage": "mask_grid_2-of-2", "wall_s": "12", "cpu_s": ""},
     ]
     page = "<dt>cores</dt><dd>2</dd>\n<dt>processor</dt><dd>A &amp; B</dd><dt>other</dt><dd>x</dd>"
     machine = real_faces.machine_of(page)
@@ -86,7 +86,7 @@ def test_every_part_of_a_summary_stands_beside_its_source() -> None:
     assert ("backbone", "sha256") not in found
     assert found["run", "pretrain, wall_s"]["here"] == 2100
     assert found["run", "pretrain, processor_s"]["here"] == 4001
-    assert found["run", "grid, wall_s"]["here"] == 22
+    assert found["run", "mask_grid, wall_s"]["here"] == 22
     assert found["run", "processor_s"]["here"] == 4010
     assert found["run", "processor"]["here"] == "A & B"
     assert ("run", "other") not in found

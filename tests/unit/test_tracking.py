@@ -118,7 +118,7 @@ class Study:
 def test_upsert_follows_the_records(tmp_path):
     study = Study(tmp_path)
     study.write("data", "data", {"pictures": 7})
-    study.write("grid", "grid", {"goodness": 0.9, "fill": "telea"})
+    study.write("mask_grid", "mask_grid", {"goodness": 0.9, "fill": "telea"})
     (study.results / "saliency").mkdir()
     pd.DataFrame(
         {
@@ -143,7 +143,7 @@ def test_upsert_follows_the_records(tmp_path):
     client, runs = study.runs()
     by_name = {run.info.run_name: run for run in runs}
     assert len(runs) == 5
-    parent, grid = by_name["smoke"], by_name["grid"]
+    parent, grid = by_name["smoke"], by_name["mask_grid"]
     assert parent.data.metrics == {"detection.auc": 0.9}
     assert grid.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert grid.data.metrics["goodness"] == 0.9
@@ -157,7 +157,7 @@ def test_upsert_follows_the_records(tmp_path):
     assert {run.info.run_id for run in again} == {run.info.run_id for run in runs}
 
     study.write("data", "data", {"pictures": 8})
-    (study.outbox / "grid.json").unlink()
+    (study.outbox / "mask_grid.json").unlink()
     (study.results / "summary.json").write_text(json.dumps({"detection": {"auc": 0.95}}))
     counts = study.track()
     assert (counts["replaced"], counts["removed"], counts["unchanged"]) == (1, 1, 0)
@@ -179,10 +179,10 @@ def test_every_search_over_masks_has_its_own_points_and_files(tmp_path):
         table = pd.DataFrame({"map": ["guided"], "fill": ["zero"], "goodness": [goodness]})
         table.to_csv(tmp_path / folder / "grid.csv", index=False)
     for job, folder, goodness in (
-        ("grid", "saliency", 0.9),
-        ("grid_sticker", "saliency/tuned_on/sticker", 0.4),
+        ("mask_grid", "saliency", 0.9),
+        ("mask_grid_sticker", "saliency/tuned_on/sticker", 0.4),
     ):
-        of_job = record(job=job, stage="grid")
+        of_job = record(job=job, stage="mask_grid")
         artifacts = track._artifacts(of_job, tmp_path)
         assert [one.path for one in artifacts] == [tmp_path / folder / "grid.csv"]
         (point,) = track._points(of_job, tmp_path)

@@ -72,7 +72,7 @@ wildcard_constraints:
 
 scattergather:
     attack=PLAN.attack_shards,
-    grid=PLAN.grid_shards,
+    mask_grid=PLAN.grid_shards,
 
 
 def download(path):

@@ -58,9 +58,9 @@ rule masked_decisions:
         "--decisions {output.decisions} --record {output.record} > {log} 2>&1"
 
 
-rule grid_shard:
+rule mask_grid_shard:
     input:
-        config=section_of("grid"),
+        config=section_of("mask_grid"),
         manifest=result("data/manifest.csv"),
         images=result("data/images.npy"),
         maps=result("saliency/maps/benign.npz"),
@@ -68,14 +68,14 @@ rule grid_shard:
         adversarial_images=result(f"attacks/{HEADLINE}/images.npy"),
         adversarial_maps=result(f"saliency/maps/{HEADLINE}.npz"),
         recognizer=result("recognizer/recognizer.safetensors"),
-        code=PLAN.code_of("grid_shard"),
+        code=PLAN.code_of("mask_grid_shard"),
     output:
         results=result("saliency/shards/{scatteritem}.npz"),
-        record=record("grid_{scatteritem}"),
+        record=record("mask_grid_{scatteritem}"),
     log:
-        log_of("grid_{scatteritem}"),
+        log_of("mask_grid_{scatteritem}"),
     benchmark:
-        benchmark_of("grid_{scatteritem}")
+        benchmark_of("mask_grid_{scatteritem}")
     conda:
         ENVIRONMENT
     threads: STUDY.saliency.threads
@@ -86,7 +86,7 @@ rule grid_shard:
         shard=lambda wildcards: plan.position(wildcards.scatteritem),
         shards=PLAN.grid_shards,
     shell:
-        "glassguard grid_shard --config {input.config} --manifest {input.manifest} "
+        "glassguard mask_grid_shard --config {input.config} --manifest {input.manifest} "
         "--images {input.images} --maps {input.maps} --examples {input.examples} "
         "--adversarial-images {input.adversarial_images} "
         "--adversarial-maps {input.adversarial_maps} --recognizer {input.recognizer} "
@@ -94,20 +94,20 @@ rule grid_shard:
         "--record {output.record} > {log} 2>&1"
 
 
-rule grid:
+rule mask_grid:
     input:
-        config=section_of("grid"),
-        shards=PLAN.gathered("grid", result("saliency/shards/{scatteritem}.npz")),
+        config=section_of("mask_grid"),
+        shards=PLAN.gathered("mask_grid", result("saliency/shards/{scatteritem}.npz")),
         examples=result(f"attacks/{HEADLINE}/examples.csv"),
-        code=PLAN.code_of("grid"),
+        code=PLAN.code_of("mask_grid"),
     output:
         grid=result("saliency/grid.csv"),
         best=result("saliency/best.json"),
-        record=record("grid"),
+        record=record("mask_grid"),
     log:
-        log_of("grid"),
+        log_of("mask_grid"),
     benchmark:
-        benchmark_of("grid")
+        benchmark_of("mask_grid")
     conda:
         ENVIRONMENT
     threads: 1
@@ -115,14 +115,14 @@ rule grid:
         mem_mb=plan.attempted(1500),
         runtime=plan.attempted(5),
     shell:
-        "glassguard grid --config {input.config} --shards {input.shards} "
+        "glassguard mask_grid --config {input.config} --shards {input.shards} "
         "--examples {input.examples} --grid {output.grid} --best {output.best} "
         "--record {output.record} > {log} 2>&1"
 
 
-rule evaluation:
+rule mask_evaluation:
     input:
-        config=section_of("evaluation"),
+        config=section_of("mask_evaluation"),
         manifest=result("data/manifest.csv"),
         images=result("data/images.npy"),
         maps=result("saliency/maps/benign.npz"),
@@ -134,17 +134,17 @@ rule evaluation:
         best=result("saliency/best.json"),
         grid=result("saliency/grid.csv"),
         predictions=result("recognizer/predictions.csv"),
-        code=PLAN.code_of("evaluation"),
+        code=PLAN.code_of("mask_evaluation"),
     output:
         evaluation=result("saliency/evaluation.csv"),
         curve=result("saliency/threshold_curve.csv"),
         working_point=result("saliency/working_point.json"),
         masks=result("saliency/masks.npz"),
-        record=record("evaluation"),
+        record=record("mask_evaluation"),
     log:
-        log_of("evaluation"),
+        log_of("mask_evaluation"),
     benchmark:
-        benchmark_of("evaluation")
+        benchmark_of("mask_evaluation")
     conda:
         ENVIRONMENT
     threads: STUDY.saliency.threads
@@ -152,7 +152,7 @@ rule evaluation:
         mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
         runtime=plan.attempted(6 * PLAN.passes),
     shell:
-        "glassguard evaluation --config {input.config} --manifest {input.manifest} "
+        "glassguard mask_evaluation --config {input.config} --manifest {input.manifest} "
         "--images {input.images} --maps {input.maps} --examples {input.examples} "
         "--adversarial-images {input.adversarial_images} --frames {input.frames} "
         "--adversarial-maps {input.adversarial_maps} --recognizer {input.recognizer} "
@@ -163,9 +163,9 @@ rule evaluation:
 
 
 # Grids of the other attacks: what was tuned on one accessory is tried on all of them.
-use rule grid_shard as accessory_grid_shard with:
+use rule mask_grid_shard as accessory_mask_grid_shard with:
     input:
-        config=section_of("grid"),
+        config=section_of("mask_grid"),
         manifest=result("data/manifest.csv"),
         images=result("data/images.npy"),
         maps=result("saliency/maps/benign.npz"),
@@ -173,38 +173,38 @@ use rule grid_shard as accessory_grid_shard with:
         adversarial_images=result("attacks/{attack}/images.npy"),
         adversarial_maps=result("saliency/maps/{attack}.npz"),
         recognizer=result("recognizer/recognizer.safetensors"),
-        code=PLAN.code_of("grid_shard"),
+        code=PLAN.code_of("mask_grid_shard"),
     output:
         results=result("saliency/tuned_on/{attack}/shards/{scatteritem}.npz"),
-        record=record("grid_{attack}_{scatteritem}"),
+        record=record("mask_grid_{attack}_{scatteritem}"),
     log:
-        log_of("grid_{attack}_{scatteritem}"),
+        log_of("mask_grid_{attack}_{scatteritem}"),
     benchmark:
-        benchmark_of("grid_{attack}_{scatteritem}")
+        benchmark_of("mask_grid_{attack}_{scatteritem}")
 
 
-use rule grid as accessory_grid with:
+use rule mask_grid as accessory_mask_grid with:
     input:
-        config=section_of("grid"),
+        config=section_of("mask_grid"),
         shards=PLAN.gathered(
-            "grid",
+            "mask_grid",
             result("saliency/tuned_on/{attack}/shards/{scatteritem}.npz"),
         ),
         examples=result("attacks/{attack}/examples.csv"),
-        code=PLAN.code_of("grid"),
+        code=PLAN.code_of("mask_grid"),
     output:
         grid=result("saliency/tuned_on/{attack}/grid.csv"),
         best=result("saliency/tuned_on/{attack}/best.json"),
-        record=record("grid_{attack}"),
+        record=record("mask_grid_{attack}"),
     log:
-        log_of("grid_{attack}"),
+        log_of("mask_grid_{attack}"),
     benchmark:
-        benchmark_of("grid_{attack}")
+        benchmark_of("mask_grid_{attack}")
 
 
-rule generality:
+rule mask_transfer:
     input:
-        config=section_of("evaluation"),
+        config=section_of("mask_evaluation"),
         manifest=result("data/manifest.csv"),
         images=result("data/images.npy"),
         maps=result("saliency/maps/benign.npz"),
@@ -217,14 +217,14 @@ rule generality:
             *PLAN.of_attacks("saliency/tuned_on/{attack}/best.json")[1:],
         ],
         recognizer=result("recognizer/recognizer.safetensors"),
-        code=PLAN.code_of("generality"),
+        code=PLAN.code_of("mask_transfer"),
     output:
-        generality=result("saliency/generality.csv"),
-        record=record("generality"),
+        transfer=result("saliency/generality.csv"),
+        record=record("mask_transfer"),
     log:
-        log_of("generality"),
+        log_of("mask_transfer"),
     benchmark:
-        benchmark_of("generality")
+        benchmark_of("mask_transfer")
     conda:
         ENVIRONMENT
     threads: STUDY.saliency.threads
@@ -232,9 +232,9 @@ rule generality:
         mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
         runtime=plan.attempted(30 * PLAN.passes),
     shell:
-        "glassguard generality --config {input.config} --manifest {input.manifest} "
+        "glassguard mask_transfer --config {input.config} --manifest {input.manifest} "
         "--images {input.images} --maps {input.maps} --examples {input.examples} "
         "--adversarial-images {input.adversarial_images} --frames {input.frames} "
         "--adversarial-maps {input.adversarial_maps} --best {input.best} "
-        "--recognizer {input.recognizer} --generality {output.generality} "
+        "--recognizer {input.recognizer} --transfer {output.transfer} "
         "--record {output.record} > {log} 2>&1"

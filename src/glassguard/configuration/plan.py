@@ -80,10 +80,10 @@ class Plan:
         """All shards of a pattern: ``{scatteritem}`` in it is replaced.
 
         Args:
-            split: ``attack`` or ``grid``.
+            split: ``attack`` or ``mask_grid``.
             pattern: a file's.
         """
-        count = {"attack": self.attack_shards, "grid": self.grid_shards}[split]
+        count = {"attack": self.attack_shards, "mask_grid": self.grid_shards}[split]
         return [pattern.replace("{scatteritem}", one) for one in shards(count)]
 
     def stamps(self, stages: tuple[str, ...]) -> dict[str, Stamp]:
@@ -238,12 +238,12 @@ class Plan:
                 for stage in ("saliency_maps", "masked_decisions", "baselines")
                 for name in sets
             ],
-            *[f"grid_{one}" for one in shards(self.grid_shards)],
-            "grid",
-            "evaluation",
-            *[f"grid_{a}_{one}" for a in further for one in shards(self.grid_shards)],
-            *[f"grid_{attack}" for attack in further],
-            *(["generality"] if further else []),
+            *[f"mask_grid_{one}" for one in shards(self.grid_shards)],
+            "mask_grid",
+            "mask_evaluation",
+            *[f"mask_grid_{a}_{one}" for a in further for one in shards(self.grid_shards)],
+            *[f"mask_grid_{attack}" for attack in further],
+            *(["mask_transfer"] if further else []),
         ]
 
 

@@ -166,15 +166,15 @@ class BaselinesSection(Strict):
     threads: int
 
 
-class GridSection(Strict):
-    """Read by ``grid_shard`` and ``grid``: nothing of how the best mask is judged."""
+class MaskGridSection(Strict):
+    """Read by ``mask_grid_shard`` and ``mask_grid``, which do not judge the best mask."""
 
     seed: Seed
     saliency: MaskSearch
 
 
-class EvaluationSection(Strict):
-    """Read by ``evaluation`` and ``generality``: nothing of how the best mask was found."""
+class MaskEvaluationSection(Strict):
+    """Read by ``mask_evaluation`` and ``mask_transfer``, which do not search."""
 
     seed: Seed
     saliency: MaskJudgement
@@ -293,7 +293,7 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
         },
         **{
             stage: {"seed": seed, "saliency": {key: saliency[key] for key in read.model_fields}}
-            for stage, read in (("grid", MaskSearch), ("evaluation", MaskJudgement))
+            for stage, read in (("mask_grid", MaskSearch), ("mask_evaluation", MaskJudgement))
         },
         "baselines": {
             "baselines": plain["detector"]["baselines"],

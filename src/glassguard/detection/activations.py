@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from glassguard.influence.internal import EVERYWHERE, Places, reduced, watched
+from glassguard.influence.reduction import EVERYWHERE, Places, reduced
+from glassguard.influence.watching import watched
 from glassguard.progress import track
 from glassguard.recognizer.answers import finite_logits, require_evaluation_mode
 from glassguard.recognizer.network import pixels_for

@@ -82,6 +82,29 @@ def read_images(path: Path) -> np.ndarray:
     return images
 
 
+def read_frames(path: Path) -> np.ndarray:
+    """Open the masks of glasses or other accessories without loading them.
+
+    Args:
+        path: ``.npy`` file of bool N×H×W.
+
+    Returns:
+        Read-only memory map, bool N×H×W.
+
+    Raises:
+        InputError: the file is missing, is no ``.npy`` file or holds something else.
+    """
+    try:
+        frames = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(f"{path}: not a .npy file of frames: {error}") from None
+    if frames.dtype != np.bool_ or frames.ndim != 3:
+        raise InputError(f"{path}: must hold one bool array of shape N×H×W")
+    return frames
+
+
 def read_arrays(path: Path, *, kind: str) -> dict[str, np.ndarray]:
     """Load every array of a ``.npz`` file, by name.
 

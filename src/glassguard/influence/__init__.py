@@ -16,14 +16,8 @@ if TYPE_CHECKING:
         heat_maps,
         top_neurons,
     )
-    from glassguard.influence.internal import (
-        Call,
-        InfluenceProfiles,
-        InternalInfluence,
-        Measured,
-        Places,
-        Slices,
-    )
+    from glassguard.influence.gathering import Measured
+    from glassguard.influence.internal import InfluenceProfiles, InternalInfluence
     from glassguard.influence.profiles import ImageProfiles, profiles_of_images
     from glassguard.influence.quantities import (
         Comparative,
@@ -38,10 +32,12 @@ if TYPE_CHECKING:
         share_inside,
         strongest,
     )
+    from glassguard.influence.reduction import Places
     from glassguard.influence.settings import Reduction
+    from glassguard.influence.watching import Call, Slices
 
 MODULES = {
-    "Call": "internal",
+    "Call": "watching",
     "Comparative": "quantities",
     "Distribution": "distributions",
     "Experts": "experts",
@@ -51,12 +47,12 @@ MODULES = {
     "InternalInfluence": "internal",
     "LayerLine": "distributions",
     "Logit": "quantities",
-    "Measured": "internal",
-    "Places": "internal",
+    "Measured": "gathering",
+    "Places": "reduction",
     "Point": "distributions",
     "Quantity": "quantities",
     "Reduction": "settings",
-    "Slices": "internal",
+    "Slices": "watching",
     "Softmax": "quantities",
     "class_experts": "experts",
     "expert_gradients": "receptive_fields",

@@ -15,15 +15,14 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from glassguard.influence.gradient_stops import where_gradients_stop
 from glassguard.influence.graph import depends_on
 from glassguard.influence.guided_backpropagation import GuidedPass
-from glassguard.influence.internal import (
-    InternalInfluence,
-    Slices,
+from glassguard.influence.internal import InternalInfluence
+from glassguard.influence.passes import (
     behind_inference_mode,
     finite_logits,
     own_pixels,
-    watched,
     with_gradients,
 )
+from glassguard.influence.watching import Slices, watched
 from glassguard.recognizer.answers import require_evaluation_mode
 from glassguard.recognizer.finite import NotFiniteError, require_finite, together
 

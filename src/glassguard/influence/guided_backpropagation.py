@@ -10,7 +10,7 @@ from torch.autograd.graph import Node
 
 from glassguard.influence.gradient_stops import where_gradients_stop
 from glassguard.influence.graph import depends_on, nodes_between
-from glassguard.influence.internal import (
+from glassguard.influence.passes import (
     behind_inference_mode,
     finite_logits,
     own_pixels,

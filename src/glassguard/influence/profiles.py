@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from glassguard.influence.internal import EVERYWHERE, InternalInfluence, Places
+from glassguard.influence.internal import InternalInfluence
+from glassguard.influence.reduction import EVERYWHERE, Places
 from glassguard.influence.settings import Reduction
 from glassguard.progress import track
 from glassguard.recognizer.finite import NotFiniteError, together

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from glassguard.influence.experts import Experts, experts_of, pulled_back
-from glassguard.influence.internal import Slices
+from glassguard.influence.watching import Slices
 
 
 def expert_gradients(

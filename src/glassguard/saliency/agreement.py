@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from torch import nn
 
-from glassguard.saliency.grid import NO_TARGET, Combination, Maps, search
+from glassguard.saliency.grid import NO_TARGET, Combination, Pictured, search
 
 LEAST_CONFIDENCE = 1e-12
 """Softmax values below are rounding error."""
@@ -20,7 +20,7 @@ LEAST_CONFIDENCE = 1e-12
 
 def masked_agreement(
     network: nn.Module,
-    pictures: Iterable[tuple[np.ndarray, Maps]],
+    pictures: Iterable[Pictured],
     decisions: np.ndarray,
     masks: Sequence[Combination],
     *,
@@ -31,8 +31,7 @@ def masked_agreement(
 
     Args:
         network: maps pixels in [0, 1] to logits, in evaluation mode.
-        pictures: image, H x W x 3 uint8 RGB, and the saliency maps of its decision by kind, H x W
-            float32 in [0, 1] each.
+        pictures: each with the saliency maps of its decision.
         decisions: N int64, the class that the network sees in the unmasked picture.
         masks: how the map becomes a mask and what replaces it, each once.
         kernel: side of the square structuring element, odd.

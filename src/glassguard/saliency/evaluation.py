@@ -1,6 +1,5 @@
 """What a mask does to attacks and to clean pictures (blog 2019)."""
 
-import hashlib
 import math
 from dataclasses import dataclass
 
@@ -171,32 +170,6 @@ def rates(
     }
 
 
-def working_point(
-    thresholds: np.ndarray,
-    clean_accuracy: np.ndarray,
-    adversarial_success: np.ndarray,
-    *,
-    clean_pictures: int,
-    largest_clean_loss: float,
-) -> float:
-    """The threshold that a user would choose.
-
-    Of those that clean pictures hardly feel, the lowest at which attacks succeed least: a higher
-    one would reject right answers for nothing.
-
-    Args:
-        thresholds: increasing confidences in [0, 1], the first of which rejects nothing.
-        clean_accuracy: share of clean validation pictures that is accepted and right at each.
-        adversarial_success: share of validation attacks that succeed at each.
-        clean_pictures: how many clean ones there are.
-        largest_clean_loss: share of them that may be lost, in [0, 1].
-    """
-    lost = np.rint((clean_accuracy[0] - clean_accuracy) * clean_pictures)
-    # A share of whole pictures, whatever its binary fraction is.
-    affordable = lost <= np.floor(largest_clean_loss * clean_pictures + 1e-9)
-    return float(thresholds[affordable][adversarial_success[affordable].argmin()])
-
-
 def mask_quality(masks: np.ndarray, frames: np.ndarray) -> dict[str, float]:
     """Columns of the mean overlap and the mean recall, each as :func:`mean` has it.
 
@@ -226,24 +199,3 @@ def overlap(masks: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarr
         np.where(either > 0, both / np.maximum(either, 1), 1.0),
         np.where(frame > 0, both / np.maximum(frame, 1), 1.0),
     )
-
-
-def misplaced(mask: np.ndarray, *, seed: int, name: str) -> np.ndarray:
-    """The control of a mask of the same area somewhere else.
-
-    The mask is shifted by a random distance in both directions and re-enters at the opposite
-    border, so that area and texture stay and only the place is wrong.
-
-    Args:
-        mask: H x W bool.
-        seed: seed of the study.
-        name: the picture's name; with the seed it alone decides the shift.
-
-    Returns:
-        H x W bool with as many True pixels.
-    """
-    height, width = mask.shape
-    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
-    # 0 would leave the mask where it is.
-    shift = 1 + int.from_bytes(digest[:8], "big") % (height * width - 1)
-    return np.roll(mask, divmod(shift, width), axis=(0, 1))

@@ -1,20 +1,20 @@
-"""Search of the mask's parameters with a network pass for distinct masks only (blog 2019).
+"""The grid of mask parameters, measured with one network pass for each distinct mask (blog 2019).
 
-A mask depends on the picture's saliency map and (μ, n, φ) alone and few of a picture's masks
-differ, so
+A mask depends only on the picture's saliency map and on (μ, n, φ), and few masks of a picture
+differ. So
 
 * each kind of map is thresholded once per μ, closed and labelled once per (μ, n); every φ then
   follows from the areas of the components;
 * equal masks of a picture are filled and classified once, whichever parameters they came from;
 * an empty mask is the picture itself: one pass for all fills.
 
-The numbers are those of the naive loop over everything.
+The numbers are those of the naive loop over all points.
 """
 
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import chain, product
 
 import numpy as np
@@ -29,7 +29,7 @@ from glassguard.saliency.mask import (
     kept_components,
     threshold_levels,
 )
-from glassguard.saliency.settings import Fill, MapKind, ThresholdKind
+from glassguard.saliency.settings import Fill, MapKind, SourceSetting, ThresholdKind
 
 NO_TARGET = -1
 # Confidences are added up as multiples of 2^-40: integers add to the same sum in any order, so
@@ -39,6 +39,9 @@ FIXED_POINT = 2.0**40
 
 Maps = Mapping[MapKind, np.ndarray]
 """Saliency maps of a picture, or of several, by kind."""
+
+Pictured = tuple[np.ndarray, Maps]
+"""A picture, H x W x 3 uint8 RGB, and its saliency maps by kind, H x W float32 in [0, 1] each."""
 
 SeenKey = tuple[int, bytes, Fill | None]
 """A picture's position, the digest of its mask, and the fill (None: an empty mask needs none)."""
@@ -57,6 +60,28 @@ class Combination:
     n: int
     phi: int
     fill: Fill
+
+
+PARAMETERS = tuple(field.name for field in fields(Combination))
+
+
+def source_combination(setting: SourceSetting) -> Combination:
+    """The setting that Study S found, as a point of the grid."""
+    return Combination(**setting.model_dump())
+
+
+def with_maps(images: np.ndarray, rows: Iterable[int], maps: Maps) -> list[Pictured]:
+    """Pictures with their saliency maps, as :func:`search` takes them.
+
+    Args:
+        images: N x H x W x 3 uint8 RGB; may be memory-mapped, since nothing is copied.
+        rows: which pictures.
+        maps: of every kind, one map for each of ``rows``, in their order.
+    """
+    return [
+        (images[row], {kind: of_kind[place] for kind, of_kind in maps.items()})
+        for place, row in enumerate(rows)
+    ]
 
 
 @dataclass(frozen=True)
@@ -171,7 +196,7 @@ class MaskPlan:
 
 def search(
     network: nn.Module,
-    pictures: Iterable[tuple[np.ndarray, Maps]],
+    pictures: Iterable[Pictured],
     classes: np.ndarray,
     points: Sequence[Combination],
     *,
@@ -186,14 +211,13 @@ def search(
 
     Args:
         network: maps pixels in [0, 1] to logits, in evaluation mode.
-        pictures: image, H x W x 3 uint8 RGB, and its saliency maps by kind, H x W float32 in
-            [0, 1] each.
+        pictures: each with its saliency maps.
         classes: pictures x 2 int64: real and target class, :data:`NO_TARGET` for none.
         points: the combinations, each once.
         kernel: side of the square structuring element, odd.
         batch_size: pictures per forward pass.
-        seen: answers of earlier searches over the same pictures and classes, which take no pass
-            again; this search's are added.
+        seen: answers of earlier searches over the same pictures and classes, which need no second
+            pass; this search adds its own.
 
     Returns:
         Confidences in the order of ``pictures`` and ``points``, and how many passes they took.

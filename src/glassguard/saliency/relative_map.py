@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from glassguard.influence.gradient_stops import where_gradients_stop
 from glassguard.influence.graph import depends_on, nodes_behind
-from glassguard.influence.internal import finite_logits, watched, with_gradients
+from glassguard.influence.passes import finite_logits, with_gradients
 from glassguard.influence.quantities import Comparative
+from glassguard.influence.watching import watched
 from glassguard.recognizer.answers import for_network, require_evaluation_mode
 from glassguard.recognizer.finite import require_finite
 from glassguard.saliency.saliency_map import scale

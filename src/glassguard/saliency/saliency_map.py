@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from glassguard.influence.guided_backpropagation import guided_logits
-from glassguard.influence.internal import behind_inference_mode, with_gradients
+from glassguard.influence.passes import behind_inference_mode, with_gradients
 from glassguard.recognizer.answers import for_network, require_evaluation_mode
 from glassguard.recognizer.finite import require_finite
 from glassguard.saliency.settings import ChannelReduction

@@ -8,9 +8,9 @@ import torch
 from glassguard.configuration.sections import InfluenceSection
 from glassguard.errors import InputError
 from glassguard.files.formats import check_rows, read_images, read_pictures_table
+from glassguard.influence.measure import internal_influence, pictures_at_once
 from glassguard.influence.profiles import profiles_of_images
 from glassguard.recognizer.weights import read_recognizer
-from glassguard.stages.influence_measure import internal_influence, pictures_at_once
 from glassguard.stages.paths import OutputPath
 
 

@@ -6,16 +6,12 @@ import numpy as np
 
 from glassguard.configuration.sections import MaskedDecisionsSection
 from glassguard.files.formats import check_rows, read_images, read_pictures_table
+from glassguard.files.saliency_maps import read_decided_maps
 from glassguard.progress import track
 from glassguard.saliency.agreement import masked_agreement
-from glassguard.saliency.grid import combinations
+from glassguard.saliency.grid import combinations, with_maps
 from glassguard.stages.paths import OutputPath
-from glassguard.stages.saliency_inputs import (
-    open_recognizer,
-    read_decided_maps,
-    use_threads,
-    with_maps,
-)
+from glassguard.stages.saliency_inputs import open_recognizer, use_threads
 
 
 def run(
@@ -60,7 +56,7 @@ def run(
         phi=[masking.phi],
         fill=[masking.fill],
     )
-    pairs = with_maps(held_out, pictures, saliency)
+    pairs = with_maps(pictures, held_out.index, saliency)
     found = masked_agreement(
         network,
         track(pairs, description="masked decisions, pictures", total=len(names)),

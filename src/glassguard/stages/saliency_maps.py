@@ -10,10 +10,7 @@ from glassguard.progress import track
 from glassguard.recognizer.network import pixels_for
 from glassguard.saliency.explanation import explainer
 from glassguard.stages.paths import OutputPath
-from glassguard.stages.saliency_inputs import (
-    open_recognizer,
-    use_threads,
-)
+from glassguard.stages.saliency_inputs import open_recognizer, use_threads
 
 
 def run(

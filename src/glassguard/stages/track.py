@@ -33,13 +33,13 @@ ARTIFACTS: dict[str, tuple[str, ...]] = {
     ),
     "attack": ("attacks/{name}/examples.csv",),
     "detection": ("detection/*.csv", "detection/*.json"),
-    "grid": ("{searched}/grid.csv", "{searched}/best.json"),
-    "evaluation": (
+    "mask_grid": ("{searched}/grid.csv", "{searched}/best.json"),
+    "mask_evaluation": (
         "saliency/evaluation.csv",
         "saliency/threshold_curve.csv",
         "saliency/working_point.json",
     ),
-    "generality": ("saliency/generality.csv",),
+    "mask_transfer": ("saliency/generality.csv",),
     "figures": ("figures/*.png", "figures/*.svg", "figures/captions.json"),
     "report": ("summary.json", "report.html", "timings.csv"),
 }
@@ -115,12 +115,12 @@ def _artifacts(record: Record, results: Path) -> list[Artifact]:
 
 def _searched(record: Record) -> str:
     """Where a search over masks leaves its tables; of an attack beside the first, by its name."""
-    attack = record.job.removeprefix("grid").removeprefix("_")
+    attack = record.job.removeprefix("mask_grid").removeprefix("_")
     return f"saliency/tuned_on/{attack}" if attack else "saliency"
 
 
 def _points(record: Record, results: Path) -> tuple[Point, ...]:
     grid = results / _searched(record) / "grid.csv"
-    if record.stage != "grid" or not grid.exists():
+    if record.stage != "mask_grid" or not grid.exists():
         return ()
     return grid_points(read_table(grid), limit=GRID_RUNS)

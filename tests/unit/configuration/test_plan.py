@@ -22,9 +22,9 @@ def test_every_job_has_a_record_of_its_own_name() -> None:
     assert len(set(smoke.jobs)) == len(smoke.jobs)
     assert smoke.records == [f"results/{{study}}/tracking/outbox/{job}.json" for job in smoke.jobs]
     assert {"attack_glasses_2-of-2", "influence_plain_frames", "grid_1-of-2"} <= set(smoke.jobs)
-    assert "generality" not in smoke.jobs
+    assert "mask_transfer" not in smoke.jobs
     several = plan("accessories")
-    assert "generality" in several.jobs
+    assert "mask_transfer" in several.jobs
     assert f"grid_{several.attacks[1]}" in several.jobs
     assert f"grid_{several.headline}" not in several.jobs
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import NeuronGradient, NeuronGuidedBackprop, Saliency
-from test_influence import KINDS, Small, relative_error
+from small_networks import KINDS, Small, relative_error
 from torch import Tensor, nn
 
 from glassguard.influence.experts import (

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from glassguard.recognizer.network import FaceRecognizer
+from glassguard.saliency.defences import misplaced
 from glassguard.saliency.evaluation import (
     Predictions,
     adversarial_success,
@@ -15,13 +16,12 @@ from glassguard.saliency.evaluation import (
     correct,
     defence_success,
     mean,
-    misplaced,
     overlap,
     rate,
-    working_point,
 )
 from glassguard.saliency.fill import filled
 from glassguard.saliency.grid import NO_TARGET
+from glassguard.saliency.working_point import working_point
 from glassguard.statistics import wilson_interval
 
 REAL = np.array([0, 0, 0, 1])

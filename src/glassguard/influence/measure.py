@@ -1,18 +1,19 @@
-"""What the stages around influence measure, as the configuration says it."""
+"""Internal influence as the settings describe it."""
 
 import torch
+from torch import nn
 
 from glassguard.influence.distributions import Distribution, InputLine, LayerLine, Point
-from glassguard.influence.internal import InternalInfluence, Slices
+from glassguard.influence.internal import InternalInfluence
 from glassguard.influence.quantities import quantity_named
 from glassguard.influence.settings import DistributionOfInterest, InfluenceMeasure
-from glassguard.recognizer.network import FaceRecognizer
+from glassguard.influence.watching import Slices
 
 
 def internal_influence(
-    settings: InfluenceMeasure, network: FaceRecognizer, slices: Slices
+    settings: InfluenceMeasure, network: nn.Module, slices: Slices
 ) -> InternalInfluence:
-    """The configured influence at some slices of a recognizer."""
+    """The influence that settings describe, at some slices of a network."""
     return InternalInfluence(
         network,
         slices,

@@ -10,9 +10,9 @@ import torch
 from shipped import section
 
 from glassguard.configuration.sections import (
-    EvaluationSection,
-    GridSection,
     MaskedDecisionsSection,
+    MaskEvaluationSection,
+    MaskGridSection,
     SaliencyMapsSection,
 )
 from glassguard.errors import InputError
@@ -20,17 +20,17 @@ from glassguard.faces import manifest as manifest_columns
 from glassguard.files.formats import read_manifest
 from glassguard.recognizer.network import FaceRecognizer, to_pixels
 from glassguard.recognizer.weights import read_recognizer, write_recognizer
+from glassguard.saliency.choice import affordable_row
 from glassguard.saliency.mask import saliency_mask
 from glassguard.saliency.settings import MaskJudgement, MaskSearch
 from glassguard.stages import (
-    evaluation,
-    generality,
-    grid,
-    grid_shard,
+    mask_evaluation,
+    mask_grid,
+    mask_grid_shard,
+    mask_transfer,
     masked_decisions,
     saliency_maps,
 )
-from glassguard.stages.saliency_inputs import affordable_row
 from glassguard.statistics import wilson_interval
 
 SIZE = 32
@@ -58,13 +58,13 @@ def settings(**changes):
     search = {name: changes.pop(name) for name in ("method", "trials") if name in changes}
     values = section("saliency/guided", grid={**grid, **changes}, search=search, batch_size=16)
     read = {key: values[key] for key in MaskSearch.model_fields}
-    return GridSection.model_validate({"seed": 3, "saliency": read})
+    return MaskGridSection.model_validate({"seed": 3, "saliency": read})
 
 
 def judging():
     values = section("saliency/guided", batch_size=16)
     read = {key: values[key] for key in MaskJudgement.model_fields}
-    return EvaluationSection.model_validate({"seed": 3, "saliency": read})
+    return MaskEvaluationSection.model_validate({"seed": 3, "saliency": read})
 
 
 @pytest.fixture(scope="module")
@@ -134,8 +134,8 @@ def search(study, config, out, *, shards):
     out.mkdir()
     paths = [out / f"{shard}.npz" for shard in range(shards)]
     for shard, path in enumerate(paths):
-        grid_shard.run(config, **inputs(study), shard=shard, shards=shards, results=path)
-    grid.run(
+        mask_grid_shard.run(config, **inputs(study), shard=shard, shards=shards, results=path)
+    mask_grid.run(
         config,
         shards=paths,
         examples=study / "glasses/examples.csv",
@@ -162,7 +162,7 @@ def evaluate(study, config, best, out, clean_confidence=0.0):
     images = pd.read_csv(study / "manifest.csv")[["image_id"]]
     predictions = images.assign(confidence_true=clean_confidence)
     predictions.to_csv(out / "predictions.csv", index=False)
-    metrics = evaluation.run(
+    metrics = mask_evaluation.run(
         config,
         **inputs(study),
         frames=study / "glasses/frames.npy",
@@ -285,18 +285,18 @@ def test_shards_of_another_grid_and_missing_shards_are_refused(study, tmp_path):
     paths = [tmp_path / f"{shard}.npz" for shard in range(2)]
     config = settings(mu=[0.5], n=[1], mu_as=["value"])
     for shard, path in enumerate(paths):
-        grid_shard.run(config, **inputs(study), shard=shard, shards=2, results=path)
+        mask_grid_shard.run(config, **inputs(study), shard=shard, shards=2, results=path)
     outputs = {"grid": tmp_path / "grid.csv", "best": tmp_path / "best.json"}
     examples = study / "glasses/examples.csv"
     with pytest.raises(InputError, match="another grid"):
-        grid.run(settings(), shards=paths, examples=examples, **outputs)
+        mask_grid.run(settings(), shards=paths, examples=examples, **outputs)
     np.savez(tmp_path / "maps.npz", ids=np.zeros(3))
     with pytest.raises(InputError, match=r"maps\.npz: not a shard of the mask grid: lacks "):
-        grid.run(config, shards=[tmp_path / "maps.npz"], examples=examples, **outputs)
+        mask_grid.run(config, shards=[tmp_path / "maps.npz"], examples=examples, **outputs)
     with pytest.raises(InputError, match="do not make up"):
-        grid.run(config, shards=paths[:1], examples=examples, **outputs)
+        mask_grid.run(config, shards=paths[:1], examples=examples, **outputs)
     with pytest.raises(InputError, match="--shards 2: a Bayesian search looks at all pictures"):
-        grid_shard.run(
+        mask_grid_shard.run(
             settings(method="bayesian", trials=2, shards=None),
             **inputs(study),
             shard=0,
@@ -304,7 +304,7 @@ def test_shards_of_another_grid_and_missing_shards_are_refused(study, tmp_path):
             results=tmp_path / "half.npz",
         )
     with pytest.raises(InputError, match="--shard must be between 0 and 1"):
-        grid_shard.run(config, **inputs(study), shard=2, shards=2, results=paths[0])
+        mask_grid_shard.run(config, **inputs(study), shard=2, shards=2, results=paths[0])
 
 
 def test_the_better_kind_of_map_is_chosen_and_the_sources_has_a_row(study, tmp_path):
@@ -356,7 +356,10 @@ def test_the_best_mask_that_clean_pictures_afford_has_a_row(study, searched, tmp
 
     def found(clean_confidence):
         return affordable_row(
-            grid_csv, best, clean_confidence=clean_confidence, largest_clean_loss=loss
+            chosen["goodness"],
+            pd.read_csv(grid_csv),
+            clean_confidence=clean_confidence,
+            largest_clean_loss=loss,
         )
 
     bare = wanted["ac_clean_real"] + loss - 1e-9
@@ -399,7 +402,7 @@ def test_maps_of_a_kind_that_was_not_made_are_refused(study, tmp_path):
     )
     given = inputs(study) | {"maps": tmp_path / "maps.npz"}
     with pytest.raises(InputError, match=r"maps\.npz: holds no relative maps; run saliency_maps"):
-        grid_shard.run(
+        mask_grid_shard.run(
             settings(map=["guided", "relative"]),
             **given,
             shard=0,
@@ -539,11 +542,11 @@ def test_masks_tuned_on_one_attack_are_tried_on_all(study, sticker, searched, tm
         "adversarial_maps": [study / "adversarial_maps.npz", sticker / "maps.npz"],
         "best": [searched[1], tmp_path / "other.json"],
         "recognizer": study / "recognizer.safetensors",
-        "generality": tmp_path / "generality.csv",
+        "transfer": tmp_path / "generality.csv",
     }
-    metrics = generality.run(judging(), **given)
+    metrics = mask_transfer.run(judging(), **given)
     json.dumps(metrics, allow_nan=False)
-    table = pd.read_csv(given["generality"])
+    table = pd.read_csv(given["transfer"])
     free = table[table["threshold"].isna()]
     assert list(zip(free["tuned_on"], free["tested_on"], strict=True)) == [
         ("glasses", "glasses"),
@@ -565,7 +568,7 @@ def test_masks_tuned_on_one_attack_are_tried_on_all(study, sticker, searched, tm
         assert free.iloc[0][f"{name}_low"] == headline.iloc[0][f"{name}_low"]
 
     with pytest.raises(InputError, match="as many files each"):
-        generality.run(judging(), **{**given, "best": given["best"][:1]})
+        mask_transfer.run(judging(), **{**given, "best": given["best"][:1]})
 
 
 def test_dodging_has_no_target(study, tmp_path):
@@ -575,7 +578,7 @@ def test_dodging_has_no_target(study, tmp_path):
     table.to_csv(folder / "examples.csv", index=False)
     config = settings(mu=[0.5], n=[1], mu_as=["value"])
     given = {**inputs(study), "examples": folder / "examples.csv"}
-    grid_shard.run(config, **given, shard=0, shards=1, results=folder / "0.npz")
+    mask_grid_shard.run(config, **given, shard=0, shards=1, results=folder / "0.npz")
     with np.load(folder / "0.npz") as file:
         np.testing.assert_allclose(
             file["adversarial_confidence_target"],
@@ -590,15 +593,21 @@ def test_bad_input_is_named(study, searched, tmp_path):
     shard = {"shard": 0, "shards": 1, "results": tmp_path / "0.npz"}
     table.assign(attacker="eve").to_csv(tmp_path / "stranger.csv", index=False)
     with pytest.raises(InputError, match=r"stranger\.csv: the recognizer does not know 'eve'"):
-        grid_shard.run(config, **{**inputs(study), "examples": tmp_path / "stranger.csv"}, **shard)
+        mask_grid_shard.run(
+            config, **{**inputs(study), "examples": tmp_path / "stranger.csv"}, **shard
+        )
     with pytest.raises(InputError, match=r"maps\.npz: has no saliency map of"):
-        grid_shard.run(config, **{**inputs(study), "adversarial_maps": study / "maps.npz"}, **shard)
+        mask_grid_shard.run(
+            config, **{**inputs(study), "adversarial_maps": study / "maps.npz"}, **shard
+        )
     table.iloc[:-1].to_csv(tmp_path / "short.csv", index=False)
     with pytest.raises(InputError, match=r"has 30 rows, .*short\.csv has 29"):
-        grid_shard.run(config, **{**inputs(study), "examples": tmp_path / "short.csv"}, **shard)
+        mask_grid_shard.run(
+            config, **{**inputs(study), "examples": tmp_path / "short.csv"}, **shard
+        )
     table[table["split"] == "test"].to_csv(tmp_path / "test_only.csv", index=False)
     with pytest.raises(InputError, match="no attacked validation picture"):
-        grid.run(
+        mask_grid.run(
             config,
             shards=[searched[0].parent / "0.npz"],
             examples=tmp_path / "test_only.csv",

@@ -1,0 +1,117 @@
+"""Which mask is best: by each objective, by fill and kind of map, and at little cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from glassguard.saliency.grid import PARAMETERS, Combination, exact_mean, goodness
+
+Row = dict[str, Any]
+"""Parameters and measures of one combination, by the names of ``grid.csv``."""
+
+
+def measures(
+    clean_real: np.ndarray,
+    adversarial_real: np.ndarray,
+    adversarial_target: np.ndarray,
+    *,
+    clean: int,
+    attacked: int,
+) -> dict[str, np.ndarray]:
+    """Mean confidences and goodness of points.
+
+    Args:
+        clean_real: int64, one number a point: sum over clean pictures of the confidence in the
+            real person, from :func:`glassguard.saliency.grid.exact_sum`.
+        adversarial_real: likewise, over attacked pictures.
+        adversarial_target: of the confidence in the target.
+        clean: number of clean pictures.
+        attacked: number of attacked pictures.
+
+    Returns:
+        ``ac_clean_real``, ``ac_adv_real``, ``ac_adv_target`` and ``goodness``, float64 in [0, 1].
+    """
+    means = (
+        exact_mean(clean_real, clean),
+        exact_mean(adversarial_real, attacked),
+        exact_mean(adversarial_target, attacked),
+    )
+    names = ("ac_clean_real", "ac_adv_real", "ac_adv_target")
+    return {**dict(zip(names, means, strict=True)), "goodness": goodness(*means)}
+
+
+def best_rows(
+    points: Sequence[Combination], measured: Mapping[str, np.ndarray], source: Combination
+) -> dict[str, Any]:
+    """The best point for each objective; of equals the first wins.
+
+    Args:
+        points: the combinations.
+        measured: see :func:`measures`.
+        source: Study S's setting, one of the points.
+
+    Returns:
+        ``clean`` (highest AC(clean, real)), ``adversarial_correct`` (highest AC(adv, real)),
+        ``adversarial_success`` (lowest AC(adv, target)) and ``goodness``; ``by_fill`` and
+        ``by_map``, the best goodness of each fill and of each kind of map; ``source_setting``.
+    """
+
+    def row(position: int) -> Row:
+        values = {name: float(values[position]) for name, values in measured.items()}
+        return {**asdict(points[position]), **values}
+
+    def best_of(positions: Sequence[int]) -> Row:
+        return row(max(positions, key=lambda position: measured["goodness"][position]))
+
+    def best_of_each(field: str) -> dict[str, Row]:
+        positions: dict[str, list[int]] = {}
+        for position, point in enumerate(points):
+            positions.setdefault(getattr(point, field), []).append(position)
+        return {value: best_of(those) for value, those in positions.items()}
+
+    return {
+        "clean": row(int(measured["ac_clean_real"].argmax())),
+        "adversarial_correct": row(int(measured["ac_adv_real"].argmax())),
+        "adversarial_success": row(int(measured["ac_adv_target"].argmin())),
+        "goodness": best_of(range(len(points))),
+        "by_fill": best_of_each("fill"),
+        "by_map": best_of_each("map"),
+        "source_setting": row(points.index(source)),
+    }
+
+
+def affordable_row(
+    best: Row, grid: pd.DataFrame, *, clean_confidence: float, largest_clean_loss: float
+) -> Row | None:
+    """The best goodness among the combinations that cost clean pictures little.
+
+    Args:
+        best: the row of the best goodness.
+        grid: all rows, with ``n_clean`` and ``n_adv``; their digits may be rounded.
+        clean_confidence: mean confidence in the true person of the clean pictures without a mask.
+        largest_clean_loss: by how much a mask may lower it, in [0, 1].
+
+    Returns:
+        None where every combination costs more.
+    """
+    bound = clean_confidence - largest_clean_loss
+    # Not looked up in the table, where rounding may make others its equals.
+    if best["ac_clean_real"] >= bound:
+        return best
+    kept = grid[grid["ac_clean_real"] >= bound].drop(columns=["n_clean", "n_adv"])
+    if kept.empty:
+        return None
+    found = kept.nlargest(1, "goodness").to_dict("records")[0]
+    return {str(name): value for name, value in found.items()}
+
+
+def combination_of(row: Mapping[str, Any]) -> Combination:
+    """The combination that a row is of.
+
+    Raises:
+        KeyError: the row lacks a parameter.
+    """
+    return Combination(**{name: row[name] for name in PARAMETERS})

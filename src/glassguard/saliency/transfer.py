@@ -1,0 +1,87 @@
+"""Masks that were tuned on one attack, tried on the others."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+
+import pandas as pd
+from torch import nn
+
+from glassguard.progress import track
+from glassguard.saliency.defences import HeldOutPictures
+from glassguard.saliency.evaluation import (
+    Predictions,
+    adversarial_success,
+    classify,
+    classify_masked,
+    mask_quality,
+    masks_under,
+    rate,
+    rates,
+)
+from glassguard.saliency.grid import Combination
+
+
+def transfer(
+    network: nn.Module,
+    attacks: Iterable[tuple[str, HeldOutPictures]],
+    masks: Mapping[str, Combination],
+    *,
+    kernel: int,
+    batch_size: int,
+    threshold: float,
+) -> pd.DataFrame:
+    """Mask every attack with the best combination of every attack.
+
+    Args:
+        network: maps pixels in [0, 1] to logits, in evaluation mode.
+        attacks: pictures by the name of the attack, in the order of ``masks``; they are taken one
+            after the other. The clean pictures are the same for all.
+        masks: the combination that was tuned on each attack.
+        kernel: side of the square structuring element, odd.
+        batch_size: pictures per forward pass.
+        threshold: confidence below which an answer is rejected.
+
+    Returns:
+        A row for each combination (``tuned_on``) on each attack (``tested_on``), without and with
+        the threshold. ``undefended_success`` is the attack's success without mask and threshold.
+    """
+    # Predictions of clean pictures depend on the combination alone.
+    clean: list[Predictions] = []
+    rows = []
+    for name, pictures in track(attacks, description="attacks under masks", total=len(masks)):
+        if not clean:
+            bare = classify(network, pictures.clean, batch_size=batch_size)
+            clean = [
+                classify_masked(
+                    network,
+                    pictures.clean,
+                    masks_under(pictures.clean_maps, one, kernel=kernel),
+                    one.fill,
+                    bare,
+                    batch_size=batch_size,
+                )
+                for one in masks.values()
+            ]
+        before = classify(network, pictures.attacked, batch_size=batch_size)
+        success = adversarial_success(before, *pictures.classes)
+        for (tuned_on, one), of_clean in zip(masks.items(), clean, strict=True):
+            masked = masks_under(pictures.attacked_maps, one, kernel=kernel)
+            after = classify_masked(
+                network, pictures.attacked, masked, one.fill, before, batch_size=batch_size
+            )
+            rows += [
+                {
+                    "tuned_on": tuned_on,
+                    "tested_on": name,
+                    "threshold": limit,
+                    **asdict(one),
+                    **rate("undefended_success", success),
+                    **rates(before, after, of_clean, pictures.classes, pictures.clean_real, limit),
+                    **mask_quality(masked, pictures.frames),
+                }
+                for limit in (None, threshold)
+            ]
+    place = {name: place for place, name in enumerate(masks)}
+    return pd.DataFrame(rows).sort_values(
+        ["tuned_on", "tested_on"], key=lambda column: column.map(place), kind="stable"
+    )

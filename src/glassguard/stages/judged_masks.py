@@ -1,0 +1,97 @@
+"""What ``mask_evaluation`` and ``mask_transfer`` open alike: a split, and the masks to judge."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from glassguard.errors import InputError
+from glassguard.files.formats import read_json, read_table, require_columns
+from glassguard.files.saliency_maps import read_maps
+from glassguard.saliency.choice import Row, combination_of
+from glassguard.saliency.defences import HeldOutPictures
+from glassguard.saliency.grid import PARAMETERS, Combination
+from glassguard.saliency.settings import MapKind
+from glassguard.stages.saliency_inputs import StudyPictures
+
+
+def open_split(
+    study: StudyPictures,
+    split: str,
+    *,
+    maps: Path,
+    adversarial_maps: Path,
+    kinds: Collection[MapKind],
+    frames: np.ndarray,
+) -> HeldOutPictures:
+    """Clean and attacked pictures of a split with their maps of some kinds.
+
+    Raises:
+        InputError: no picture of the split is attacked, or a map is missing.
+    """
+    people = study.people[study.people["split"] == split]
+    attacks = study.attacks[study.attacks["split"] == split]
+    if attacks.empty:
+        raise InputError(f"{study.tables[1]}: has no attacked {split} picture to evaluate on")
+    clean_names, attacked_names = people["image_id"].tolist(), attacks["example_id"].tolist()
+    return HeldOutPictures(
+        clean=study.clean[people.index],
+        clean_names=clean_names,
+        clean_maps=read_maps(maps, clean_names, kinds=kinds),
+        clean_real=study.classes_of(people),
+        attacked=study.attacked[attacks.index],
+        attacked_names=attacked_names,
+        attacked_maps=read_maps(adversarial_maps, attacked_names, kinds=kinds),
+        classes=study.attacked_classes(attacks),
+        frames=frames[attacks.index],
+    )
+
+
+def read_best(path: Path, *, of_map: MapKind | None = None) -> tuple[Combination, Row]:
+    """The combination with the best goodness in a ``best.json``, and its row.
+
+    Args:
+        path: the file.
+        of_map: among those of one kind of map, which was searched; among all when None.
+
+    Raises:
+        InputError: the file is missing or was not written by ``mask_grid``.
+    """
+    found = read_json(path)
+    try:
+        row = found["goodness"] if of_map is None else found["by_map"][of_map]
+        return combination_of(row), row
+    except (KeyError, TypeError):
+        raise InputError(f"{path}: lacks goodness with {', '.join(PARAMETERS)}") from None
+
+
+def read_grid(path: Path) -> pd.DataFrame:
+    """``grid.csv``.
+
+    Raises:
+        InputError: the file is missing or was not written by ``mask_grid``.
+    """
+    table = read_table(path)
+    columns = (*PARAMETERS, "ac_clean_real", "goodness", "n_clean", "n_adv")
+    require_columns(table, columns, path)
+    return table
+
+
+def read_confidence(path: Path, ids: Collection[str], examples: Path) -> float:
+    """Mean confidence in the true person of some clean pictures.
+
+    Args:
+        path: ``predictions.csv``.
+        ids: of the pictures.
+        examples: the table that they are from.
+
+    Raises:
+        InputError: the file is missing, or lacks a picture.
+    """
+    table = read_table(path)
+    require_columns(table, ("image_id", "confidence_true"), path)
+    table = table.set_index("image_id")
+    if missing := sorted(set(ids) - set(table.index)):
+        raise InputError(f"{path}: lacks {missing[0]}, which {examples} attacks")
+    return float(table.loc[list(ids), "confidence_true"].mean())
