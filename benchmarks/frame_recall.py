@@ -24,7 +24,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from glassguard.attack.frames import wear
+from glassguard.attack.controls import wear
 from glassguard.files.formats import read_examples, read_frames, read_images, read_manifest
 from glassguard.influence.quantities import Comparative
 from glassguard.recognizer.network import FaceRecognizer, to_pixels

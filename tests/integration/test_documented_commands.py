@@ -185,6 +185,11 @@ COMMANDS: dict[str, Run | str] = {
     "make lock": INSTALLS,
     "make lock UPGRADE=1": INSTALLS,
     ".venv/bin/pre-commit install": INSTALLS,
+    # docs/add-an-attack.md
+    "snakemake --cores 2 --until attack --config experiment=smoke "
+    """'overrides=["attack@attacks.glasses=translation_invariant"]'""": (
+        "needs the files of the page: test_add_an_attack runs it"
+    ),
     # docs/cluster.md
     "pip install --constraint requirements/constraints.txt --editable '.[slurm]'": INSTALLS,
     "profiles/slurm/run --config experiment=embedded 'replicates=[0,1,2,3,4,5,6,7,8,9]'": CLUSTER,

@@ -94,6 +94,10 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
         ),
         ({"overrides": ["attacks.glasses.step=-1"]}, ["attacks.glasses.step", "greater than 0"]),
         (
+            {"overrides": ["attacks.glasses.algorithm.name=newton"]},
+            ["attacks.glasses.algorithm.name", "gradient_steps", "newton"],
+        ),
+        (
             {"overrides": ["attacks.glasses.shape.kind=hat"]},
             ["attacks.glasses.shape", "hat", "'sticker', 'patch', 'band'"],
         ),
@@ -512,6 +516,11 @@ def test_sources_are_sorted_and_follow_what_is_imported_indirectly() -> None:
     found = sources.sources("attack_shard")
     assert found == sorted(found)
     assert sources.PACKAGE / "recognizer/network.py" in found
+
+
+def test_a_class_that_is_named_to_be_imported_late_is_a_source() -> None:
+    attack = sources.PACKAGE / "attack"
+    assert attack / "masked_pixels.py" in sources._imports(attack / "settings.py")
 
 
 def test_an_inventory_sees_pictures_but_not_dates(tmp_path: Path) -> None:

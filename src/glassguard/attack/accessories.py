@@ -1,22 +1,23 @@
 """Where on a face an accessory sits: the pixels that an attack may change.
 
-Places are given as in :mod:`glassguard.attack.frames`: in units of the distance between the eyes,
-with the origin midway between them, x towards the eye at the right of the picture, y downwards.
+Places are in units of the distance between the eyes, with the origin midway between them, x towards
+the eye at the right of the picture, y downwards.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glassguard.attack.frames import face_coordinates, frame_mask, mostly_covered
+from glassguard.attack.face_coordinates import face_coordinates, mostly_covered
+from glassguard.attack.frames import frame_mask
 from glassguard.attack.settings import PlacedShape, Shape
 
 
 def accessory_mask(shape: Shape, eyes: NDArray[np.floating], size: int) -> NDArray[np.bool_]:
-    """Pixels that an accessory covers when it is put on a face.
+    """The pixels of a face that an accessory covers.
 
     Args:
-        shape: glasses, an elliptic sticker, a rectangular patch or headband at its place, or the
-            whole picture.
+        shape: glasses, an elliptic sticker or a rectangular patch or headband at a given place, or
+            the whole picture.
         eyes: 2 x 2; rows are the eye at the left of the picture and the eye at the right, columns
             are x and y in pixels.
         size: side of the picture in pixels.

@@ -1,4 +1,4 @@
-"""What an attack is told beside the pictures: where it may change them, and whose class counts."""
+"""Checks of what an attack is given with the pictures: masks and labels."""
 
 import torch
 from torch import Tensor
@@ -7,11 +7,11 @@ from glassguard.recognizer.answers import require_tensor
 
 
 def require_masks(masks: object, count: int, height: int, width: int) -> Tensor:
-    """Masks as truth values, one for every picture.
+    """Masks as booleans, one for every picture.
 
     Args:
         masks: H x W or 1 x H x W for all pictures, N x H x W or N x 1 x H x W for each; bool, or
-            any number type with 1 for pixels of the mask and 0 for all others.
+            any number type with 1 inside the mask and 0 outside.
         count: N.
         height: H in pixels.
         width: W in pixels.
@@ -20,8 +20,8 @@ def require_masks(masks: object, count: int, height: int, width: int) -> Tensor:
         N x H x W bool; may share memory between pictures.
 
     Raises:
-        ValueError: the masks are no tensor, of another shape, or of other values: the first such
-            mask is named with its range.
+        ValueError: the masks are not a tensor, or have another shape or other values; the message
+            names the first such mask and its range.
     """
     masks = require_tensor(masks, "masks")
     size = (height, width)
@@ -47,7 +47,7 @@ def require_masks(masks: object, count: int, height: int, width: int) -> Tensor:
 
 
 def require_labels(labels: object, count: int) -> Tensor:
-    """Numbers of classes, one for every picture.
+    """Class numbers, one for every picture.
 
     Args:
         labels: N of any integer type.
@@ -57,7 +57,7 @@ def require_labels(labels: object, count: int) -> Tensor:
         N int64.
 
     Raises:
-        ValueError: they are of another type or number.
+        ValueError: the labels have another type or number.
     """
     labels = require_tensor(labels, "labels")
     if labels.dtype == torch.bool or labels.is_floating_point() or labels.is_complex():
@@ -70,14 +70,14 @@ def require_labels(labels: object, count: int) -> Tensor:
 
 
 def require_classes(labels: Tensor, classes: int) -> None:
-    """Refuse labels that are no class of the network.
+    """Refuse labels that are not classes of the network.
 
     Args:
         labels: N int64.
-        classes: how many classes the network has.
+        classes: number of classes of the network.
 
     Raises:
-        ValueError: a label is out of range; the first such picture is named.
+        ValueError: a label is out of range; the message names the first such picture.
     """
     unknown = ((labels < 0) | (labels >= classes)).nonzero()
     if len(unknown):

@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True, order=True)
 class Pair:
-    """An attacker and the person whom the attacker is to be taken for."""
+    """An attacker and the target whom the attacker impersonates."""
 
     target: str
     attacker: str
@@ -22,23 +22,23 @@ def choose_pairs(
     seed: int,
     named: Sequence[Pair] = (),
 ) -> list[Pair]:
-    """Draw targets, and attackers of each.
+    """Draw targets and the attackers of each.
 
-    People attack once where there are enough of them, so that pairs are as independent as the
-    number of people allows.
+    Nobody attacks twice while others are free, so that pairs are as independent as the number of
+    people allows.
 
     Args:
         identities: names of all people.
-        targets: how many people are impersonated; at most all of them are.
-        attackers_per_target: attackers of each target; at most everyone else.
+        targets: number of people who are impersonated, at most all.
+        attackers_per_target: number of attackers of each target, at most everyone else.
         seed: seed of the draw.
-        named: pairs that are wanted beside those that are drawn.
+        named: pairs to add to those that are drawn.
 
     Returns:
-        Those that are named, in their order, then the others, sorted by target and attacker.
+        The named pairs in their order, then the others, sorted by target and attacker.
 
     Raises:
-        ValueError: a named pair is one person, or holds somebody who is none of the people.
+        ValueError: a named pair is one person twice, or names somebody unknown.
     """
     for pair in named:
         for name in (pair.attacker, pair.target):

@@ -1,21 +1,79 @@
-"""Penalties that keep a frame smooth and printable (Sharif et al. 2016, sections 4.2 and 4.3)."""
+"""Penalties that keep an accessory smooth and printable (Sharif et al. 2016, sections 4.2, 4.3)."""
+
+import sys
+from dataclasses import dataclass
+from numbers import Real
 
 from torch import Tensor
 
 from glassguard.recognizer.answers import require_tensor
 
 
-def total_variation(texture: Tensor, masks: Tensor) -> Tensor:
-    """Mean difference between neighbouring pixels that both lie in the frame.
+@dataclass(frozen=True)
+class TotalVariation:
+    """Weighted :func:`total_variation`.
 
-    Pairs across the frame's edge do not count: the face beside the frame is not the printer's.
+    Attributes:
+        weight: finite, not negative.
+
+    Raises:
+        ValueError: the weight is out of its range.
+    """
+
+    weight: float
+
+    def __post_init__(self) -> None:
+        _require_weight(self.weight)
+
+    def __call__(self, pixels: Tensor, masks: Tensor) -> Tensor:
+        """N x 3 x H x W pixels in [0, 1] and N x 1 x H x W bool masks to N floats."""
+        return self.weight * total_variation(pixels, masks)
+
+
+@dataclass(frozen=True, eq=False)
+class NonPrintability:
+    """Weighted :func:`non_printability`.
+
+    Attributes:
+        weight: finite, not negative.
+        printable_colours: P x 3 float in [0, 1], R, G, B, with P at least 1.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    weight: float
+    printable_colours: Tensor
+
+    def __post_init__(self) -> None:
+        _require_weight(self.weight)
+        colours = require_tensor(self.printable_colours, "printable_colours")
+        if colours.shape[1:] != (3,) or not len(colours):
+            raise ValueError(
+                f"printable_colours must be P x 3: {' x '.join(map(str, colours.shape))}"
+            )
+        if not ((colours >= 0) & (colours <= 1)).all():
+            raise ValueError(
+                "printable_colours must be in [0, 1]: "
+                f"{colours.min().item():g} to {colours.max().item():g}"
+            )
+
+    def __call__(self, pixels: Tensor, masks: Tensor) -> Tensor:
+        """N x 3 x H x W pixels in [0, 1] and N x 1 x H x W bool masks to N floats."""
+        return self.weight * non_printability(pixels, masks, self.printable_colours.to(pixels))
+
+
+def total_variation(texture: Tensor, masks: Tensor) -> Tensor:
+    """Mean difference between neighbouring pixels that both lie in the mask.
+
+    Pairs across the edge of the mask do not count: the face around it is not printed.
 
     Args:
         texture: N x 3 x H x W float in [0, 1].
-        masks: N x 1 x H x W bool, the frame.
+        masks: N x 1 x H x W bool.
 
     Returns:
-        N floats, the absolute difference per pixel of the frame, summed over channels.
+        N floats, the absolute difference per pixel of the mask, summed over channels.
     """
     down = (texture[:, :, 1:] - texture[:, :, :-1]).abs() * (masks[:, :, 1:] & masks[:, :, :-1])
     right = (texture[..., 1:] - texture[..., :-1]).abs() * (masks[..., 1:] & masks[..., :-1])
@@ -24,14 +82,14 @@ def total_variation(texture: Tensor, masks: Tensor) -> Tensor:
 
 
 def non_printability(texture: Tensor, masks: Tensor, printable: Tensor) -> Tensor:
-    """Mean distance of the frame's pixels to the nearest printable colour.
+    """Mean distance from the pixels of the mask to the nearest printable colour.
 
-    Sharif et al. multiply the distances to all printable colours, a product of thirty terms that
-    underflows; the distance to the nearest has the same zeros.
+    Sharif et al. multiply the distances to all printable colours. That product of thirty terms
+    underflows; the distance to the nearest colour has the same zeros.
 
     Args:
         texture: N x 3 x H x W float in [0, 1].
-        masks: N x 1 x H x W bool, the frame.
+        masks: N x 1 x H x W bool.
         printable: P x 3 float in [0, 1], R, G, B.
 
     Returns:
@@ -42,17 +100,6 @@ def non_printability(texture: Tensor, masks: Tensor, printable: Tensor) -> Tenso
     return (nearest * masks).sum(dim=(1, 2, 3)) / masks.sum(dim=(1, 2, 3)).clamp(min=1)
 
 
-def require_colours(printable: object) -> None:
-    """Refuse what :func:`non_printability` cannot measure distances to.
-
-    Raises:
-        ValueError: the colours are not P x 3 in [0, 1] with P at least 1.
-    """
-    colours = require_tensor(printable, "printable_colours")
-    if colours.shape[1:] != (3,) or not len(colours):
-        raise ValueError(f"printable_colours must be P x 3: {' x '.join(map(str, colours.shape))}")
-    if not ((colours >= 0) & (colours <= 1)).all():
-        raise ValueError(
-            "printable_colours must be in [0, 1]: "
-            f"{colours.min().item():g} to {colours.max().item():g}"
-        )
+def _require_weight(weight: object) -> None:
+    if not (isinstance(weight, Real) and 0 <= float(weight) <= sys.float_info.max):
+        raise ValueError(f"weight must be finite, not negative: {weight!r}")

@@ -1,4 +1,4 @@
-"""Rounding to what a picture file can hold, without leaving the bound of an attack."""
+"""Rounding to the levels of a picture file without leaving the bound of an attack."""
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ def rounded_to_8_bit(
     largest_change: float | None,
     number_type: torch.dtype,
 ) -> Tensor:
-    """Pictures on the 256 levels where they may be changed, and as they were elsewhere.
+    """Round pictures to 256 levels inside a mask and keep them as they were outside.
 
     Args:
         changed: N x 3 x H x W float32 or float64 in [0, 1], within ``largest_change`` of

@@ -1,6 +1,6 @@
-"""Settings of attacks and of the honest wearers beside them."""
+"""Settings of attacks and of their benign controls."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,7 @@ Direction = Literal["scaled", "sign"]
 
 
 class NamedPair(Strict):
-    """Somebody who is to be taken for somebody else, by the names of the pictures' folders."""
+    """An attacker and a target, by the names of the folders of their pictures."""
 
     attacker: str
     target: str
@@ -39,14 +39,26 @@ Shape = WornShape | PlacedShape
 """Which pixels of a face an attack may change, told apart by ``kind``."""
 
 
-class AccessoryAttack(Strict):
-    """Adversarial eyeglasses (Sharif et al. 2016; blog 2019), or another accessory that way."""
+class GradientSteps(Strict):
+    """Normalised gradient steps with momentum; they have no parameters of their own."""
 
+    implementation: ClassVar = "glassguard.attack.masked_pixels:MaskedPixelAttack"
+    name: Literal["gradient_steps"]
+
+
+Algorithm = GradientSteps
+"""How pixels are optimised, by ``name``. All other keys are arguments of ``implementation``."""
+
+
+class AccessoryAttack(Strict):
+    """Adversarial eyeglasses (Sharif et al. 2016; blog 2019), or another accessory."""
+
+    algorithm: Algorithm
     shape: Shape = Field(discriminator="kind")
     goal: Goal
     targets: int = Field(ge=1, description="people who are impersonated")
     attackers_per_target: int = Field(ge=1)
-    named_pairs: tuple[NamedPair, ...] = Field(description="pairs beside those that are drawn")
+    named_pairs: tuple[NamedPair, ...] = Field(description="pairs to add to those that are drawn")
     validation_images: int = Field(
         ge=1, description="attacked validation pictures per pair, at most"
     )
@@ -74,7 +86,7 @@ class AccessoryAttack(Strict):
     non_printability: float = Field(ge=0, description="weight of the non-printability score")
     printable_colours: tuple[Colour, ...] = Field(min_length=1)
     jpeg_quality: int = Field(
-        ge=1, le=100, description="quality of the JPEG round trip reported beside"
+        ge=1, le=100, description="quality of the JPEG round trip, of which success is reported too"
     )
     batch_size: int = Field(ge=1)
     threads: Threads

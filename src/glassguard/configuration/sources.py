@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import os
+import re
 from functools import cache
 from pathlib import Path
 
@@ -65,6 +66,9 @@ def _imports(path: Path) -> tuple[Path, ...]:
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            # A class that is imported late is named as "glassguard.package.module:Class".
+            names.update(re.findall(r"^(glassguard\.[\w.]+):\w+$", node.value))
     return tuple(
         file for name in sorted(names) if name.startswith("glassguard.") for file in _files(name)
     )

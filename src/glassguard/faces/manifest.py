@@ -25,6 +25,9 @@ COLUMNS = (
 picture before alignment, pixels; eyes: pixel coordinates in the aligned picture, left and right
 as seen by the viewer (``left_eye_x < right_eye_x``); ``aligned_by``: :data:`ALIGNED_BY`."""
 
+EYES = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y")
+"""The columns that make up 2 x 2 eyes: left and right, x and y."""
+
 ALIGNED_BY = ("landmarks", "detector", "crop", "drawn")
 """By landmarks that came with the picture or that the detector found, by the crop alone, or by how
 the picture was drawn."""

@@ -65,7 +65,7 @@ def test_code_is_stated_as_sha256sum_prints_it() -> None:
     assert stamp.file == Path("code/attack_shard.sha256")
     listed = dict(reversed(line.split("  ")) for line in stamp.text.splitlines())
     assert listed == sources.digests("attack_shard")
-    assert "glassguard/attack/glasses.py" in listed
+    assert "glassguard/attack/masked_pixels.py" in listed
     assert other.text != stamp.text
 
 

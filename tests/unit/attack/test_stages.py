@@ -1,4 +1,4 @@
-"""The stages around the attack: plan, shards, gathering, honest wearers."""
+"""The stages of attacks and honest wearers."""
 
 from pathlib import Path
 
@@ -8,7 +8,8 @@ import pytest
 import torch
 from shipped import section
 
-from glassguard.attack.settings import AccessoryAttack, Controls
+from glassguard.attack.controls import KINDS
+from glassguard.attack.settings import AccessoryAttack, Controls, NamedPair
 from glassguard.configuration.sections import AttackSection, ControlsSection
 from glassguard.errors import InputError
 from glassguard.faces.manifest import COLUMNS
@@ -16,7 +17,6 @@ from glassguard.files.formats import read_examples, write_csv
 from glassguard.recognizer.network import FaceRecognizer
 from glassguard.recognizer.weights import write_recognizer
 from glassguard.stages import attack, attack_shard, controls
-from glassguard.stages.attack_shard import plan_attacks, through_jpeg
 
 PEOPLE = ["ada", "bob", "cleo", "dan", "eve", "finn"]
 SIZE = 32
@@ -61,22 +61,6 @@ def folder(tmp_path: Path) -> Path:
     )
     write_recognizer(tmp_path / "recognizer.safetensors", network, PEOPLE)
     return tmp_path
-
-
-def test_plan_attacks_held_out_pictures_of_the_attacker_only(folder: Path) -> None:
-    rows = pd.read_csv(folder / "manifest.csv")
-    plan = plan_attacks(rows, PEOPLE, SETTINGS, seed=0)
-    assert plan.groupby(["split", "target", "attacker"]).size().to_dict() == {
-        (split, target, attacker): count
-        for split, count in (("val", 2), ("test", 3))
-        for target, attacker in {*zip(plan["target"], plan["attacker"], strict=True)}
-    }
-    assert len(plan) == 6 * 5
-    for _, entry in plan.iterrows():
-        assert rows.loc[entry["row"], "identity"] == entry["attacker"] != entry["target"]
-        assert rows.loc[entry["row"], "split"] == entry["split"]
-        assert rows.loc[entry["row"], "image_id"] == entry["image_id"]
-    pd.testing.assert_frame_equal(plan, plan_attacks(rows, PEOPLE, SETTINGS, seed=0))
 
 
 def run_shards(folder: Path, count: int) -> list[Path]:
@@ -140,14 +124,6 @@ def test_a_missing_shard_is_noticed(folder: Path) -> None:
         gather(folder, paths[:2])
 
 
-def test_jpeg_round_trip_keeps_colours_and_loses_noise() -> None:
-    red = np.zeros((1, 32, 32, 3), dtype=np.uint8)
-    red[..., 0] = 200
-    assert np.abs(through_jpeg(red, 90).astype(int) - red).max() <= 4
-    noise = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
-    assert np.abs(through_jpeg(noise, 50).astype(int) - noise).mean() > 10
-
-
 @pytest.mark.parametrize("kind", ["plain", "random"])
 def test_honest_wearers_wear_the_same_frame(folder: Path, kind: str) -> None:
     controls.run(
@@ -172,7 +148,7 @@ def test_honest_wearers_wear_the_same_frame(folder: Path, kind: str) -> None:
 
 def test_the_same_faces_wear_either_frame(folder: Path) -> None:
     faces = {}
-    for kind in controls.KINDS:
+    for kind in KINDS:
         controls.run(
             ControlsSection(seed=0, controls=CONTROLS),
             kind=kind,
@@ -188,7 +164,7 @@ def test_the_same_faces_wear_either_frame(folder: Path) -> None:
 
 
 def test_an_unknown_control_is_refused(folder: Path) -> None:
-    with pytest.raises(InputError, match="--kind striped: must be one of plain, random"):
+    with pytest.raises(InputError, match="--kind must be one of plain, random: striped"):
         controls.run(
             ControlsSection(seed=0, controls=CONTROLS),
             kind="striped",
@@ -198,4 +174,31 @@ def test_an_unknown_control_is_refused(folder: Path) -> None:
             examples=folder / "c.csv",
             control_images=folder / "c.npy",
             frames=folder / "f.npy",
+        )
+
+
+def test_a_shard_that_does_not_exist_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="--shard must be between 0 and 2: 3"):
+        attack_shard.run(
+            AttackSection(seed=0, name="glasses", attack=SETTINGS),
+            images=folder / "images.npy",
+            manifest=folder / "manifest.csv",
+            recognizer=folder / "recognizer.safetensors",
+            shard=3,
+            shards=3,
+            results=folder / "3.npz",
+        )
+
+
+def test_a_named_pair_of_strangers_is_refused_with_its_key(folder: Path) -> None:
+    named = SETTINGS.model_copy(update={"named_pairs": (NamedPair(attacker="ada", target="zoe"),)})
+    with pytest.raises(InputError, match=r"attacks\.glasses\.named_pairs: there is no zoe"):
+        attack_shard.run(
+            AttackSection(seed=0, name="glasses", attack=named),
+            images=folder / "images.npy",
+            manifest=folder / "manifest.csv",
+            recognizer=folder / "recognizer.safetensors",
+            shard=0,
+            shards=1,
+            results=folder / "0.npz",
         )

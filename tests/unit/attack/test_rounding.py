@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from attack.small_attacks import CLASSES, FLOATS, frames, levels, recognizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_attacks import CLASSES, FLOATS, frames, levels, recognizer
 from torch import nn
 
-from glassguard.attack.glasses import AdversarialGlasses
+from glassguard.attack.directions import Scaled, Sign
+from glassguard.attack.masked_pixels import MaskedPixelAttack
 from glassguard.attack.rounding import ROUNDING, rounded_to_8_bit
 
 
@@ -94,11 +95,11 @@ def test_8_bit_pictures_give_what_a_plain_loop_gives_to_the_bit(colour, change, 
     labels = torch.arange(5) % CLASSES
     network = recognizer()
     chosen = {"step": 20 / 255, "momentum": 0.4, "iterations": 12}
-    found = AdversarialGlasses(
+    found = MaskedPixelAttack(
         network,
         initial_colour=colour,
         largest_change=change,
-        direction="sign" if sign else "scaled",
+        direction=Sign() if sign else Scaled(),
         confidence=0.2512,
         batch_size=1,
         **chosen,

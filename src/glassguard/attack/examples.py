@@ -1,0 +1,78 @@
+"""The table of an attack's pictures, put together from its shards."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+
+def join_shards(parts: Sequence[Mapping[str, NDArray]]) -> dict[str, NDArray]:
+    """Put the pictures of all shards into the order of the plan.
+
+    Args:
+        parts: the arrays of each shard, in any order of shards: ``identities``, the same in all,
+            and others with one row per picture, among them ``order``, the row of the plan.
+
+    Returns:
+        The same arrays of all pictures.
+
+    Raises:
+        ValueError: the shards do not make up one attack.
+    """
+    rows = {
+        key: np.concatenate([part[key] for part in parts])
+        for key in parts[0]
+        if key != "identities"
+    }
+    order = np.argsort(rows["order"])
+    if not np.array_equal(rows["order"][order], np.arange(len(order))):
+        raise ValueError("the shards do not make up one attack")
+    return {
+        **{key: value[order] for key, value in rows.items()},
+        "identities": parts[0]["identities"],
+    }
+
+
+def examples_table(attacked: Mapping[str, NDArray], *, name: str, goal: str) -> pd.DataFrame:
+    """One row per attacked picture.
+
+    Args:
+        attacked: arrays of :func:`join_shards`; people are numbers of ``identities``.
+        name: name of the attack, the beginning of every ``example_id``.
+        goal: what the attack was for.
+    """
+    people = attacked["identities"]
+    return pd.DataFrame(
+        {
+            "example_id": [f"{name}_{row:05d}" for row in range(len(attacked["order"]))],
+            "image_id": attacked["image_id"],
+            "split": attacked["split"],
+            "attacker": people[attacked["attacker"]],
+            "target": people[attacked["target"]],
+            "goal": goal,
+            "iterations": attacked["iterations"],
+            "gradients": attacked["gradients"],
+            "initial_prediction": people[attacked["initial_prediction"]],
+            "prediction": people[attacked["prediction"]],
+            "confidence_true": attacked["confidence_true"],
+            "confidence_target": attacked["confidence_target"],
+            "success": attacked["success"],
+            "success_jpeg": attacked["success_jpeg"],
+            "frame_area": attacked["frames"].mean(axis=(1, 2)),
+        }
+    )
+
+
+def summary(table: pd.DataFrame) -> dict[str, float | int | str]:
+    """Numbers of pictures and pairs, and shares of the test pictures, of an examples table."""
+    test = table[table["split"] == "test"]
+    return {
+        "examples": len(table),
+        "test_examples": len(test),
+        "pairs": len(table[["target", "attacker"]].drop_duplicates()),
+        "test_success": float(test["success"].mean()),
+        "test_success_jpeg": float(test["success_jpeg"].mean()),
+        "test_still_correct": float((test["prediction"] == test["attacker"]).mean()),
+        "frame_area": float(table["frame_area"].mean()),
+    }
