@@ -10,7 +10,10 @@ from pathlib import Path
 from glassguard.cli import STAGES
 from glassguard.configuration import costs, file_dates
 from glassguard.configuration.remarks import remarks
-from glassguard.configuration.replicates import replicates_section, studies_from_workflow
+from glassguard.configuration.replicates import (
+    replicates_section,
+    studies_from_workflow,
+)
 from glassguard.configuration.sections import sections
 from glassguard.configuration.stamps import (
     code_stamps,
@@ -301,6 +304,7 @@ SCIENCE_RECORDS = [
     *[record(f"controls_{control}") for control in CONTROLS],
     *[record(f"influence_{name}") for name in ("benign", *ATTACKS, *CONTROLS)],
     record("experts"),
+    record("fit_detectors"),
     record("detection"),
     *[
         record(f"{stage}_{name}")
@@ -335,6 +339,8 @@ TABLES = [
     *[
         result(f"detection/{name}")
         for name in (
+            "detectors.safetensors",
+            "detectors.json",
             "layers.csv",
             "activation_layers.csv",
             "sweep.csv",
