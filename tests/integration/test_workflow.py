@@ -197,6 +197,7 @@ def test_an_edited_stage_is_repeated(edited: Checkout) -> None:
     planned = edited.planned()
     assert {"detection", "report"} <= planned
     assert not planned & {"data", "pretrain", "recognizer", "attack_shard", "influence", "grid"}
+    assert "fit_detectors" not in planned
 
 
 def test_an_edited_template_is_rendered_again(edited: Checkout) -> None:
