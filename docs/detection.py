@@ -20,7 +20,8 @@ from typing import Any
 import pandas as pd
 
 from glassguard.detection.selection import GROUPS
-from glassguard.detection.tables import BARE, COMPARED, FALSE_POSITIVE_RATES, HALF_WEARING
+from glassguard.detection.tables import COMPARED
+from glassguard.detection.thresholds import BARE, FALSE_POSITIVE_RATES, HALF_WEARING
 from glassguard.report import sources_figures
 from glassguard.statistics import mean_interval
 

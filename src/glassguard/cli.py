@@ -38,6 +38,7 @@ STAGES = (
     "influence",
     "experts",
     "baselines",
+    "fit_detectors",
     "detection",
     "saliency_maps",
     "masked_decisions",

@@ -198,6 +198,7 @@ def test_an_edited_stage_is_repeated(edited: Checkout) -> None:
     assert {"detection", "report"} <= planned
     earlier = {"data", "pretrain", "recognizer", "attack_shard", "influence", "mask_grid"}
     assert not planned & earlier
+    assert "fit_detectors" not in planned
 
 
 def test_an_edited_template_is_rendered_again(edited: Checkout) -> None:

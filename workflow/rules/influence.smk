@@ -93,25 +93,46 @@ rule baselines:
         "--record {output.record} > {log} 2>&1"
 
 
+rule fit_detectors:
+    input:
+        config=section_of("fit_detectors"),
+        benign=layout.detector_files("benign"),
+        attack=layout.detector_files(HEADLINE),
+        plain=layout.detector_files("plain_frames"),
+        random=layout.detector_files("random_frames"),
+        code=PLAN.code_of("fit_detectors"),
+    output:
+        detectors=result("detection/detectors.safetensors"),
+        description=result("detection/detectors.json"),
+        record=record("fit_detectors"),
+    log:
+        log_of("fit_detectors"),
+    benchmark:
+        benchmark_of("fit_detectors")
+    # Before the mask grid: this is the longest job that cannot be split.
+    priority: 1
+    conda:
+        ENVIRONMENT
+    threads: STUDY.detector.threads
+    resources:
+        mem_mb=plan.attempted(2000),
+        runtime=plan.attempted(45),
+    shell:
+        "glassguard fit_detectors --config {input.config} --benign {input.benign} "
+        "--attack {input.attack} --plain {input.plain} --random {input.random} "
+        "--detectors {output.detectors} --description {output.description} "
+        "--record {output.record} > {log} 2>&1"
+
+
 rule detection:
     input:
         config=section_of("detection"),
-        manifest=result("data/manifest.csv"),
-        examples=PLAN.of_attacks("attacks/{attack}/examples.csv"),
-        benign=result("influence/benign/profiles.npz"),
-        attack=PLAN.of_attacks("influence/{attack}/profiles.npz"),
-        plain=result("influence/plain_frames/profiles.npz"),
-        plain_examples=result("controls/plain_frames/examples.csv"),
-        random=result("influence/random_frames/profiles.npz"),
-        random_examples=result("controls/random_frames/examples.csv"),
-        benign_decisions=result("saliency/masked_decisions/benign.npz"),
-        attack_decisions=PLAN.of_attacks("saliency/masked_decisions/{attack}.npz"),
-        plain_decisions=result("saliency/masked_decisions/plain_frames.npz"),
-        random_decisions=result("saliency/masked_decisions/random_frames.npz"),
-        benign_baselines=result("baselines/benign.npz"),
-        attack_baselines=PLAN.of_attacks("baselines/{attack}.npz"),
-        plain_baselines=result("baselines/plain_frames.npz"),
-        random_baselines=result("baselines/random_frames.npz"),
+        benign=layout.detector_files("benign"),
+        attacks=layout.detector_files(*PLAN.attacks),
+        plain=layout.detector_files("plain_frames"),
+        random=layout.detector_files("random_frames"),
+        detectors=result("detection/detectors.safetensors"),
+        description=result("detection/detectors.json"),
         code=PLAN.code_of("detection"),
     output:
         layers=result("detection/layers.csv"),
@@ -133,31 +154,17 @@ rule detection:
         log_of("detection"),
     benchmark:
         benchmark_of("detection")
-    # Before the mask grid: detection is the longest job that cannot be split.
     priority: 1
     conda:
         ENVIRONMENT
     threads: STUDY.detector.threads
     resources:
         mem_mb=plan.attempted(2000),
-        runtime=plan.attempted(45),
+        runtime=plan.attempted(20),
+    params:
+        tables=subpath(output.summary, parent=True),
     shell:
-        "glassguard detection --config {input.config} --manifest {input.manifest} "
-        "--examples {input.examples} --benign {input.benign} --attack {input.attack} "
-        "--plain {input.plain} --plain-examples {input.plain_examples} "
-        "--random {input.random} --random-examples {input.random_examples} "
-        "--benign-decisions {input.benign_decisions} "
-        "--attack-decisions {input.attack_decisions} "
-        "--plain-decisions {input.plain_decisions} "
-        "--random-decisions {input.random_decisions} "
-        "--benign-baselines {input.benign_baselines} "
-        "--attack-baselines {input.attack_baselines} "
-        "--plain-baselines {input.plain_baselines} "
-        "--random-baselines {input.random_baselines} "
-        "--layers {output.layers} --activation-layers {output.activation_layers} "
-        "--classifier-sweep {output.classifier_sweep} "
-        "--best-layer {output.best_layer} --choices {output.choices} --table1 {output.table1} "
-        "--roc {output.roc} --points {output.points} --gain {output.gain} "
-        "--controls {output.controls} --distances {output.distances} "
-        "--distance-matrix {output.distance_matrix} --histograms {output.histograms} "
-        "--summary {output.summary} --record {output.record} > {log} 2>&1"
+        "glassguard detection --config {input.config} --benign {input.benign} "
+        "--attacks {input.attacks} --plain {input.plain} --random {input.random} "
+        "--detectors {input.detectors} --description {input.description} "
+        "--tables {params.tables} --record {output.record} > {log} 2>&1"

@@ -67,8 +67,9 @@ class MaskedPixelAttack:
 
     The network sees every iterate rounded to 8 bits inside the mask, while the steps accumulate
     unrounded. So confidence and success are those of the picture that is written. Rounding never
-    leaves the bound (but for 2⁻²¹, which floats need): where the nearest level lies beyond it, the next level towards the picture is
-    taken. A picture leaves the batch as soon as it is done, and another takes its place.
+    leaves the bound (but for 2⁻²¹, which floats need): where the nearest level lies beyond it, the
+    next level towards the picture is taken. A picture leaves the batch as soon as it is done, and
+    another takes its place.
 
     A variant is a dataclass derived from this one. It adds its parameters as fields and overrides
     what differs: :meth:`start`, :meth:`objective`, :meth:`unit_steps`, :meth:`allowed` or

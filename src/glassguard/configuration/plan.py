@@ -232,6 +232,7 @@ class Plan:
             *[f"controls_{control}" for control in layout.CONTROLS],
             *[f"influence_{name}" for name in sets],
             "experts",
+            "fit_detectors",
             "detection",
             *[
                 f"{stage}_{name}"

@@ -24,7 +24,7 @@ from glassguard.datasets.settings import (
     PubfigPictures,
     PublishedFile,
 )
-from glassguard.detection.settings import Baselines, Detector, Masking
+from glassguard.detection.settings import Baselines, DetectorFit, DetectorJudgement, Masking
 from glassguard.errors import InputError
 from glassguard.influence.settings import Experts, InfluenceMeasure, InfluenceProfile
 from glassguard.recognizer.settings import Backbone, Teacher, TeacherNetwork
@@ -133,12 +133,19 @@ class ExpertsSection(Strict):
     experts: Experts
 
 
+class FitDetectorsSection(Strict):
+    """Read by ``fit_detectors``: nothing of how detectors are measured."""
+
+    seed: Seed
+    detector: DetectorFit
+
+
 class DetectionSection(Strict):
-    """Read by ``detection``."""
+    """Read by ``detection``: nothing of how detectors are fitted."""
 
     seed: Seed
     attacks: tuple[str, ...]
-    detector: Detector
+    detector: DetectorJudgement
 
 
 class SaliencyMapsSection(Explanation):
@@ -278,10 +285,14 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
             "influence": {key: influence[key] for key in InfluenceMeasure.model_fields},
             "experts": influence["experts"],
         },
+        "fit_detectors": {
+            "seed": seed,
+            "detector": {key: plain["detector"][key] for key in DetectorFit.model_fields},
+        },
         "detection": {
             "seed": seed,
             "attacks": list(plain["attacks"]),
-            "detector": plain["detector"],
+            "detector": {key: plain["detector"][key] for key in DetectorJudgement.model_fields},
         },
         "saliency_maps": {
             "maps": _maps_asked_for(study),

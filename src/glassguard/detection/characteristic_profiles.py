@@ -26,6 +26,8 @@ class CharacteristicProfiles(TransformerMixin, BaseEstimator):
     Attributes:
         classes_: C labels, in order.
         centres_: C x filters, row = class.
+        whitening_: what profiles are multiplied by: a factor for every filter, or filters x filters
+            for ``mahalanobis``.
         n_features_in_: number of filters.
     """
 
@@ -61,20 +63,20 @@ class CharacteristicProfiles(TransformerMixin, BaseEstimator):
 
     def _fit_whitening(self, residuals: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.metric == "euclidean":
-            return np.eye(residuals.shape[1])
+            return np.ones(residuals.shape[1])
         deviation = residuals.std(axis=0)
         # A filter that never varies within a class carries no unit; it keeps its own.
-        scale = np.diag(1.0 / np.where(deviation > 0, deviation, 1.0))
+        scale = 1.0 / np.where(deviation > 0, deviation, 1.0)
         if self.metric == "standardised":
             return scale
         # Shrinking towards a multiple of the identity only makes sense on one common scale.
-        covariance, _ = ledoit_wolf(residuals @ scale, assume_centered=True)
+        covariance, _ = ledoit_wolf(residuals * scale, assume_centered=True)
         values, vectors = np.linalg.eigh(covariance)
         if values.max(initial=0.0) <= 0:
             # Nothing varies within any class, as right before the logits: there is no unit at all.
             return scale
         kept = np.clip(values, values.max() * 1e-12, None)
-        return scale @ (vectors / np.sqrt(kept))
+        return np.ascontiguousarray(scale[:, None] * (vectors / np.sqrt(kept)))
 
     def transform(self, X: ArrayLike) -> NDArray[np.float64]:
         """Distance of N x filters profiles, N possibly 0, to every characteristic profile, N x C.
@@ -84,7 +86,12 @@ class CharacteristicProfiles(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         values = validate_data(self, X, dtype=np.float64, reset=False, ensure_min_samples=0)
-        return cdist(values @ self.whitening_, self.centres_ @ self.whitening_)
+        return cdist(self._whitened(values), self._whitened(self.centres_))
+
+    def _whitened(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.whitening_.ndim == 1:
+            return values * self.whitening_
+        return values @ self.whitening_
 
     def between(self) -> NDArray[np.float64]:
         """Distance between characteristic profiles, C x C, zero diagonal."""

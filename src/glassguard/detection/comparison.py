@@ -1,30 +1,26 @@
-"""Every detector of the study side by side: fitted on benign pictures, flags at set rates."""
+"""Every detector of the study side by side, fitted on benign pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from glassguard.detection.calibration import threshold_for_every_kind
 from glassguard.detection.characteristic_profiles import METRICS
-from glassguard.detection.covered_area import estimated_area, given_area
+from glassguard.detection.covered_area import CoveredArea, GivenArea
 from glassguard.detection.pictures import Pictures, with_activations
 from glassguard.detection.scores import (
+    Confidence,
+    Distance,
+    Masking,
+    OnActivations,
     Score,
-    confidence_score,
+    Squeezing,
+    Sum,
     dimensionality_over_layers,
-    distance_score,
-    joint_score,
     mahalanobis_over_layers,
-    masking_score,
-    on_activations,
-    remembered,
-    squeezing_score,
 )
+from glassguard.detection.slice_detectors import SliceDetectors
 from glassguard.detection.study import DetectionStudy, Reading
-from glassguard.detection.tables import FALSE_POSITIVE_RATES, detector_name
 
 AS_INFLUENCE = "as influence"
 """How detectors that read where ``influence`` does came by their slice."""
@@ -35,7 +31,7 @@ class Comparison:
     """Detectors by name.
 
     Attributes:
-        scores: by what a picture is flagged; a larger one is more suspicious.
+        scores: the detectors; a larger score is more suspicious.
         readings: where those detectors read that look at a chosen slice.
     """
 
@@ -57,55 +53,48 @@ def compare(
 
     Args:
         study: on influence profiles.
-        rates: its sweep; the validation rows choose.
+        rates: its :meth:`~..study.DetectionStudy.rates`, which choose.
         of_activations: on activations in their place.
-        activation_rates: its sweep.
+        activation_rates: its rates.
         wearing: benign pictures with and without honest frames, to train (``train``) and to
             choose and calibrate on (``val``), for the detectors ``..._with_frames``.
         mixture: benign validation pictures that say how large scores are when they are added, and
             what is usual where a part of the face is covered.
         neighbours: of the intrinsic dimensionality.
     """
-    influence, chosen = study.best_scores(rates)
+    influence, chosen = study.best(rates)
     slice_name = chosen.slices[0]
-    training, validation = study.faces.in_split("train"), study.faces.in_split("val")
+    training, validation = study.training, study.validation
     layers, layers_read = study.layers_combined(rates)
-    activations, activations_read = of_activations.best_scores(activation_rates)
+    activations, activations_read = of_activations.best(activation_rates)
     framed, framed_read = _chosen_again(study.beside(wearing, study.attacks))
     framed_activations, framed_activations_read = _chosen_again(
         study.beside(with_activations(wearing), of_activations.attacks)
     )
-    influence = remembered(influence)
-    area = estimated_area(wearing.in_split("train"))
+    area = CoveredArea.fitted(wearing.in_split("train"))
     scores: dict[str, Score] = {
         "influence": influence,
-        "influence_quadratic": remembered(study.fitted(slice_name, "quadratic").scores),
-        "influence_layers": remembered(layers),
-        "influence_with_frames": remembered(framed),
-        "influence_given_area": remembered(given_area(influence, area=area, benign=mixture)),
-        "activations": remembered(on_activations(activations)),
-        "activations_with_frames": remembered(on_activations(framed_activations)),
+        "influence_quadratic": study.fitted(slice_name, "quadratic"),
+        "influence_layers": layers,
+        "influence_with_frames": framed,
+        "influence_given_area": GivenArea.fitted(influence, area=area, benign=mixture),
+        "activations": OnActivations(activations),
+        "activations_with_frames": OnActivations(framed_activations),
         **{
-            f"distance_{metric}": remembered(
-                distance_score(training, slice_name=slice_name, metric=metric)
-            )
+            f"distance_{metric}": Distance.fitted(training, slice_name=slice_name, metric=metric)
             for metric in METRICS
         },
-        "softmax_confidence": confidence_score,
-        "feature_squeezing": squeezing_score,
-        "mahalanobis_layers": remembered(mahalanobis_over_layers(training, validation=validation)),
-        "intrinsic_dimensionality": remembered(
-            dimensionality_over_layers(training, validation=validation, neighbours=neighbours)
+        "softmax_confidence": Confidence(),
+        "feature_squeezing": Squeezing(),
+        "mahalanobis_layers": mahalanobis_over_layers(training, validation=validation),
+        "intrinsic_dimensionality": dimensionality_over_layers(
+            training, validation=validation, neighbours=neighbours
         ),
-        "masking": masking_score,
-        "influence_and_masking": remembered(
-            joint_score([influence, masking_score], benign=mixture)
-        ),
-        "squeezing_and_masking": remembered(
-            joint_score([squeezing_score, masking_score], benign=mixture)
-        ),
+        "masking": Masking(),
+        "influence_and_masking": Sum.fitted([influence, Masking()], benign=mixture),
+        "squeezing_and_masking": Sum.fitted([Squeezing(), Masking()], benign=mixture),
     }
-    there = replace(chosen, chosen_by=AS_INFLUENCE, votes={})
+    there = replace(chosen, chosen_by=AS_INFLUENCE, votes=())
     readings = {
         "influence": chosen,
         "influence_quadratic": replace(there, variant="quadratic"),
@@ -120,35 +109,8 @@ def compare(
     return Comparison(scores, readings)
 
 
-def _chosen_again(study: DetectionStudy) -> tuple[Score, Reading]:
-    return study.best_scores(study.sweep(study.detector.variants, splits=("val",)))
-
-
-def flags_at_rates(
-    scores: Mapping[str, Score], validation: Mapping[str, Sequence[Pictures]]
-) -> dict[str, Score]:
-    """What flags a picture: every score at every set false-alarm rate, in every population.
-
-    Args:
-        scores: by detector.
-        validation: per population benign validation pictures, first of the population, then of
-            its kinds, if it has several (:func:`..calibration.threshold_for_every_kind`).
-    """
-
-    def above(score: Score, threshold: float) -> Score:
-        def flag(pictures: Pictures) -> NDArray[np.float64]:
-            return (score(pictures) > threshold).astype(np.float64)
-
-        return flag
-
-    flags: dict[str, Score] = {}
-    for population, benign_kinds in validation.items():
-        for name, score in scores.items():
-            whole, *kinds = [score(pictures) for pictures in benign_kinds]
-            for rate in FALSE_POSITIVE_RATES:
-                key = detector_name(f"{name}@{rate:g}", population)
-                flags[key] = above(score, threshold_for_every_kind(whole, kinds, rate))
-    return flags
+def _chosen_again(study: DetectionStudy) -> tuple[SliceDetectors, Reading]:
+    return study.best(study.rates(study.sweep()))
 
 
 def readings_table(readings: Mapping[str, Reading]) -> pd.DataFrame:
@@ -160,15 +122,16 @@ def readings_table(readings: Mapping[str, Reading]) -> pd.DataFrame:
     """
     rows = []
     for detector, reading in readings.items():
+        votes = {(name, variant): count for name, variant, count in reading.votes}
         used = [(name, reading.variant) for name in reading.slices]
-        for slice_name, variant in dict.fromkeys([*used, *reading.votes]):
+        for slice_name, variant in dict.fromkeys([*used, *votes]):
             rows.append(
                 {
                     "detector": detector,
                     "slice": slice_name,
                     "variant": variant,
                     "chosen_by": reading.chosen_by,
-                    "pairs": reading.votes.get((slice_name, variant)),
+                    "pairs": votes.get((slice_name, variant)),
                     "used": (slice_name, variant) in used,
                 }
             )

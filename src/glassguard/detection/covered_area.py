@@ -4,6 +4,8 @@ Conditioning on the area of a frame: a wearer is compared with wearers, a bare f
 Neither study has it; it answers the objection that a detector merely finds frames.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression, RidgeCV
@@ -13,51 +15,70 @@ from sklearn.preprocessing import StandardScaler
 from glassguard.detection.pictures import Pictures
 from glassguard.detection.scores import Score
 
-REGULARISATIONS = tuple(np.logspace(-1, 4, 6))
+REGULARISATIONS = tuple(np.logspace(-1, 4, 6).tolist())
 
 
-def estimated_area(training: Pictures) -> Score:
+@dataclass(frozen=True)
+class CoveredArea:
     """An estimate of the covered share of a picture, by a ridge regression on activations.
 
-    The slice is the one whose regression is best at training pictures left out one at a time.
-
-    Args:
-        training: benign training pictures with and without honest frames.
-
-    Returns:
-        N float64 for N pictures: shares of the picture, not cut to [0, 1].
+    Attributes:
+        slice: the slice whose activations are read.
+        model: the fitted steps.
     """
-    fits: dict[str, Pipeline] = {}
-    for name, activations in training.activations.items():
-        model = make_pipeline(StandardScaler(), RidgeCV(REGULARISATIONS))
-        fits[name] = model.fit(np.asarray(activations, dtype=np.float64), training.covered)
-    best = max(fits, key=lambda name: fits[name][-1].best_score_)
 
-    def area(pictures: Pictures) -> NDArray[np.float64]:
+    slice: str
+    model: Pipeline
+
+    @classmethod
+    def fitted(cls, training: Pictures) -> "CoveredArea":
+        """Choose the slice whose regression is best at pictures left out one at a time.
+
+        Args:
+            training: benign training pictures with and without honest frames.
+        """
+        fits: dict[str, Pipeline] = {}
+        for name, activations in training.activations.items():
+            model = make_pipeline(StandardScaler(), RidgeCV(REGULARISATIONS))
+            fits[name] = model.fit(np.asarray(activations, dtype=np.float64), training.covered)
+        best = max(fits, key=lambda name: fits[name][-1].best_score_)
+        return cls(best, fits[best])
+
+    def __call__(self, pictures: Pictures) -> NDArray[np.float64]:
+        """Shares of N pictures, not cut to [0, 1]."""
         if not len(pictures):
             return np.zeros(0)
-        return fits[best].predict(np.asarray(pictures.activations[best], dtype=np.float64))
-
-    return area
+        return self.model.predict(np.asarray(pictures.activations[self.slice], dtype=np.float64))
 
 
-def given_area(score: Score, *, area: Score, benign: Pictures) -> Score:
-    """A score less what is usual of benign pictures with as much of the face covered.
+@dataclass(frozen=True)
+class GivenArea:
+    """A detector's score less what is usual of benign pictures with as much of the face covered.
 
-    Args:
-        score: larger is more suspicious.
-        area: :func:`estimated_area`.
-        benign: benign validation pictures with and without honest frames, which say what is usual:
-            a line through their scores.
-
-    Returns:
-        N float64 for N pictures, in the unit of ``score``; negative where less than usual.
+    Attributes:
+        detector: a larger score is more suspicious.
+        area: estimates the covered share.
+        usual: a line through the scores of benign pictures.
     """
-    usual = LinearRegression().fit(area(benign)[:, None], score(benign))
 
-    def conditioned(pictures: Pictures) -> NDArray[np.float64]:
+    detector: Score
+    area: Score
+    usual: LinearRegression
+
+    @classmethod
+    def fitted(cls, detector: Score, *, area: Score, benign: Pictures) -> "GivenArea":
+        """Fit the line.
+
+        Args:
+            detector: see above.
+            area: see above.
+            benign: benign validation pictures with and without honest frames.
+        """
+        usual = LinearRegression().fit(area(benign)[:, None], detector(benign))
+        return cls(detector, area, usual)
+
+    def __call__(self, pictures: Pictures) -> NDArray[np.float64]:
+        """Score N pictures, in the unit of the detector; negative where less than usual."""
         if not len(pictures):
             return np.zeros(0)
-        return score(pictures) - usual.predict(area(pictures)[:, None])
-
-    return conditioned
+        return self.detector(pictures) - self.usual.predict(self.area(pictures)[:, None])

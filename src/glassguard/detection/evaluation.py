@@ -4,149 +4,23 @@ A picture is *flagged* when the network says it shows some person and that perso
 it does not. Rates are means over the seeds of the classifier.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from glassguard.detection.calibration import Calibration, calibrate
-from glassguard.detection.linear_detector import DetectorBank, fit_detectors
 from glassguard.detection.pictures import NOBODY, Pictures, only
 from glassguard.detection.selection import GROUPS, TUNED
-from glassguard.detection.settings import Variant
+from glassguard.detection.slice_detectors import SliceDetectors
 from glassguard.progress import track
-from glassguard.recognizer.layers import PRE_RELU
 from glassguard.statistics import area_under_curve
 
-SPLITS = ("val", "test")
-"""What detectors are measured on: slices are chosen on the first, results are of the second."""
+Pair = tuple[int, int]
+"""Target and attacker, by class index."""
 
 
-@dataclass(frozen=True)
-class DetectorSettings:
-    """What the detectors of a study have in common.
-
-    Attributes:
-        alpha: weight of the classifier's regularisation.
-        max_iter: passes over the training profiles, at most.
-        acceptance: share of a person's benign validation pictures that tuned detectors accept.
-    """
-
-    alpha: float
-    max_iter: int
-    acceptance: float
-
-
-@dataclass(frozen=True)
-class SliceDetectors:
-    """Calibrated detectors of several people at one slice.
-
-    Attributes:
-        slice: name of the slice.
-        variant: how profiles are prepared.
-        bank: the detectors.
-        calibration: their calibration on N benign validation pictures, seeds x P.
-        calibrated_on: N, faces (:attr:`~glassguard.detection.pictures.Pictures.face`) of those.
-        calibrated_people: N, who is in them.
-    """
-
-    slice: str
-    variant: Variant
-    bank: DetectorBank
-    calibration: Calibration
-    calibrated_on: NDArray[np.str_]
-    calibrated_people: NDArray[np.integer]
-
-    def margins(self, pictures: Pictures) -> NDArray[np.float64]:
-        """Margins of every detector, seeds x P x N."""
-        return self.bank.margins(pictures.profiles[self.slice])
-
-    def accepted(self, margins: NDArray[np.float64], *, tuned: bool) -> NDArray[np.bool_]:
-        """Which margins speak for the person, by the classifier's or by the tuned threshold."""
-        return margins > (self.calibration.thresholds[..., None] if tuned else 0.0)
-
-    def _rows(self, pictures: Pictures) -> NDArray[np.int64]:
-        """The detector of each picture's predicted person."""
-        position = {int(person): row for row, person in enumerate(self.bank.people)}
-        return np.array([position[int(one)] for one in pictures.prediction], dtype=np.int64)
-
-    def flagged(self, pictures: Pictures, *, tuned: bool) -> NDArray[np.float64]:
-        """Share of seeds under which each picture is flagged, N values in [0, 1].
-
-        Every predicted person needs a detector.
-        """
-        accepted = self.accepted(self.margins(pictures), tuned=tuned)
-        return 1.0 - accepted[:, self._rows(pictures), np.arange(len(pictures))].mean(axis=0)
-
-    def scores(self, pictures: Pictures) -> NDArray[np.float64]:
-        """How much each picture is worth flagging: minus the predicted person's calibrated margin.
-
-        Mean over seeds. Every predicted person needs a detector. A face that the person was
-        calibrated on is measured from the person's others, as a face that is new: a threshold set
-        on scores of such faces would otherwise be too low for new ones.
-        """
-        rows = self._rows(pictures)
-        margins = self.margins(pictures)[:, rows, np.arange(len(pictures))]
-        location = self.calibration.location[:, rows]
-        known = {
-            (str(face), int(person)): picture
-            for picture, (face, person) in enumerate(
-                zip(self.calibrated_on, self.calibrated_people, strict=True)
-            )
-        }
-        for row, key in enumerate(zip(pictures.face, pictures.prediction, strict=True)):
-            picture = known.get((str(key[0]), int(key[1])))
-            if picture is not None:
-                location[:, row] = self.calibration.others[:, picture]
-        return -((margins - location) / self.calibration.scale[:, rows]).mean(axis=0)
-
-
-def fit_slice(
-    training: Pictures,
-    validation: Pictures,
-    *,
-    slice_name: str,
-    variant: Variant,
-    people: NDArray[np.integer],
-    settings: DetectorSettings,
-    seeds: Sequence[int],
-) -> SliceDetectors:
-    """Fit detectors on benign training pictures and calibrate them on benign validation pictures.
-
-    Calibration asks those alone whom the network names right. Of a misnamed picture the profile is
-    another class's, and the person's own detector would never be asked about it. Only where the
-    network names nobody right is everybody asked.
-
-    Args:
-        training: benign pictures to fit on.
-        validation: benign pictures to set thresholds on.
-        slice_name: the slice whose profiles are used.
-        variant: how profiles are prepared.
-        people: who gets a detector.
-        settings: of the classifier.
-        seeds: seeds of the classifier.
-    """
-    bank = fit_detectors(
-        training.profiles[slice_name],
-        training.identity,
-        people=people,
-        variant=variant,
-        alpha=settings.alpha,
-        max_iter=settings.max_iter,
-        seeds=seeds,
-    )
-    named = validation.where(validation.named_right)
-    if not np.isin(named.identity, people).any():
-        named = validation
-    own = named.identity[None, :] == people[:, None]
-    margins = bank.margins(named.profiles[slice_name])
-    calibration = calibrate(margins, own, acceptance=settings.acceptance)
-    return SliceDetectors(slice_name, variant, bank, calibration, named.face, named.identity)
-
-
-def pairs_of(attacks: Pictures) -> list[tuple[int, int]]:
+def pairs_of(attacks: Pictures) -> list[Pair]:
     """The (target, attacker) pairs among adversarial pictures, sorted."""
     return sorted(
         {
@@ -161,7 +35,7 @@ def pair_rates(
     detectors: SliceDetectors,
     benign: Pictures,
     attacks: Pictures,
-    pairs: Iterable[tuple[int, int]],
+    pairs: Iterable[Pair],
     *,
     tuned: Sequence[bool],
 ) -> pd.DataFrame:
@@ -263,53 +137,26 @@ def _by_seed(values: NDArray) -> NDArray[np.float64]:
     return np.array([_mean(row) for row in values])
 
 
-def sweep(
-    benign: Pictures,
-    attacks: Pictures,
-    *,
-    variants: Sequence[Variant],
-    settings: DetectorSettings,
-    seeds: Sequence[int],
-    splits: Sequence[str] = SPLITS,
+def sweep_rates(
+    swept: Iterable[SliceDetectors],
+    held_out: Mapping[str, tuple[Pictures, Pictures]],
+    pairs: Sequence[Pair],
 ) -> pd.DataFrame:
-    """Rates of every pair at every slice under every variant, default and tuned.
+    """Rates of every pair under detectors of several slices and variants, default and tuned.
 
     Args:
-        benign: benign pictures, those of ``train`` to fit on and of ``val`` to calibrate on.
-        attacks: adversarial pictures of the splits that are measured.
-        variants: how profiles are prepared.
-        settings: of the classifier.
-        seeds: seeds of the classifier.
-        splits: what is measured; ``val`` alone where a slice is chosen and nothing reported.
+        swept: with a detector of every target each.
+        held_out: benign and adversarial pictures by split; ``val`` alone where a slice is chosen
+            and nothing is reported.
+        pairs: pairs to report.
 
     Returns:
-        :func:`pair_rates` of each of ``splits``, told apart by ``split``.
+        :func:`pair_rates` of each split; column ``split`` tells them apart.
     """
-    held_out = {split: (benign.in_split(split), attacks.in_split(split)) for split in splits}
-    validation = benign.in_split("val")
-    training = benign.in_split("train")
-    pairs = pairs_of(attacks)
-    targets = np.array(sorted({target for target, _ in pairs}))
     parts = []
-    for slice_name in track(list(benign.profiles), description="detectors, slices"):
-        of_slice = {
-            split: tuple(only(pictures, slice_name) for pictures in both)
-            for split, both in held_out.items()
-        }
-        for variant in variants:
-            if variant == "raw" and slice_name.endswith(PRE_RELU):
-                # The source's variant stands where the source has it, behind the activation.
-                continue
-            detectors = fit_slice(
-                only(training, slice_name),
-                only(validation, slice_name),
-                slice_name=slice_name,
-                variant=variant,
-                people=targets,
-                settings=settings,
-                seeds=seeds,
-            )
-            for split, (faces, attacked) in of_slice.items():
-                rates = pair_rates(detectors, faces, attacked, pairs, tuned=(False, True))
-                parts.append(rates.assign(split=split))
+    for detectors in track(list(swept), description="rates, slices"):
+        for split, pictures in held_out.items():
+            faces, attacks = (only(one, detectors.slice) for one in pictures)
+            rates = pair_rates(detectors, faces, attacks, pairs, tuned=(False, True))
+            parts.append(rates.assign(split=split))
     return pd.concat(parts, ignore_index=True)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from glassguard.detection.selection import GROUPS, Choice
 from glassguard.detection.study import Reading
-from glassguard.detection.tables import BARE
+from glassguard.detection.thresholds import BARE
 from glassguard.recognizer.layers import paper_index
 
 SOURCE_SETTING = ("conv3_2", "raw")
@@ -23,7 +23,7 @@ def best_layer(chosen: Choice, reading: Reading, sizes: Mapping[str, int]) -> di
         reading: the votes behind it.
         sizes: filters per slice.
     """
-    counted = {f"{name} {variant}": count for (name, variant), count in reading.votes.items()}
+    counted = {f"{name} {variant}": count for name, variant, count in reading.votes}
     return {
         "slice": chosen.slice,
         "paper_index": paper_index(chosen.slice),
@@ -40,7 +40,7 @@ def source_setting(rates: pd.DataFrame) -> dict[str, float | str | None] | None:
     """Study I's own slice and variant on test pictures; None where they were not swept.
 
     Args:
-        rates: :func:`glassguard.detection.evaluation.sweep`.
+        rates: :func:`glassguard.detection.evaluation.sweep_rates`.
     """
     own = rates[
         (rates["slice"] == SOURCE_SETTING[0])
@@ -70,7 +70,7 @@ def headline(
         pairs: ``table1.csv``.
         points: the first attack's rows of ``attacks.csv``.
         flagged: ``controls.csv``.
-        rates: :func:`glassguard.detection.evaluation.sweep`.
+        rates: :func:`glassguard.detection.evaluation.sweep_rates`.
     """
     influence = points[(points["detector"] == "influence") & (points["population"] == BARE)]
     flag_rates = flagged[flagged["detector"] == "influence"].set_index("control")["flag_rate"]

@@ -148,12 +148,23 @@ class DetectorBank:
         preparation: what is done to profiles first, fitted.
         weights: seeds x P x filters.
         intercepts: seeds x P.
+
+    Raises:
+        ValueError: people, weights and intercepts have different sizes.
     """
 
     people: NDArray[np.integer]
     preparation: Pipeline
     weights: NDArray[np.float64]
     intercepts: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        sizes = self.weights.shape[:-1], self.intercepts.shape, self.people.shape
+        if len(sizes[0]) != 2 or sizes[0] != sizes[1] or sizes[0][1:] != sizes[2]:
+            raise ValueError(
+                f"weights {self.weights.shape}, intercepts {sizes[1]} and people {sizes[2]} "
+                "do not fit"
+            )
 
     def margins(self, profiles: ArrayLike) -> NDArray[np.float64]:
         """Margins of N profiles, seeds x P x N."""

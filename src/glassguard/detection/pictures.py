@@ -14,6 +14,10 @@ JOINED = "joined"
 """Name of a profile that several slices share."""
 
 
+class UnmatchedFacesError(ValueError):
+    """Sets of pictures do not show the same faces."""
+
+
 @dataclass(frozen=True)
 class Pictures:
     """Pictures of one kind; row = picture, people are indices of the network's classes.
@@ -89,15 +93,17 @@ def half_wearing(bare: Pictures, plain: Pictures, random: Pictures) -> Pictures:
         random: some of the same faces with frames of random texture.
 
     Raises:
-        ValueError: a face is twice in a set, or none is in all three.
+        UnmatchedFacesError: a face is twice in a set, or none is in all three.
     """
     kinds = bare, plain, random
     row_of = [{str(face): row for row, face in enumerate(kind.face)} for kind in kinds]
     if any(len(rows) != len(kind) for rows, kind in zip(row_of, kinds, strict=True)):
-        raise ValueError("a face is in one set of pictures more than once")
+        raise UnmatchedFacesError("a face is in one set of pictures more than once")
     shared = [face for face in row_of[0] if all(face in rows for rows in row_of)]
     if not shared:
-        raise ValueError("no face is in all three: bare, with plain and with random frames")
+        raise UnmatchedFacesError(
+            "no face is in all three: bare, with plain and with random frames"
+        )
     parts = []
     for position, kind in enumerate((0, 1, 0, 2)):
         wanted = [row_of[kind][face] for face in shared[position::4]]

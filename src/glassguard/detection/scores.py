@@ -1,74 +1,190 @@
-"""Scores by which pictures are flagged: a larger one is more suspicious.
+"""Detectors that score pictures: a larger score is more suspicious.
 
-None is fitted to an attack. What has to be learned is learned from benign pictures.
+None is fitted to an attack. What has to be learned is learned from benign pictures. A detector is
+a frozen dataclass of arrays, names and other detectors, so that
+:mod:`glassguard.detection.detector_file` can write it.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glassguard.detection.characteristic_profiles import Metric, profiles_of_people
+from glassguard.detection.characteristic_profiles import (
+    CharacteristicProfiles,
+    Metric,
+    profiles_of_people,
+)
 from glassguard.detection.intrinsic_dimensionality import LocalIntrinsicDimensionality
-from glassguard.detection.pictures import Pictures, with_activations
+from glassguard.detection.pictures import Pictures, joined, with_activations
 
 Score = Callable[[Pictures], NDArray[np.float64]]
 
 
-def distance_score(training: Pictures, *, slice_name: str, metric: Metric) -> Score:
-    """Distance of a picture to the characteristic profile of whom the network sees in it."""
-    fitted = profiles_of_people(training.profiles[slice_name], training.identity, metric)
+@dataclass(frozen=True)
+class Distance:
+    """Distance of a picture to the characteristic profile of whom the network sees in it.
 
-    def score(pictures: Pictures) -> NDArray[np.float64]:
-        distances = fitted.transform(pictures.profiles[slice_name])
+    Attributes:
+        slice: name of the slice.
+        profiles: of every person.
+    """
+
+    slice: str
+    profiles: CharacteristicProfiles
+
+    @classmethod
+    def fitted(cls, training: Pictures, *, slice_name: str, metric: Metric) -> "Distance":
+        """Fit on benign training pictures."""
+        profiles = training.profiles[slice_name]
+        return cls(slice_name, profiles_of_people(profiles, training.identity, metric))
+
+    def __call__(self, pictures: Pictures) -> NDArray[np.float64]:
+        """Score N pictures."""
+        distances = self.profiles.transform(pictures.profiles[self.slice])
         return distances[np.arange(len(pictures)), pictures.prediction]
 
-    return score
 
-
-def confidence_score(pictures: Pictures) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class Confidence:
     """Doubt of the network: one minus the softmax of its prediction."""
-    return 1.0 - np.asarray(pictures.confidence, dtype=np.float64)
+
+    def __call__(self, pictures: Pictures) -> NDArray[np.float64]:
+        """Score N pictures, in [0, 1]."""
+        return 1.0 - np.asarray(pictures.confidence, dtype=np.float64)
 
 
-def masking_score(pictures: Pictures) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class Masking:
     """How much of the decision is lost when what speaks for it is masked out."""
-    return -np.asarray(pictures.agreement, dtype=np.float64)
+
+    def __call__(self, pictures: Pictures) -> NDArray[np.float64]:
+        """Score N pictures."""
+        return -np.asarray(pictures.agreement, dtype=np.float64)
 
 
-def squeezing_score(pictures: Pictures) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class Squeezing:
     """How far the answer moves when the picture is squeezed (Xu et al. 2018)."""
-    return np.asarray(pictures.squeezed, dtype=np.float64)
+
+    def __call__(self, pictures: Pictures) -> NDArray[np.float64]:
+        """Score N pictures, in [0, 2]."""
+        return np.asarray(pictures.squeezed, dtype=np.float64)
 
 
-def on_activations(score: Score) -> Score:
-    """A score of profiles, given activations in their place."""
-    return lambda pictures: score(with_activations(pictures))
+@dataclass(frozen=True)
+class OnActivations:
+    """A detector of profiles that is given activations in their place."""
+
+    detector: Score
+
+    def __call__(self, pictures: Pictures) -> NDArray[np.float64]:
+        """Score N pictures."""
+        return self.detector(with_activations(pictures))
 
 
-def mahalanobis_over_layers(training: Pictures, *, validation: Pictures) -> Score:
+@dataclass(frozen=True)
+class OnJoined:
+    """A detector of the joined profiles of several slices (:func:`..pictures.joined`)."""
+
+    slices: tuple[str, ...]
+    detector: Score
+
+    def __call__(self, pictures: Pictures) -> NDArray[np.float64]:
+        """Score N pictures."""
+        return self.detector(joined(pictures, self.slices))
+
+
+@dataclass(frozen=True)
+class NearestClass:
+    """Mahalanobis distance of mean activations to the nearest class."""
+
+    slice: str
+    profiles: CharacteristicProfiles
+
+    def __call__(self, pictures: Pictures) -> NDArray[np.float64]:
+        """Score N pictures."""
+        return self.profiles.transform(pictures.mean_activations[self.slice]).min(axis=1)
+
+
+@dataclass(frozen=True)
+class Dimensionality:
+    """Local intrinsic dimensionality around mean activations."""
+
+    slice: str
+    around: LocalIntrinsicDimensionality
+
+    def __call__(self, pictures: Pictures) -> NDArray[np.float64]:
+        """Score N pictures."""
+        return self.around.score_samples(pictures.mean_activations[self.slice])
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Sum of several detectors, each in standard deviations above its mean on benign pictures.
+
+    Nothing is fitted to an attack: every detector counts the same.
+
+    Attributes:
+        detectors: K detectors.
+        means: K, of each on benign validation pictures.
+        deviations: K, positive.
+
+    Raises:
+        ValueError: there are not as many means and deviations as detectors.
+    """
+
+    detectors: tuple[Score, ...]
+    means: NDArray[np.float64]
+    deviations: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        count = (len(self.detectors),)
+        if self.means.shape != count or self.deviations.shape != count:
+            raise ValueError(f"a mean and a deviation for each of {count[0]} detectors")
+
+    @classmethod
+    def fitted(cls, detectors: Sequence[Score], *, benign: Pictures) -> "Sum":
+        """Measure each detector on benign validation pictures."""
+        seen = [detector(benign) for detector in detectors]
+        return cls(
+            tuple(detectors),
+            np.array([scores.mean() for scores in seen]),
+            np.array([scores.std() or 1.0 for scores in seen]),
+        )
+
+    def __call__(self, pictures: Pictures) -> NDArray[np.float64]:
+        """Score N pictures."""
+        return np.sum(
+            [
+                (detector(pictures) - mean) / deviation
+                for detector, mean, deviation in zip(
+                    self.detectors, self.means, self.deviations, strict=True
+                )
+            ],
+            axis=0,
+        )
+
+
+def mahalanobis_over_layers(training: Pictures, *, validation: Pictures) -> Sum:
     """Mahalanobis distance to the nearest class, over all layers (Lee et al. 2018, section 2).
 
     Class means and one covariance for all classes, of activations averaged over space. The source
-    weighs the layers by a regression on attacks; here each counts the same (:func:`joint_score`).
+    weighs the layers by a regression on attacks; here each counts the same (:class:`Sum`).
 
     Args:
         training: benign pictures to fit on.
         validation: benign pictures that say how large distances are in each layer.
     """
-
-    def of_layer(name: str) -> Score:
-        fitted = profiles_of_people(
-            training.mean_activations[name], training.identity, "mahalanobis"
-        )
-        return lambda pictures: fitted.transform(pictures.mean_activations[name]).min(axis=1)
-
-    return joint_score([of_layer(name) for name in training.mean_activations], benign=validation)
+    layers = [
+        NearestClass(name, profiles_of_people(values, training.identity, "mahalanobis"))
+        for name, values in training.mean_activations.items()
+    ]
+    return Sum.fitted(layers, benign=validation)
 
 
-def dimensionality_over_layers(
-    training: Pictures, *, validation: Pictures, neighbours: int
-) -> Score:
+def dimensionality_over_layers(training: Pictures, *, validation: Pictures, neighbours: int) -> Sum:
     """Local intrinsic dimensionality over all layers (Ma et al. 2018), each counting the same.
 
     The source weighs the layers by a regression on attacks and measures against minibatches; here
@@ -79,12 +195,11 @@ def dimensionality_over_layers(
         validation: benign pictures that say how large values are in each layer.
         neighbours: how many of the nearest are used.
     """
-
-    def of_layer(name: str) -> Score:
-        fitted = LocalIntrinsicDimensionality(neighbours).fit(training.mean_activations[name])
-        return lambda pictures: fitted.score_samples(pictures.mean_activations[name])
-
-    return joint_score([of_layer(name) for name in training.mean_activations], benign=validation)
+    layers = [
+        Dimensionality(name, LocalIntrinsicDimensionality(neighbours).fit(values))
+        for name, values in training.mean_activations.items()
+    ]
+    return Sum.fitted(layers, benign=validation)
 
 
 def remembered(score: Score) -> Score:
@@ -98,23 +213,3 @@ def remembered(score: Score) -> Score:
         return known[id(pictures)][1]
 
     return recall
-
-
-def joint_score(scores: Sequence[Score], *, benign: Pictures) -> Score:
-    """Sum of several scores, each in standard deviations above its mean on benign pictures.
-
-    Nothing is fitted to an attack: every score counts the same.
-
-    Args:
-        scores: larger is more suspicious.
-        benign: benign validation pictures.
-    """
-    references = [(score, score(benign)) for score in scores]
-
-    def joint(pictures: Pictures) -> NDArray[np.float64]:
-        return np.sum(
-            [(score(pictures) - seen.mean()) / (seen.std() or 1.0) for score, seen in references],
-            axis=0,
-        )
-
-    return joint

@@ -46,20 +46,26 @@ class DetectorSweep(Strict):
     max_iter: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
 
 
-class Detector(Strict):
-    """Linear detectors of one person each (Study I, section 3)."""
+class DetectorBasics(Strict):
+    """What fitting detectors and judging them have in common."""
 
-    alpha: float = Field(gt=0, description="SGDClassifier's regularisation")
-    max_iter: int = Field(ge=1)
-    variants: tuple[ProfileVariant, ...] = Field(min_length=1)
-    seeds: int = Field(ge=1, description="seeds of the classifier")
-    sweep_seeds: int = Field(ge=1, description="seeds of the classifier while slices are compared")
     minimum_benign_target: Fraction = Field(
         description="least acceptance of a person's own validation pictures in a preferred slice",
     )
     minimum_benign_other: Fraction = Field(
         description="least rejection of others' validation pictures in a preferred slice",
     )
+    threads: Threads
+
+
+class DetectorFit(DetectorBasics):
+    """How detectors are fitted and chosen."""
+
+    alpha: float = Field(gt=0, description="SGDClassifier's regularisation")
+    max_iter: int = Field(ge=1)
+    variants: tuple[ProfileVariant, ...] = Field(min_length=1)
+    seeds: int = Field(ge=1, description="seeds of the classifier")
+    sweep_seeds: int = Field(ge=1, description="seeds of the classifier while slices are compared")
     target_acceptance: PositiveFraction = Field(
         description="share of the target's validation pictures that the tuned threshold accepts",
     )
@@ -67,7 +73,16 @@ class Detector(Strict):
     combined_slices: int = Field(
         ge=2, description="best slices whose profiles are joined for one detector"
     )
-    masking: Masking
     baselines: Baselines
+
+
+class DetectorJudgement(DetectorBasics):
+    """How detectors are measured."""
+
     bootstrap: int = Field(ge=10)
-    threads: Threads
+
+
+class Detector(DetectorFit, DetectorJudgement):
+    """Linear detectors of one person each (Study I, section 3)."""
+
+    masking: Masking

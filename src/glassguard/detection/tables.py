@@ -8,7 +8,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
-from glassguard.detection.calibration import threshold_for_every_kind
 from glassguard.detection.characteristic_profiles import (
     METRICS,
     CharacteristicProfiles,
@@ -17,6 +16,7 @@ from glassguard.detection.characteristic_profiles import (
 from glassguard.detection.pictures import Pictures
 from glassguard.detection.scores import Score
 from glassguard.detection.selection import GROUPS, balanced_accuracy, choose_without
+from glassguard.detection.thresholds import FALSE_POSITIVE_RATES, Thresholds
 from glassguard.recognizer.layers import paper_index
 from glassguard.statistics import (
     area_under_curve,
@@ -24,15 +24,6 @@ from glassguard.statistics import (
     bootstrap_auc_interval,
     wilson_interval,
 )
-
-FALSE_POSITIVE_RATES = (0.01, 0.05, 0.0991)
-"""False-positive rates at which detection is reported; the last is AmI's (Tao et al. 2018)."""
-
-BARE = "bare"
-"""Benign pictures as they are."""
-
-HALF_WEARING = "half_wearing"
-"""Benign pictures of which half wear honest frames (:func:`..pictures.half_wearing`)."""
 
 COMPARED = {
     "influence": "activations",
@@ -72,7 +63,7 @@ def layers_table(
     the mean margin over seeds, and may lie above both.
 
     Args:
-        rates: :func:`glassguard.detection.evaluation.sweep`.
+        rates: :func:`glassguard.detection.evaluation.sweep_rates`.
         sizes: filters per slice.
         quantity: quantity of interest, printed.
         seeds: seeds of the classifier, printed.
@@ -120,8 +111,8 @@ def classifier_sweep_table(
     pairs that would choose this setting on the validation pictures of other people's pairs.
 
     Args:
-        rates: :func:`glassguard.detection.evaluation.sweep` of every setting, told apart by
-            ``alpha`` and ``max_iter``.
+        rates: :func:`glassguard.detection.evaluation.sweep_rates` of every setting; columns
+            ``alpha`` and ``max_iter`` tell them apart.
         variant: the variant that is reported.
         sizes: filters per slice.
         seeds: seeds of the classifier, printed.
@@ -278,11 +269,6 @@ def histograms_table(
     return pd.concat(parts, ignore_index=True)
 
 
-def detector_name(detector: str, population: str) -> str:
-    """How tables call a detector that meets another population than :data:`BARE` pictures."""
-    return detector if population == BARE else f"{detector}@{population}"
-
-
 def roc_table(
     detectors: Mapping[str, tuple[Score, Pictures]], impersonations: Pictures
 ) -> pd.DataFrame:
@@ -318,7 +304,8 @@ def roc_table(
 def operating_points(
     detectors: Mapping[str, Score],
     *,
-    populations: Mapping[str, tuple[Sequence[Pictures], Pictures]],
+    populations: Mapping[str, Pictures],
+    thresholds: Thresholds,
     impersonations: Pictures,
     bootstrap: int,
     seed: int,
@@ -327,9 +314,8 @@ def operating_points(
 
     Args:
         detectors: scores by name.
-        populations: by name, benign validation pictures, the only ones that thresholds see, first
-            of the population and then of its kinds, if it has several
-            (:func:`..calibration.threshold_for_every_kind`); and benign test pictures.
+        populations: by name, benign test pictures.
+        thresholds: of every detector in every population.
         impersonations: successful test impersonations.
         bootstrap: resamples of the interval.
         seed: seed of the bootstrap.
@@ -339,14 +325,11 @@ def operating_points(
         fpr, tpr (each with ``_n`` and interval), auc, auc_low, auc_high.
     """
     rows = []
-    for (population, (validation, benign)), (name, score) in product(
-        populations.items(), detectors.items()
-    ):
+    for (population, benign), (name, score) in product(populations.items(), detectors.items()):
         negatives, positives = score(benign), score(impersonations)
-        held_out = [score(kind) for kind in validation]
         low, high = bootstrap_auc_interval(negatives, positives, resamples=bootstrap, seed=seed)
-        for rate in FALSE_POSITIVE_RATES:
-            threshold = threshold_for_every_kind(held_out[0], held_out[1:], rate)
+        at_rates = thresholds[population][name]
+        for rate, threshold in zip(FALSE_POSITIVE_RATES, at_rates, strict=True):
             rows.append(
                 {
                     "detector": name,

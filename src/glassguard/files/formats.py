@@ -8,6 +8,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from glassguard.errors import InputError
 from glassguard.faces import manifest as manifest_columns
@@ -123,6 +125,20 @@ def read_arrays(path: Path, *, kind: str) -> dict[str, np.ndarray]:
     except (ValueError, OSError, KeyError, EOFError, TypeError, BadZipFile):
         # What NumPy says is about pickles, which are not read.
         raise InputError(f"{path}: not {kind}, or damaged; compute it again") from None
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """Load every array of a ``.safetensors`` file, by name.
+
+    Raises:
+        InputError: the file is missing, damaged or no such file.
+    """
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (SafetensorError, OSError, KeyError) as error:
+        raise InputError(f"{path}: not safetensors, or damaged: {_first_line(error)}") from None
 
 
 def read_embeddings(path: Path) -> np.ndarray:

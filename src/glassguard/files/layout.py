@@ -12,6 +12,8 @@ CONTROLS = {"plain_frames": "plain", "random_frames": "random"}
 BENIGN = "benign"
 
 DETECTION_TABLES = (
+    "detectors.safetensors",
+    "detectors.json",
     "layers.csv",
     "activation_layers.csv",
     "sweep.csv",
@@ -85,6 +87,20 @@ def table_of_set(name: str) -> str:
 def images_of_set(name: str) -> str:
     """The pictures of a set."""
     return f"{_folder_of_set(name)}/images.npy"
+
+
+def detector_files(*names: str) -> list[str]:
+    """What detectors read of sets of pictures: table, profiles, masked decisions and baselines."""
+    return [
+        result(file)
+        for name in names
+        for file in (
+            table_of_set(name),
+            f"influence/{name}/profiles.npz",
+            f"saliency/masked_decisions/{name}.npz",
+            f"baselines/{name}.npz",
+        )
+    ]
 
 
 def tables(attacks: Sequence[str]) -> list[str]:

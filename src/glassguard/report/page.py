@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from glassguard.detection.tables import HALF_WEARING
+from glassguard.detection.thresholds import HALF_WEARING
 from glassguard.report import sources_figures
 from glassguard.report.style import spelt, whole_percent
 from glassguard.report.tables import HEADLINE_RATE, Table, percent

@@ -7,8 +7,8 @@ import numpy as np
 from glassguard.configuration.sections import BaselinesSection
 from glassguard.detection.activations import activation_profiles
 from glassguard.detection.feature_squeezing import squeezing_distance
+from glassguard.detection.picture_sets import LARGEST, MEAN
 from glassguard.files.formats import check_rows, read_images, read_pictures_table
-from glassguard.stages.detection_inputs import LARGEST, MEAN
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
     open_recognizer,

@@ -32,7 +32,8 @@ ARTIFACTS: dict[str, tuple[str, ...]] = {
         "recognizer/predictions.csv",
     ),
     "attack": ("attacks/{name}/examples.csv",),
-    "detection": ("detection/*.csv", "detection/*.json"),
+    "fit_detectors": ("detection/detectors.json",),
+    "detection": ("detection/*.csv", "detection/best_layer.json", "detection/summary.json"),
     "mask_grid": ("{searched}/grid.csv", "{searched}/best.json"),
     "mask_evaluation": (
         "saliency/evaluation.csv",

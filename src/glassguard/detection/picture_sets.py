@@ -1,8 +1,9 @@
-"""What detection reads of every set of pictures, checked against each other."""
+"""Sets of pictures from tables and arrays that belong together, checked against each other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,16 +11,15 @@ from numpy.typing import NDArray
 
 from glassguard.detection.pictures import NOBODY, Pictures
 from glassguard.errors import InputError
-from glassguard.files.formats import read_arrays, read_examples, read_manifest, require_columns
+from glassguard.files.formats import require_columns
 from glassguard.recognizer.layers import SLICES
 
 LARGEST, MEAN = "largest_", "mean_"
 """Begin the names of activations in the file of baselines, by how space was reduced."""
 
 
-@dataclass(frozen=True)
-class SetFiles:
-    """The files of one set of pictures.
+class SetFiles(NamedTuple):
+    """The files of one set of pictures; here they are only named in messages.
 
     Attributes:
         table: a manifest, or the examples of an attack or a control.
@@ -35,6 +35,26 @@ class SetFiles:
 
 
 @dataclass(frozen=True)
+class PictureSet:
+    """What the files of one set hold.
+
+    Attributes:
+        files: where it comes from.
+        table: row = picture.
+        profiles: ``ids``, ``identities``, ``prediction``, ``confidence``, ``quantity`` and N x
+            filters float32 for each slice.
+        decisions: ``ids``, ``decision`` and ``log_confidence`` (N x masks) of held-out pictures.
+        baselines: ``ids``, ``prediction``, ``squeezed`` and activations of each slice.
+    """
+
+    files: SetFiles
+    table: pd.DataFrame
+    profiles: Mapping[str, NDArray]
+    decisions: Mapping[str, NDArray]
+    baselines: Mapping[str, NDArray]
+
+
+@dataclass(frozen=True)
 class Bare:
     """What the other sets of pictures are read against.
 
@@ -47,19 +67,18 @@ class Bare:
     misnamed: dict[str, bool]
 
 
-def read_benign(files: SetFiles) -> tuple[Pictures, Bare, str]:
+def benign_pictures(given: PictureSet) -> tuple[Pictures, Bare, str]:
     """Benign pictures of all splits, what other sets are read against, and the quantity.
 
     Raises:
-        InputError: a file cannot be used, they do not belong together, or a split is missing.
+        InputError: a part is damaged, parts do not belong together, or a split is missing.
     """
-    arrays = _read_profiles(files.profiles)
+    files, table = given.files, given.table
+    arrays = _checked_profiles(given, table["image_id"])
     identities = [str(name) for name in arrays["identities"]]
-    table = read_manifest(files.table)
-    _check_ids(arrays, table["image_id"], files)
     identity = _indices(table["identity"], identities, files.table)
     misnamed = arrays["prediction"] != identity
-    faces = _pictures(arrays, table, files, identity, None, misnamed)
+    faces = _pictures(given, identity, None, misnamed)
     for split in ("train", "val", "test"):
         missing = set(range(len(identities))) - set(faces.identity[faces.split == split].tolist())
         if split == "train" and missing:
@@ -70,44 +89,41 @@ def read_benign(files: SetFiles) -> tuple[Pictures, Bare, str]:
     return faces, Bare(identities, by_id), str(arrays["quantity"])
 
 
-def read_attacks(files: SetFiles, bare: Bare) -> Pictures:
+def attack_pictures(given: PictureSet, bare: Bare) -> Pictures:
     """Adversarial pictures; whoever a dodging attacker is seen as is their target.
 
     Raises:
-        InputError: a file cannot be used, or they do not belong together.
+        InputError: a part is damaged, or parts do not belong together.
     """
-    arrays, table = _read_worn(files, bare)
-    attackers = _indices(table["attacker"], bare.identities, files.table)
+    arrays, table, path = _worn_profiles(given, bare), given.table, given.files.table
+    attackers = _indices(table["attacker"], bare.identities, path)
     # A dodging attacker means nobody in particular: whoever is seen instead is impersonated.
     dodging = (table["goal"] == "dodging").to_numpy()
     targets = np.where(dodging, arrays["prediction"], NOBODY)
-    targets[~dodging] = _indices(table["target"][~dodging], bare.identities, files.table)
+    targets[~dodging] = _indices(table["target"][~dodging], bare.identities, path)
     targets[targets == attackers] = NOBODY
-    misnamed = _misnamed_bare(table, bare, files.table)
-    return _pictures(arrays, table, files, attackers, targets, misnamed)
+    return _pictures(given, attackers, targets, _misnamed_bare(table, bare, path))
 
 
-def read_control(files: SetFiles, bare: Bare) -> Pictures:
+def control_pictures(given: PictureSet, bare: Bare) -> Pictures:
     """Benign pictures with frames.
 
     Raises:
-        InputError: a file cannot be used, or they do not belong together.
+        InputError: a part is damaged, or parts do not belong together.
     """
-    arrays, table = _read_worn(files, bare)
-    identity = _indices(table["identity"], bare.identities, files.table)
-    misnamed = _misnamed_bare(table, bare, files.table)
-    return _pictures(arrays, table, files, identity, None, misnamed)
+    _worn_profiles(given, bare)
+    identity = _indices(given.table["identity"], bare.identities, given.files.table)
+    misnamed = _misnamed_bare(given.table, bare, given.files.table)
+    return _pictures(given, identity, None, misnamed)
 
 
-def _read_worn(files: SetFiles, bare: Bare) -> tuple[dict[str, NDArray], pd.DataFrame]:
-    arrays = _read_profiles(files.profiles)
-    table = read_examples(files.table)
-    _check_ids(arrays, table["example_id"], files)
+def _worn_profiles(given: PictureSet, bare: Bare) -> Mapping[str, NDArray]:
+    arrays = _checked_profiles(given, given.table["example_id"])
     if arrays["identities"].tolist() != bare.identities:
         raise InputError(
-            f"{files.profiles}: made with a recognizer of other people; compute it again"
+            f"{given.files.profiles}: made with a recognizer of other people; compute it again"
         )
-    return arrays, table
+    return arrays
 
 
 def _misnamed_bare(table: pd.DataFrame, bare: Bare, path: Path) -> NDArray[np.bool_]:
@@ -117,12 +133,14 @@ def _misnamed_bare(table: pd.DataFrame, bare: Bare, path: Path) -> NDArray[np.bo
     return np.array([bare.misnamed[name] for name in table["image_id"]], dtype=bool)
 
 
-def _read_profiles(path: Path) -> dict[str, NDArray]:
-    arrays = read_arrays(path, kind="a file of profiles")
+def _checked_profiles(given: PictureSet, ids: pd.Series) -> Mapping[str, NDArray]:
+    arrays, path = given.profiles, given.files.profiles
     lacking = {"ids", "identities", "prediction", "confidence", "quantity"} - set(arrays)
     if lacking:
         raise InputError(f"{path}: not a file of profiles: lacks {min(lacking)}")
     _check_profiles(arrays, "", path)
+    if arrays["ids"].tolist() != ids.tolist():
+        raise InputError(f"{path}: its rows are not those of {given.files.table}; compute it again")
     return arrays
 
 
@@ -137,9 +155,9 @@ def _check_profiles(arrays: Mapping[str, NDArray], prefix: str, path: Path) -> N
             raise InputError(f"{path}: {name} holds numbers that are not finite")
 
 
-def _read_agreement(path: Path, profiles: Mapping[str, NDArray]) -> NDArray[np.float64]:
+def _agreement(given: PictureSet) -> NDArray[np.float64]:
     """Mean log confidence under masks, in the order of the profiles; NaN where not measured."""
-    arrays = read_arrays(path, kind="a file of masked decisions")
+    arrays, profiles, path = given.decisions, given.profiles, given.files.decisions
     try:
         ids, decision = arrays["ids"].tolist(), arrays["decision"]
         agreement = arrays["log_confidence"].mean(axis=1, dtype=np.float64)
@@ -155,8 +173,8 @@ def _read_agreement(path: Path, profiles: Mapping[str, NDArray]) -> NDArray[np.f
     return placed
 
 
-def _read_baselines(path: Path, profiles: Mapping[str, NDArray]) -> dict[str, NDArray]:
-    arrays = read_arrays(path, kind="a file of baselines")
+def _checked_baselines(given: PictureSet) -> Mapping[str, NDArray]:
+    arrays, profiles, path = given.baselines, given.profiles, given.files.baselines
     lacking = {"ids", "prediction", "squeezed"} - set(arrays)
     if lacking:
         raise InputError(f"{path}: not a file of baselines: lacks {min(lacking)}")
@@ -174,14 +192,12 @@ def _check_decisions(expected: NDArray, found: NDArray, path: Path) -> None:
 
 
 def _pictures(
-    arrays: Mapping[str, NDArray],
-    table: pd.DataFrame,
-    files: SetFiles,
+    given: PictureSet,
     identity: NDArray[np.int64],
     target: NDArray[np.int64] | None,
     misnamed_bare: NDArray[np.bool_],
 ) -> Pictures:
-    baselines = _read_baselines(files.baselines, arrays)
+    arrays, table, baselines = given.profiles, given.table, _checked_baselines(given)
 
     def beginning(prefix: str) -> dict[str, NDArray]:
         return {name: baselines[prefix + name] for name in SLICES if prefix + name in baselines}
@@ -194,8 +210,8 @@ def _pictures(
         target=np.full(len(table), NOBODY) if target is None else target,
         split=table["split"].to_numpy(dtype=np.str_),
         face=table["image_id"].to_numpy(dtype=np.str_),
-        agreement=_read_agreement(files.decisions, arrays),
-        covered=_covered(table, files.table),
+        agreement=_agreement(given),
+        covered=_covered(table, given.files.table),
         misnamed_bare=misnamed_bare,
         activations=beginning(LARGEST),
         mean_activations=beginning(MEAN),
@@ -209,13 +225,6 @@ def _covered(table: pd.DataFrame, path: Path) -> NDArray[np.float64]:
         return np.zeros(len(table))
     require_columns(table, ("frame_area",), path)
     return table["frame_area"].to_numpy(dtype=np.float64)
-
-
-def _check_ids(arrays: Mapping[str, NDArray], ids: pd.Series, files: SetFiles) -> None:
-    if arrays["ids"].tolist() != ids.tolist():
-        raise InputError(
-            f"{files.profiles}: its rows are not those of {files.table}; compute it again"
-        )
 
 
 def _indices(names: pd.Series, identities: list[str], path: Path) -> NDArray[np.int64]:
