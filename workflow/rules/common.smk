@@ -10,9 +10,13 @@ from pathlib import Path
 from glassguard.cli import STAGES
 from glassguard.configuration import costs, file_dates
 from glassguard.configuration.remarks import remarks
-from glassguard.configuration.replicates import replicates_section, studies_from_workflow
+from glassguard.configuration.replicates import (
+    replicates_section,
+    studies_from_workflow,
+)
 from glassguard.configuration.sections import sections
 from glassguard.configuration.stamps import (
+    Stamp,
     code_stamps,
     download_stamps,
     downloaded,
@@ -21,7 +25,7 @@ from glassguard.configuration.stamps import (
     stage,
 )
 from glassguard.errors import InputError
-from glassguard.report.captions import figures_of
+from glassguard.report.figures import figures_of
 
 try:
     STUDIES = studies_from_workflow(config, Path(workflow.basedir) / "conf")
@@ -206,7 +210,7 @@ def benchmark_of(job):
 
 
 def figures(extension):
-    return [result(f"figures/{name}.{extension}") for name in FIGURES]
+    return [result(f"figures/{figure.name}.{extension}") for figure in FIGURES]
 
 
 class Captions:

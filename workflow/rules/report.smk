@@ -1,6 +1,15 @@
 # Figures, the headline and the page that shows both studies beside their sources.
 
 
+# Snakemake's report takes a file of text for every figure.
+CAPTIONS = [
+    Stamp(ROOT / "figures" / f"{figure.name}.rst", figure.template)
+    for figure in FIGURES
+]
+if workflow.is_main_process:
+    stage(CAPTIONS)
+
+
 rule figures:
     input:
         config=section_of("report"),
@@ -9,8 +18,8 @@ rule figures:
         code=code_of("figures"),
     output:
         svg=[
-            report(path, category="Figures", caption=f"../report/{name}.rst")
-            for name, path in zip(FIGURES, figures("svg"))
+            report(path, category="Figures", caption=str(caption.staged.resolve()))
+            for caption, path in zip(CAPTIONS, figures("svg"))
         ],
         png=figures("png"),
         captions=result("figures/captions.json"),
