@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from glassguard.report import sources_figures
-from glassguard.report.saliency_figures import repeats
+from glassguard.report.defences import repeats
 
 HERE = Path(__file__).parent
 PAGE = HERE / "saliency.md"

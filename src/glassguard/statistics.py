@@ -1,6 +1,9 @@
-"""Intervals for rates and for areas under curves."""
+"""Rates and areas under curves with their intervals."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,6 +12,58 @@ from scipy.stats import rankdata
 from scipy.stats import t as student
 
 LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often something happened, or a mean in [0, 1], with its 95 % interval.
+
+    In files a rate called ``x`` is the columns or keys ``x``, ``x_n``, ``x_low`` and ``x_high``.
+
+    Attributes:
+        value: the rate, in [0, 1]; NaN where nothing was tried.
+        n: how often it was tried; None where that is not known.
+        low: lower bound of the interval; NaN where there is none.
+        high: upper bound of the interval; NaN where there is none.
+    """
+
+    value: float
+    n: int | None = None
+    low: float = math.nan
+    high: float = math.nan
+
+    @classmethod
+    def counted(cls, successes: float, n: int) -> "Rate":
+        """The rate of ``successes`` in ``n`` trials, with :func:`wilson_interval`."""
+        low, high = wilson_interval(successes, n)
+        return cls(successes / n if n else math.nan, n, low, high)
+
+    @classmethod
+    def read(cls, row: Mapping[Any, Any], name: Any) -> "Rate":
+        """The rate that a row of a table or an object of a JSON file holds.
+
+        Args:
+            row: the values by column or key; what is absent or None is not known.
+            name: what the rate is called there.
+        """
+        value, low, high, n = (
+            math.nan if (found := row.get(key)) is None else found
+            for key in (name, f"{name}_low", f"{name}_high", f"{name}_n")
+        )
+        return cls(value, int(n) if math.isfinite(n) else None, low, high)
+
+    def columns(self, name: str) -> dict[str, Any]:
+        """The columns of the rate under a name."""
+        ends = {f"{name}_low": self.low, f"{name}_high": self.high}
+        return {name: self.value, f"{name}_n": self.n, **ends}
+
+    def known(self, name: str) -> dict[str, float]:
+        """The columns without those that are not known: JSON has no NaN."""
+        return {
+            key: value
+            for key, value in self.columns(name).items()
+            if value is not None and math.isfinite(value)
+        }
 
 
 def wilson_interval(successes: float, n: int) -> tuple[float, float]:

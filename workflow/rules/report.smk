@@ -1,6 +1,12 @@
 # Figures, the headline and the page that shows both studies beside their sources.
 
 
+# Snakemake's report takes a file of text for every figure.
+CAPTIONS = PLAN.captions
+if workflow.is_main_process:
+    stamps.stage(CAPTIONS)
+
+
 rule figures:
     input:
         config=section_of("report"),
@@ -9,8 +15,8 @@ rule figures:
         code=PLAN.code_of("figures"),
     output:
         svg=[
-            report(path, category="Figures", caption=f"../report/{name}.rst")
-            for name, path in zip(PLAN.figures, layout.figures(PLAN.figures, "svg"))
+            report(path, category="Figures", caption=str(caption.staged.resolve()))
+            for caption, path in zip(CAPTIONS, layout.figures(PLAN.figures, "svg"))
         ],
         png=layout.figures(PLAN.figures, "png"),
         captions=result("figures/captions.json"),

@@ -18,7 +18,7 @@ from glassguard.configuration.schema import Study
 from glassguard.configuration.sections import sections
 from glassguard.configuration.stamps import Stamp, code_stamps, given_stamps, section_stamps
 from glassguard.files import layout
-from glassguard.report.captions import figures_of
+from glassguard.report.figures import figures_of
 
 RESULTS = Path("results")
 FETCHED_SOURCES = ("lfw", "pubfig")
@@ -59,7 +59,16 @@ class Plan:
     @property
     def figures(self) -> tuple[str, ...]:
         """Names of the figures."""
-        return tuple(figures_of(len(self.attacks)))
+        return tuple(figure.name for figure in figures_of(len(self.attacks)))
+
+    @property
+    def captions(self) -> list[Stamp]:
+        """A file of text for every figure: Snakemake's report takes captions from nowhere else."""
+        folder = self.root / "figures"
+        return [
+            Stamp(folder / f"{figure.name}.rst", figure.template)
+            for figure in figures_of(len(self.attacks))
+        ]
 
     @cached_property
     def sections(self) -> dict[str, dict]:

@@ -19,10 +19,10 @@ from glassguard.detection.selection import GROUPS, balanced_accuracy, choose_wit
 from glassguard.detection.thresholds import FALSE_POSITIVE_RATES, Thresholds
 from glassguard.recognizer.layers import paper_index
 from glassguard.statistics import (
+    Rate,
     area_under_curve,
     bootstrap_auc_difference_interval,
     bootstrap_auc_interval,
-    wilson_interval,
 )
 
 COMPARED = {
@@ -41,12 +41,12 @@ def with_intervals(frame: pd.DataFrame, rates: Sequence[str]) -> pd.DataFrame:
         parts[column] = frame[column]
         name = column.removesuffix("_n")
         if column.endswith("_n") and name in rates:
-            bounds = [
-                wilson_interval(rate * n if n else 0, n)
+            found = [
+                Rate.counted(rate * n if n else 0, n)
                 for rate, n in zip(frame[name], frame[column], strict=True)
             ]
-            parts[f"{name}_low"] = [low for low, _ in bounds]
-            parts[f"{name}_high"] = [high for _, high in bounds]
+            parts[f"{name}_low"] = [rate.low for rate in found]
+            parts[f"{name}_high"] = [rate.high for rate in found]
     return pd.DataFrame(parts, index=frame.index)
 
 

@@ -1,46 +1,49 @@
 """Figures of the recognizer and of the attack on it."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from glassguard.report import sources_figures
 from glassguard.report.style import (
-    COLOURS,
-    INK,
     OURS,
     SECOND,
     SOURCE,
+    Drawn,
     bare,
     new_figure,
-    nothing_to_draw,
     rate_axis,
     series,
-    shortened,
-    spelt,
 )
+from glassguard.report.wording import shortened, whole_percent
+
+EXAMPLE_COLUMNS = 6
 
 
 def attack_examples(
-    originals: np.ndarray, attacked: np.ndarray, targets: np.ndarray, examples: pd.DataFrame
-) -> Figure:
-    """Attackers, the same with adversarial glasses, and whom they want to be.
+    manifest: pd.DataFrame, images: np.ndarray, attacked: np.ndarray, examples: pd.DataFrame
+) -> Drawn:
+    """Attackers, the same pictures with adversarial glasses, and the targets.
 
     Args:
-        originals: K x H x W x 3 uint8 RGB.
-        attacked: K x H x W x 3 uint8 RGB.
-        targets: K x H x W x 3 uint8 RGB, a benign picture of each target.
-        examples: K rows of ``examples.csv``: attacker, target, prediction, confidence_target.
+        manifest: ``data/manifest.csv``, N rows.
+        images: N x H x W x 3 uint8 RGB.
+        attacked: M x H x W x 3 uint8 RGB.
+        examples: ``examples.csv`` of the attack, M rows.
     """
-    count = len(originals)
+    test = examples[examples["split"] == "test"]
+    shown = sampled_pairs(test, EXAMPLE_COLUMNS)
+    row_of = pd.Series(manifest.index, index=manifest["image_id"])
+    first_of = manifest[manifest["split"] == "test"].drop_duplicates("identity")
+    target_row = pd.Series(first_of.index, index=first_of["identity"])
+    rows = (
+        images[row_of[shown["image_id"]].to_numpy()],
+        attacked[shown.index.to_numpy()],
+        images[target_row[shown["target"]].to_numpy()],
+    )
     figure = new_figure(height=1.25 * 3 + 0.7)
-    grid = figure.subplots(3, count, squeeze=False)
-    for column, row in enumerate(examples.to_dict("records")):
-        for axes, picture in zip(
-            grid[:, column], (originals[column], attacked[column], targets[column]), strict=True
-        ):
+    grid = figure.subplots(3, len(shown), squeeze=False)
+    for column, row in enumerate(shown.to_dict("records")):
+        for axes, picture in zip(grid[:, column], (one[column] for one in rows), strict=True):
             axes.imshow(picture)
             bare(axes)
         grid[0, column].set_title(shortened(row["attacker"]), fontsize=8)
@@ -50,28 +53,29 @@ def attack_examples(
         grid[2, column].set_xlabel(shortened(row["target"]), fontsize=8)
     for axes, text in zip(grid[:, 0], ("attacker", "with glasses", "target"), strict=True):
         axes.set_ylabel(text, fontsize=8.5)
-    return figure
+    pairs = len(test[["target", "attacker"]].drop_duplicates())
+    return figure, {"pairs": len(shown), "all_pairs": pairs}
 
 
-def recognizer_training(history: pd.DataFrame) -> Figure:
+def recognizer_training(history: pd.DataFrame, manifest: pd.DataFrame) -> Drawn:
     """Accuracy and loss by epoch.
 
     Args:
         history: ``recognizer/history.csv``: epoch, train_loss, train_accuracy, val_loss,
             val_accuracy.
+        manifest: ``data/manifest.csv``, of which the splits are counted.
     """
+    source = sources_figures.RECOGNIZER
     figure = new_figure(height=2.7)
     accuracy, loss = figure.subplots(1, 2)
     for position, (split, label) in enumerate((("train", "training"), ("val", "validation"))):
         look = series(position) | {"marker": ""}
         accuracy.plot(history["epoch"], history[f"{split}_accuracy"], label=label, **look)
         loss.plot(history["epoch"], history[f"{split}_loss"], label=label, **look)
-    accuracy.axhline(
-        sources_figures.RECOGNIZER.validation_accuracy, color=SOURCE, linewidth=0.8, linestyle=":"
-    )
+    accuracy.axhline(source.validation_accuracy, color=SOURCE, linewidth=0.8, linestyle=":")
     accuracy.annotate(
         "Study S, validation",
-        (1.0, sources_figures.RECOGNIZER.validation_accuracy),
+        (1.0, source.validation_accuracy),
         xycoords=("axes fraction", "data"),
         xytext=(-2, -3),
         textcoords="offset points",
@@ -87,16 +91,23 @@ def recognizer_training(history: pd.DataFrame) -> Figure:
     accuracy.grid(axis="y")
     loss.grid(axis="y")
     loss.legend()
-    return figure
+    counts = manifest["split"].value_counts()
+    return figure, {
+        "epochs": len(history),
+        "train": int(counts["train"]),
+        "validation": int(counts["val"]),
+        "source_train": whole_percent(source.train_accuracy),
+        "source_validation": whole_percent(source.validation_accuracy),
+    }
 
 
-def attack_confidence(examples: pd.DataFrame) -> Figure:
-    """How sure of the target the recognizer became, and how long it took.
+def attack_confidence(examples: pd.DataFrame) -> Drawn:
+    """The recognizer's confidence in the target, and the iterations that it took.
 
     Args:
-        examples: rows of ``examples.csv`` that are to be counted: confidence_target, iterations,
-            success.
+        examples: ``examples.csv`` of the attack: split, confidence_target, iterations, success.
     """
+    examples = examples[examples["split"] == "test"]
     figure = new_figure(height=2.7)
     confidence, iterations = figure.subplots(1, 2)
     success = examples["success"].astype(bool)
@@ -137,7 +148,7 @@ def attack_confidence(examples: pd.DataFrame) -> Figure:
     )
     iterations.set(xlabel="iterations", ylabel="attacks that succeeded by then")
     rate_axis(iterations)
-    return figure
+    return figure, {"n": len(examples), "successes": int(success.sum())}
 
 
 def sampled_pairs(examples: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -151,41 +162,3 @@ def sampled_pairs(examples: pd.DataFrame, count: int) -> pd.DataFrame:
     new_targets = firsts.drop_duplicates("target")
     rest = firsts.loc[~firsts.index.isin(new_targets.index)]
     return pd.concat([new_targets, rest]).head(count)
-
-
-def profiles(groups: Sequence[tuple[str, np.ndarray, np.ndarray]], *, slice_name: str) -> Figure:
-    """Influence profiles of targets against those of their impersonations (Study I, Fig. 6).
-
-    Args:
-        groups: per target its name, benign profiles N x filters, impersonations M x filters; where
-            no attack succeeded there are none, and the figure says so.
-        slice_name: the slice that the profiles are of.
-    """
-    if not groups:
-        return nothing_to_draw("no attack of the test split succeeded: there is nothing to compare")
-    figure = new_figure(height=1.75 * len(groups) + 0.4)
-    rows = figure.subplots(len(groups), 1, squeeze=False, sharex=True)[:, 0]
-    for axes, (name, benign, impersonations) in zip(rows, groups, strict=True):
-        order = np.argsort(-benign.mean(axis=0), kind="stable")
-        filters = np.arange(len(order))
-        for values, label, colour, line in (
-            (benign, "benign", OURS, "-"),
-            (impersonations, "impersonation", COLOURS[6], "--"),
-        ):
-            ordered = values[:, order]
-            low, high = np.quantile(ordered, [0.1, 0.9], axis=0)
-            axes.fill_between(filters, low, high, color=colour, alpha=0.22, linewidth=0)
-            axes.plot(
-                filters,
-                ordered.mean(axis=0),
-                color=colour,
-                linestyle=line,
-                linewidth=1.1,
-                label=f"{label} (n = {len(values)})",
-            )
-        axes.set_title(spelt(name), loc="left", color=INK)
-        axes.set_ylabel("influence")
-        axes.legend(loc="upper right", ncols=2)
-    rows[-1].set_xlabel(f"filter of {slice_name}, by the target's mean")
-    rows[-1].set_xlim(0, max(len(order) - 1, 1))
-    return figure

@@ -1,17 +1,15 @@
 """Figures of the detection from influence profiles (Study I)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullFormatter
-from numpy.typing import NDArray
 
 from glassguard.detection.selection import FAIRNESS, TUNED
 from glassguard.recognizer.layers import PRE_RELU
@@ -23,23 +21,16 @@ from glassguard.report.style import (
     OURS,
     SEQUENTIAL,
     SOURCE,
+    Drawn,
     new_figure,
     nothing_to_draw,
     rate_axis,
     series,
-    spelt,
 )
-
-TABLE_1_RATES = {
-    "benign_target": "benign target accepted",
-    "benign_other": "benign others rejected",
-    "impersonation": "impersonations rejected",
-}
-"""Columns of ``table1.csv`` that are rates, and what they mean."""
+from glassguard.report.wording import HEADLINE_RATE, TABLE_1_RATES, spelt, whole_percent
+from glassguard.statistics import Rate
 
 GROUP_COLOURS = {"within": COLOURS[0], "between": COLOURS[1], "impersonation": COLOURS[6]}
-
-
 MEASURES = {"balanced_accuracy": "balanced accuracy", "auc": "area under the curve"}
 """Columns of ``layers.csv`` that are drawn, and what they are called."""
 
@@ -49,8 +40,13 @@ on curves or on the axis."""
 
 
 def layers(
-    table: pd.DataFrame, *, chosen: str, variant: str, floors: tuple[float, float]
-) -> Figure:
+    table: pd.DataFrame,
+    best: Mapping[str, Any],
+    examples: pd.DataFrame,
+    *,
+    least_own: float,
+    least_others: float,
+) -> Drawn:
     """Balanced accuracy and area under the curve at every slice, a line for each variant.
 
     The band around a line reaches from the lowest to the highest seed. An area under the curve is
@@ -62,15 +58,17 @@ def layers(
         table: ``detection/layers.csv``: slice, paper_index, variant, benign_target_named,
             benign_other, balanced_accuracy, balanced_accuracy_lowest_seed,
             balanced_accuracy_highest_seed, auc, auc_lowest_seed, auc_highest_seed.
-        chosen: the slice that was chosen.
-        variant: the variant that was chosen.
-        floors: least mean of each of :data:`glassguard.detection.selection.FAIRNESS`, in [0, 1],
-            of candidates that come before others.
+        best: ``detection/best_layer.json``: the slice and the variant that were chosen.
+        examples: ``examples.csv`` of the attack.
+        least_own: least share of the target's own pictures, in [0, 1], that an acceptable detector
+            accepts.
+        least_others: least share of other people's pictures, in [0, 1], that it rejects.
     """
+    chosen, variant = best["slice"], best["variant"]
     own, others = FAIRNESS
     fair = set(
         table.loc[
-            (table[own] >= floors[0]) & (table[others] >= floors[1]), ["slice", "variant"]
+            (table[own] >= least_own) & (table[others] >= least_others), ["slice", "variant"]
         ].itertuples(index=False, name=None)
     )
     before = table["slice"].str.endswith(PRE_RELU)
@@ -134,10 +132,21 @@ def layers(
     handles += [hollow, Line2D([], [], **CHOSEN)]
     labels += ["hollow: not acceptable", f"chosen: {chosen}"]
     figure.legend(handles, labels, loc="outside upper center", ncols=4)
-    return figure
+    test = examples[examples["split"] == "test"]
+    return figure, {
+        "seeds": int(table["seeds"].iloc[0]),
+        "pairs": len(test[["target", "attacker"]].drop_duplicates()),
+        "benign": int(table["benign_other_n"].max()),
+        "impersonations": int(table["impersonation_n"].max()),
+        "least_own": whole_percent(least_own),
+        "least_others": whole_percent(least_others),
+        "slice": chosen,
+        "paper_index": best["paper_index"],
+        "source_index": sources_figures.BEST_LAYER_INDEX,
+    }
 
 
-def table1(table: pd.DataFrame) -> Figure:
+def table1(table: pd.DataFrame) -> Drawn:
     """Study I's Table 1 as dots with intervals, beside the three pairs that it prints.
 
     Args:
@@ -151,12 +160,18 @@ def table1(table: pd.DataFrame) -> Figure:
     ours = np.arange(count)
     theirs = count + 0.8 + np.arange(len(sources))
     for axes, (column, title) in zip(panels, TABLE_1_RATES.items(), strict=True):
-        rate = table[column].to_numpy(dtype=float)
-        low, high = (table[f"{column}_{end}"].to_numpy(dtype=float) for end in ("low", "high"))
-        axes.hlines(ours, low, high, color=OURS, linewidth=1.0)
-        axes.plot(rate, ours, "o", color=OURS, markersize=4)
-        if np.isfinite(rate).any():
-            axes.axvline(float(np.nanmean(rate)), color=OURS, linewidth=0.8, linestyle=":")
+        rates = [Rate.read(row, column) for row in table.to_dict("records")]
+        values = np.array([rate.value for rate in rates])
+        axes.hlines(
+            ours,
+            [rate.low for rate in rates],
+            [rate.high for rate in rates],
+            color=OURS,
+            linewidth=1.0,
+        )
+        axes.plot(values, ours, "o", color=OURS, markersize=4)
+        if np.isfinite(values).any():
+            axes.axvline(float(np.nanmean(values)), color=OURS, linewidth=0.8, linestyle=":")
         axes.plot(
             [getattr(pair, column) for pair in sources],
             theirs,
@@ -177,17 +192,27 @@ def table1(table: pd.DataFrame) -> Figure:
     panels[0].set_ylim(theirs[-1] + 0.7, -0.7)
     for axes in panels[1:]:
         axes.tick_params(axis="y", length=0)
-    return figure
+    return figure, {"pairs": count, "impersonations": int(table["impersonation_n"].sum())}
 
 
-def distance_histograms(table: pd.DataFrame, *, threshold: float) -> Figure:
+def distance_histograms(
+    table: pd.DataFrame, points: pd.DataFrame, best: Mapping[str, Any]
+) -> Drawn:
     """Distances to characteristic profiles, one panel for each measure, and the flag score.
 
     Args:
         table: ``detection/histograms.csv``: metric, group, lower and upper (edges of the bin),
             count, share.
-        threshold: flag score above which a picture is flagged.
+        points: ``detection/attacks.csv``, which has the thresholds above which pictures are
+            flagged; that of the first attack is drawn.
+        best: ``detection/best_layer.json``.
     """
+    at = points[
+        (points["attack"] == points["attack"].iloc[0])
+        & (points["detector"] == "influence")
+        & (points["population"] == "bare")
+        & (points["wanted_fpr"] == HEADLINE_RATE)
+    ].iloc[0]
     metrics = table["metric"].drop_duplicates().tolist()
     down = math.ceil(len(metrics) / 2)
     figure = new_figure(height=2.3 * down)
@@ -212,10 +237,16 @@ def distance_histograms(table: pd.DataFrame, *, threshold: float) -> Figure:
         axes.legend(loc="upper right", fontsize=7)
         if metric == "flag_score":
             axes.set_xlabel("score")
-            _mark_flagged(axes, threshold)
+            _mark_flagged(axes, float(at["threshold"]))
     for axes in panels[len(metrics) :]:
         axes.set_visible(False)
-    return figure
+    one = table[table["metric"] == metrics[0]]
+    counts = one.groupby("group", sort=False)["count"].sum()
+    return figure, {
+        "slice": best["slice"],
+        "wanted": whole_percent(HEADLINE_RATE),
+        **{name: int(counts.get(name, 0)) for name in GROUP_COLOURS},
+    }
 
 
 def _mark_flagged(axes: Axes, threshold: float) -> None:
@@ -236,11 +267,14 @@ def _mark_flagged(axes: Axes, threshold: float) -> None:
     )
 
 
-def distance_matrix(table: pd.DataFrame, *, metric: str = "euclidean") -> Figure:
+def distance_matrix(
+    table: pd.DataFrame, best: Mapping[str, Any], *, metric: str = "euclidean"
+) -> Drawn:
     """Distances between the characteristic profiles of all people.
 
     Args:
         table: ``detection/distance_matrix.csv``: metric, identity, other, distance.
+        best: ``detection/best_layer.json``.
         metric: which distance is drawn; the source's by default.
     """
     rows = table[table["metric"] == metric]
@@ -262,44 +296,7 @@ def distance_matrix(table: pd.DataFrame, *, metric: str = "euclidean") -> Figure
     for spine in axes.spines.values():
         spine.set_visible(False)
     figure.colorbar(image, ax=axes, shrink=0.8, label=f"{metric} distance")
-    return figure
-
-
-def profile_projection(
-    everybody: NDArray[np.floating],
-    groups: Sequence[tuple[str, NDArray[np.floating], NDArray[np.floating]]],
-    *,
-    explained: tuple[float, float],
-) -> Figure:
-    """Profiles on two principal components, a panel for every target.
-
-    Args:
-        everybody: N x 2, benign pictures of all people, drawn behind.
-        groups: per target its name, its benign pictures (M x 2) and impersonations of it (K x 2).
-        explained: share of the variance that each component carries.
-    """
-    if not groups:
-        return nothing_to_draw("no attack of the test split succeeded: there is nothing to compare")
-    figure = new_figure(height=2.9)
-    panels = figure.subplots(1, len(groups), sharex=True, sharey=True, squeeze=False)[0]
-    for axes, (target, benign, attacked) in zip(panels, groups, strict=True):
-        axes.plot(*everybody.T, ".", color="#cccccc", markersize=2.5, label="everybody, benign")
-        axes.plot(
-            *benign.T, "o", color=GROUP_COLOURS["within"], markersize=4, label="target, benign"
-        )
-        axes.plot(
-            *attacked.T,
-            "x",
-            color=GROUP_COLOURS["impersonation"],
-            markersize=5,
-            label="impersonations of the target",
-        )
-        axes.set_title(spelt(target), loc="left")
-        axes.set_xlabel(f"first component ({100 * explained[0]:.0f} %)")
-    panels[0].set_ylabel(f"second component ({100 * explained[1]:.0f} %)")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
-    return figure
+    return figure, {"people": len(names), "slice": best["slice"]}
 
 
 ROC_FIRST = (
@@ -337,22 +334,34 @@ INSET = (0.53, 0.12, 0.42, 0.34)
 """Left, bottom, width and height of the inset, all in rates: below the diagonal."""
 
 
-def roc(table: pd.DataFrame) -> Figure:
+def roc(table: pd.DataFrame, examples: pd.DataFrame) -> Drawn:
     """Receiver operating characteristics, with an inset of a logarithmic axis.
 
     A panel for benign pictures as they are, and one where half of them wear honest frames. The
     inset lies below the diagonal, so that it can only hide detectors worse than chance.
 
     Args:
-        table: ``detection/roc.csv``: detector, fpr, tpr. :func:`drawn_in_roc` says whose.
+        table: ``detection/roc.csv``: detector, fpr, fpr_n, tpr. :func:`drawn_in_roc` says whose.
+        examples: ``examples.csv`` of the attack.
     """
+    mixed = table["detector"].astype(str).str.contains("@")
+    detectors = table.loc[~mixed, "detector"].unique().tolist()
+    names = drawn_in_roc(detectors)
+    numbers = {
+        "detectors": len(names),
+        "names": ", ".join(map(spelt, names)),
+        "all_detectors": len(detectors),
+        "impersonations": int(examples.loc[examples["split"] == "test", "success"].sum()),
+        "benign": _most(table.loc[~mixed, "fpr_n"]),
+        "half_wearing": _most(table.loc[mixed, "fpr_n"]),
+    }
     if table.empty:
-        return nothing_to_draw("no attack of the test split succeeded: there are no curves")
+        why = "no attack of the test split succeeded: there are no curves"
+        return nothing_to_draw(why), numbers
     parts = table["detector"].str.partition("@")
     populations = parts[2].drop_duplicates().tolist()
     figure = new_figure(height=0.9 + 2.9 * len(populations))
     panels = figure.subplots(len(populations), 1, squeeze=False)[:, 0]
-    names = drawn_in_roc(parts[0].drop_duplicates().tolist())
     own_look = [name for name in names if not name.endswith(WITH_FRAMES)]
     seen = table.loc[table["fpr"] > 0, "fpr"]
     least = min(float(seen.min()) / 1.5, 5e-3) if len(seen) else 1e-3
@@ -376,7 +385,12 @@ def roc(table: pd.DataFrame) -> Figure:
             inset.plot(rows["fpr"].clip(lower=least), rows["tpr"], **look | {"markersize": 3})
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=3.5)
-    return figure
+    return figure, numbers
+
+
+def _most(counts: pd.Series) -> int:
+    """The largest count; 0 where there is none, as where no attack succeeded."""
+    return 0 if counts.empty else int(counts.max())
 
 
 def _logarithmic_inset(axes: Axes, least: float) -> Axes:

@@ -1,6 +1,7 @@
-"""Figures of what influential neurons see in the pixels (Study I, Figs. 2 to 4)."""
+"""Figures of influence: profiles, and what influential neurons see in the pixels (Study I)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -9,18 +10,26 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
+from glassguard.detection.projection import Projection
+from glassguard.influence.settings import Experts
 from glassguard.report.style import (
+    COLOURS,
     INK,
+    OURS,
     SEQUENTIAL,
     SOURCE,
+    Drawn,
     bare,
     new_figure,
     nothing_to_draw,
     outline,
     series,
-    spelt,
 )
+from glassguard.report.wording import spelt, whole_percent
 
+PROFILE_TARGETS = 3
+NOTHING_TO_COMPARE = "no attack of the test split succeeded: there is nothing to compare"
+NOTHING_TO_SHOW = "no attack of the test split succeeded: there is nothing to show"
 KINDS = {
     "impersonation": "with adversarial\nglasses",
     "attacker": "the same picture\nwithout",
@@ -48,15 +57,146 @@ EMPTY = "#eeeeee"
 """Ground of a heat map that is zero everywhere: no colour of the scale."""
 
 
-def receptive_fields(maps: Mapping[str, np.ndarray]) -> Figure:
+def profiles(
+    benign: pd.DataFrame,
+    attacked: pd.DataFrame,
+    manifest: pd.DataFrame,
+    examples: pd.DataFrame,
+    best: Mapping[str, Any],
+) -> Drawn:
+    """Influence profiles of targets against those of their impersonations (Study I, Fig. 6).
+
+    Args:
+        benign: N x filters, profiles of benign pictures at the chosen slice; rows are named by
+            ``image_id``.
+        attacked: M x filters, profiles of attacked pictures; rows are named by ``example_id``.
+        manifest: ``data/manifest.csv``: image_id, identity, split.
+        examples: ``examples.csv`` of the attack: example_id, split, target, success.
+        best: ``detection/best_layer.json``.
+    """
+    groups = _targets(benign, attacked, manifest, examples)
+    numbers = {"slice": best["slice"], **_counts(groups)}
+    if not groups:
+        return nothing_to_draw(NOTHING_TO_COMPARE), numbers
+    figure = new_figure(height=1.75 * len(groups) + 0.4)
+    rows = figure.subplots(len(groups), 1, squeeze=False, sharex=True)[:, 0]
+    for axes, (name, own, impersonations) in zip(rows, groups, strict=True):
+        order = np.argsort(-own.mean(axis=0), kind="stable")
+        filters = np.arange(len(order))
+        for values, label, colour, line in (
+            (own, "benign", OURS, "-"),
+            (impersonations, "impersonation", COLOURS[6], "--"),
+        ):
+            ordered = values[:, order]
+            low, high = np.quantile(ordered, [0.1, 0.9], axis=0)
+            axes.fill_between(filters, low, high, color=colour, alpha=0.22, linewidth=0)
+            axes.plot(
+                filters,
+                ordered.mean(axis=0),
+                color=colour,
+                linestyle=line,
+                linewidth=1.1,
+                label=f"{label} (n = {len(values)})",
+            )
+        axes.set_title(spelt(name), loc="left", color=INK)
+        axes.set_ylabel("influence")
+        axes.legend(loc="upper right", ncols=2)
+    rows[-1].set_xlabel(f"filter of {best['slice']}, by the target's mean")
+    rows[-1].set_xlim(0, max(len(order) - 1, 1))
+    return figure, numbers
+
+
+def profile_projection(
+    benign: pd.DataFrame,
+    attacked: pd.DataFrame,
+    manifest: pd.DataFrame,
+    examples: pd.DataFrame,
+    best: Mapping[str, Any],
+) -> Drawn:
+    """Profiles on two principal components, a panel for every target.
+
+    Args:
+        benign: as of :func:`profiles`; the components are fitted to its training pictures.
+        attacked: as of :func:`profiles`.
+        manifest: ``data/manifest.csv``: image_id, identity, split.
+        examples: ``examples.csv`` of the attack: example_id, split, target, success.
+        best: ``detection/best_layer.json``.
+    """
+    ids = {split: rows["image_id"] for split, rows in manifest.groupby("split")}
+    training, everybody = benign.loc[ids["train"]].to_numpy(), benign.loc[ids["test"]].to_numpy()
+    groups = _targets(benign, attacked, manifest, examples)
+    numbers = {"slice": best["slice"], "training": len(training), "others": len(everybody)}
+    numbers |= _counts(groups)
+    if not groups:
+        return nothing_to_draw(NOTHING_TO_COMPARE), numbers
+    projection = Projection.fitted(training)
+    figure = new_figure(height=2.9)
+    panels = figure.subplots(1, len(groups), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (target, own, impersonations) in zip(panels, groups, strict=True):
+        axes.plot(
+            *projection(everybody).T,
+            ".",
+            color="#cccccc",
+            markersize=2.5,
+            label="everybody, benign",
+        )
+        axes.plot(*projection(own).T, "o", color=OURS, markersize=4, label="target, benign")
+        axes.plot(
+            *projection(impersonations).T,
+            "x",
+            color=COLOURS[6],
+            markersize=5,
+            label="impersonations of the target",
+        )
+        axes.set_title(spelt(target), loc="left")
+        axes.set_xlabel(f"first component ({100 * projection.explained[0]:.0f} %)")
+    panels[0].set_ylabel(f"second component ({100 * projection.explained[1]:.0f} %)")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    return figure, numbers
+
+
+def _targets(
+    benign: pd.DataFrame, attacked: pd.DataFrame, manifest: pd.DataFrame, examples: pd.DataFrame
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Some targets, profiles of their benign test pictures and of impersonations of them."""
+    succeeded = examples[(examples["split"] == "test") & examples["success"].astype(bool)]
+    of_test = manifest[manifest["split"] == "test"]
+    return [
+        (
+            target,
+            benign.loc[of_test.loc[of_test["identity"] == target, "image_id"]].to_numpy(),
+            attacked.loc[succeeded.loc[succeeded["target"] == target, "example_id"]].to_numpy(),
+        )
+        for target in succeeded["target"].drop_duplicates().tolist()[:PROFILE_TARGETS]
+    ]
+
+
+def _counts(groups: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> dict[str, int]:
+    return {
+        "benign": sum(len(own) for _, own, _ in groups),
+        "impersonations": sum(len(theirs) for _, _, theirs in groups),
+    }
+
+
+def receptive_fields(
+    maps: Mapping[str, np.ndarray], examples: pd.DataFrame, *, experts: Experts
+) -> Drawn:
     """The pixels that the experts of each layer look at (Study I, Figs. 2 and 3).
 
     Args:
         maps: ``influence/experts.npz``: images R x H x W x 3 uint8; frames R x H x W bool; pair,
             kind and identity of each picture; layers; strongest L x R x H x W bool.
+        examples: ``examples.csv`` of the attack.
+        experts: which neurons are experts, and how many pixels are kept.
     """
+    numbers = _counted_pairs(maps, examples) | {
+        "share": whole_percent(experts.share),
+        "kept": whole_percent(1 - experts.mask_percentile / 100),
+        "gradient": "guided gradient" if experts.guided else "gradient",
+    }
     if not len(maps["images"]):
-        return nothing_to_draw("no attack of the test split succeeded: there is nothing to show")
+        return nothing_to_draw(NOTHING_TO_SHOW), numbers
     figure, grid = _pictures(maps, colour_bars=False)
     for column, kept in enumerate(maps["strongest"], start=1):
         for row, image in enumerate(maps["images"]):
@@ -66,10 +206,10 @@ def receptive_fields(maps: Mapping[str, np.ndarray]) -> Figure:
             grid[row, column].imshow(shown)
             if not kept[row].any():
                 _say_no_influence(grid[row, column])
-    return figure
+    return figure, numbers
 
 
-def heat_maps(maps: Mapping[str, np.ndarray]) -> Figure:
+def heat_maps(maps: Mapping[str, np.ndarray], examples: pd.DataFrame) -> Drawn:
     """The experts' influence propagated to the pixels, one colour scale a column (Fig. 4).
 
     Each map is in multiples of its own mean: pictures differ in how great influence is at all,
@@ -78,9 +218,11 @@ def heat_maps(maps: Mapping[str, np.ndarray]) -> Figure:
 
     Args:
         maps: as of :func:`receptive_fields`, with heat L x R x H x W, 0 or greater.
+        examples: ``examples.csv`` of the attack.
     """
+    numbers = _counted_pairs(maps, examples)
     if not len(maps["images"]):
-        return nothing_to_draw("no attack of the test split succeeded: there is nothing to show")
+        return nothing_to_draw(NOTHING_TO_SHOW), numbers
     figure, grid = _pictures(maps, colour_bars=True)
     colours = mpl.colormaps[SEQUENTIAL].with_extremes(bad=EMPTY)
     for column, heat in enumerate(maps["heat"], start=1):
@@ -106,10 +248,18 @@ def heat_maps(maps: Mapping[str, np.ndarray]) -> Figure:
             )
             bar.outline.set_visible(False)
             bar.ax.tick_params(labelsize=7, length=2)
-    return figure
+    return figure, numbers
 
 
-def share_inside(table: pd.DataFrame) -> Figure:
+def _counted_pairs(maps: Mapping[str, np.ndarray], examples: pd.DataFrame) -> dict[str, Any]:
+    """How many attacks are shown, of how many that succeeded."""
+    return {
+        "shown": len(np.unique(maps["pair"])),
+        "successes": int(examples.loc[examples["split"] == "test", "success"].sum()),
+    }
+
+
+def share_inside(table: pd.DataFrame) -> Drawn:
     """Share of the experts' influence inside the glasses over their share of the area, by layer.
 
     Args:
@@ -136,7 +286,12 @@ def share_inside(table: pd.DataFrame) -> Figure:
     axes.set_ylim(bottom=0)
     axes.grid(axis="y")
     figure.legend(loc="outside upper left", ncols=1)
-    return figure
+    most = table.groupby("set")["n"].max()
+    return figure, {
+        "impersonations": int(most["impersonations"]),
+        "plain": int(most["plain_frames"]),
+        "bare": int(most["without_glasses"]),
+    }
 
 
 def _counted(n: pd.Series) -> str:

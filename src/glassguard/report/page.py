@@ -9,8 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from glassguard.detection.thresholds import HALF_WEARING
 from glassguard.report import sources_figures
-from glassguard.report.style import spelt, whole_percent
-from glassguard.report.tables import HEADLINE_RATE, Table, percent
+from glassguard.report.tables import Table
+from glassguard.report.wording import HEADLINE_RATE, percent, spelt, whole_percent
 
 TEMPLATE = "page.html.jinja"
 

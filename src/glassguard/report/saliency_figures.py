@@ -2,28 +2,30 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from glassguard.report import sources_figures
+from glassguard.report.defences import DEFENCES, guided_and_tuned, repeats, rows_as_text
 from glassguard.report.style import (
     COLOURS,
     INK,
     SEQUENTIAL,
     SOURCE,
+    Drawn,
     bare,
     new_figure,
     nothing_to_draw,
     outline,
     rate_axis,
     series,
-    shortened,
-    spelt,
 )
+from glassguard.report.wording import RATES, shortened, spelt, whole_percent
+from glassguard.statistics import Rate
 
 STEPS = ("images", "saliency", "thresholded", "closed", "filtered", "filled")
 STEP_TITLES = (
@@ -34,63 +36,6 @@ STEP_TITLES = (
     "4 areas ≥ φ = {phi}",
     "5 filled",
 )
-RATES = {
-    "adversarial_success": "attack succeeds",
-    "adversarial_correct": "attacked, right",
-    "clean_accuracy": "clean, right",
-    "defence_success": "attack undone",
-}
-"""Columns of ``evaluation.csv`` that are rates, and what they mean."""
-
-DEFENCES = {
-    "none": "none",
-    "saliency": "saliency mask",
-    "saliency_affordable": "affordable mask",
-    "saliency_guided": "guided map, tuned",
-    "saliency_source": "Study S's setting",
-    "oracle": "oracle mask",
-    "random": "random mask",
-}
-"""Rows of ``evaluation.csv`` in the order in which they are shown."""
-
-
-TUNED = ("saliency_affordable", "saliency_guided")
-"""Rows that may be the same mask as another one."""
-
-
-def repeats(measured: Mapping[str, str]) -> dict[str, str]:
-    """Which tuned masks are the same as another row, and which; those are shown once.
-
-    Args:
-        measured: by defence, everything that was measured of it, as text.
-    """
-    return {
-        name: other
-        for name in TUNED
-        for other in ("saliency_source", "saliency")
-        if name in measured and measured[name] == measured.get(other)
-    }
-
-
-def rows_as_text(evaluation: pd.DataFrame) -> dict[str, str]:
-    """The rows of ``saliency/evaluation.csv`` by defence, as text that can be compared."""
-    return {
-        str(name): rows.drop(columns="defence").to_csv(index=False)
-        for name, rows in evaluation.groupby("defence")
-    }
-
-
-def guided_and_tuned(measured: Mapping[str, str]) -> str:
-    """Which row is Study S's method with tuned parameters, and stands beside its figures.
-
-    Args:
-        measured: see :func:`repeats`.
-    """
-    if "saliency_guided" not in measured:
-        return "saliency"
-    return repeats(measured).get("saliency_guided", "saliency_guided")
-
-
 HATCHES = ("", "", "--", "\\\\", "///", "...", "xxx")
 """In the order of :data:`DEFENCES`."""
 
@@ -107,20 +52,31 @@ SHOWN_TOGETHER = ("map", "fill", "mu_as")
 """What the panels of one kind of map have in common."""
 
 
-def saliency_steps(examples: Mapping[str, np.ndarray], *, samples: int = 6) -> Figure:
+def saliency_steps(
+    masks: Mapping[str, np.ndarray],
+    evaluation: pd.DataFrame,
+    best: Mapping[str, Any],
+    *,
+    samples: int = 6,
+) -> Drawn:
     """The five steps on one picture, and pictures on which the mask worked and failed.
 
     Args:
-        examples: ``saliency/masks.npz``: images and filled, K x H x W x 3 uint8; saliency
+        masks: ``saliency/masks.npz``: images and filled, K x H x W x 3 uint8; saliency
             K x H x W float in [0, 1]; thresholded, closed, filtered and the true frames
             K x H x W bool; worked K bool;
             attacker, target, prediction_before and prediction_after K str; confidence_before and
             confidence_after K float in [0, 1]; mu, n and phi of the mask.
+        evaluation: ``saliency/evaluation.csv``.
+        best: ``saliency/best.json``.
         samples: pictures per row of samples.
     """
-    worked = examples["worked"].astype(bool)
+    worked = masks["worked"].astype(bool)
+    undone = Rate.read(_masked(evaluation), "defence_success")
+    numbers = {**best["goodness"], "shown": len(worked), "examples": undone.n}
+    numbers["undone"] = whole_percent(undone.value)
     if not len(worked):
-        return nothing_to_draw("no attack of the test split succeeded")
+        return nothing_to_draw("no attack of the test split succeeded"), numbers
     found = {"worked": np.flatnonzero(worked), "failed": np.flatnonzero(~worked)}
     groups = [(title, rows[:samples]) for title, rows in found.items() if len(rows)]
     none = [title for title, rows in found.items() if not len(rows)]
@@ -132,38 +88,52 @@ def saliency_steps(examples: Mapping[str, np.ndarray], *, samples: int = 6) -> F
     one = groups[0][1][0]
     if none:
         figure.supxlabel(f"{none[0]}: none", x=0.01, ha="left", fontsize=9)
-    parameters = {name: examples[name].item() for name in ("mu", "n", "phi")}
+    parameters = {name: masks[name].item() for name in ("mu", "n", "phi")}
     for axes, step, title in zip(grid[0], STEPS, STEP_TITLES, strict=False):
         cmap = "gray_r" if step == "saliency" else "gray"
-        axes.imshow(examples[step][one], cmap=cmap)
+        axes.imshow(masks[step][one], cmap=cmap)
         axes.set_title(title.format(**parameters), fontsize=8)
         if step == "filtered":
-            outline(axes, examples["frames"][one])
+            outline(axes, masks["frames"][one])
     for index, (title, rows) in enumerate(groups):
         before, after = grid[1 + 2 * index], grid[2 + 2 * index]
         before[0].set_ylabel(f"{title}:\nattacked")
         after[0].set_ylabel("masked")
         for column, row in enumerate(rows):
-            before[column].imshow(examples["images"][row])
-            after[column].imshow(examples["filled"][row])
+            before[column].imshow(masks["images"][row])
+            after[column].imshow(masks["filled"][row])
             for axes, when in ((before[column], "before"), (after[column], "after")):
-                axes.set_xlabel(_answer(examples, when, row), fontsize=6.5)
-    return figure
+                axes.set_xlabel(_answer(masks, when, row), fontsize=6.5)
+    return figure, numbers
 
 
-def saliency_grid(grid: pd.DataFrame, best_of_maps: Sequence[Mapping[str, object]]) -> Figure:
+def _masked(evaluation: pd.DataFrame) -> dict[Any, Any]:
+    """The row of the saliency mask where every answer counts."""
+    rows = evaluation[(evaluation["defence"] == "saliency") & evaluation["threshold"].isna()]
+    return rows.iloc[0].to_dict()
+
+
+def _evaluated(evaluation: pd.DataFrame) -> dict[str, int | None]:
+    row = _masked(evaluation)
+    rates = {"adversarial": "adversarial_success", "clean": "clean_accuracy"}
+    return {what: Rate.read(row, name).n for what, name in rates.items()}
+
+
+def saliency_grid(grid: pd.DataFrame, best: Mapping[str, Any], *, kinds: Sequence[str]) -> Drawn:
     """Goodness over μ and n, a panel for each φ and each kind of map; blank where not tried.
 
     Each kind has its own μ: values and quantiles of a map are no points of one axis.
 
     Args:
         grid: ``saliency/grid.csv``.
-        best_of_maps: for each kind of map the row with the best goodness: map, mu, mu_as, n, phi,
-            fill. Its fill and its reading of μ are shown.
+        best: ``saliency/best.json``, which has for each kind of map the row with the best goodness:
+            map, mu, mu_as, n, phi, fill. Its fill and its reading of μ are shown.
+        kinds: the kinds of map that were searched. A random search may have drawn no point of one.
     """
+    bests = [best["by_map"][kind] for kind in kinds if kind in best["by_map"]]
     shown = [
-        (best, grid[np.logical_and.reduce([grid[name] == best[name] for name in SHOWN_TOGETHER])])
-        for best in best_of_maps
+        (one, grid[np.logical_and.reduce([grid[name] == one[name] for name in SHOWN_TOGETHER])])
+        for one in bests
     ]
     everything = pd.concat([rows for _, rows in shown])
     phis = sorted(everything["phi"].unique())
@@ -176,11 +146,11 @@ def saliency_grid(grid: pd.DataFrame, best_of_maps: Sequence[Mapping[str, object
     digits = _digits(low, high)
     image = None
     drawn = [
-        (axes, best, rows, phi)
-        for place, (best, rows) in enumerate(shown)
+        (axes, one, rows, phi)
+        for place, (one, rows) in enumerate(shown)
         for axes, phi in zip(panels[place * down : (place + 1) * down].ravel(), phis, strict=False)
     ]
-    for axes, best, rows, phi in drawn:
+    for axes, one, rows, phi in drawn:
         mus = sorted(rows["mu"].unique())
         table = (
             rows[rows["phi"] == phi]
@@ -193,7 +163,7 @@ def saliency_grid(grid: pd.DataFrame, best_of_maps: Sequence[Mapping[str, object
         )
         axes.set_xticks(range(table.shape[1]), [f"{mu:g}" for mu in table.columns], rotation=90)
         axes.set_yticks(range(table.shape[0]), [str(n) for n in table.index])
-        axes.set_title(f"{best['map']}, φ = {phi}" if len(shown) > 1 else f"φ = {phi}")
+        axes.set_title(f"{one['map']}, φ = {phi}" if len(shown) > 1 else f"φ = {phi}")
         if values.size <= 60 and values.shape[1] * (digits + 1) <= LETTERS_ACROSS / across:
             for (row, column), value in np.ndenumerate(values):
                 if np.isnan(value):
@@ -208,10 +178,10 @@ def saliency_grid(grid: pd.DataFrame, best_of_maps: Sequence[Mapping[str, object
                     fontsize=6,
                     color="white" if light else "black",
                 )
-        if phi == best["phi"]:
+        if phi == one["phi"]:
             corner = (
-                table.columns.get_indexer([best["mu"]])[0] - 0.5,
-                table.index.get_indexer([best["n"]])[0] - 0.5,
+                table.columns.get_indexer([one["mu"]])[0] - 0.5,
+                table.index.get_indexer([one["n"]])[0] - 0.5,
             )
             axes.add_patch(
                 Rectangle(
@@ -222,17 +192,23 @@ def saliency_grid(grid: pd.DataFrame, best_of_maps: Sequence[Mapping[str, object
             spine.set_visible(False)
     for axes in set(panels.ravel()) - {axes for axes, *_ in drawn}:
         axes.set_visible(False)
-    for place, (best, _) in enumerate(shown):
+    for place, (one, _) in enumerate(shown):
         for column in panels[place * down : (place + 1) * down].T:
             *above, lowest = [axes for axes in column if axes.get_visible()]
-            lowest.set_xlabel(f"μ, a {best['mu_as']}")
+            lowest.set_xlabel(f"μ, a {one['mu_as']}")
             for axes in above:
                 axes.tick_params(labelbottom=False)
     for axes in panels[:, 0]:
         axes.set_ylabel("n")
     if image is not None:
         figure.colorbar(image, ax=panels, shrink=0.8, label="goodness")
-    return figure
+    return figure, {
+        "kinds": "; ".join(
+            f"{one['map']}, fill {spelt(one['fill'])}, μ as a {one['mu_as']}" for one in bests
+        ),
+        "adversarial": int(grid["n_adv"].iloc[0]),
+        "clean": int(grid["n_clean"].iloc[0]),
+    }
 
 
 def _digits(low: float, high: float) -> int:
@@ -242,7 +218,7 @@ def _digits(low: float, high: float) -> int:
     return min(max(2, 1 - math.floor(math.log10(high - low))), 4)
 
 
-def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
+def saliency_evaluation(evaluation: pd.DataFrame, best: Mapping[str, Any]) -> Drawn:
     """Rates before and after every defence, without and with the confidence threshold.
 
     What Study S prints stands beside: where it rejects answers, only at its own threshold.
@@ -250,6 +226,7 @@ def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
     Args:
         evaluation: ``saliency/evaluation.csv``: defence, threshold (empty for none), and every
             rate of ``RATES`` with ``_low`` and ``_high``.
+        best: ``saliency/best.json``.
     """
     thresholds = evaluation["threshold"].drop_duplicates().sort_values(na_position="first").tolist()
     figure = new_figure(height=2.5 * len(thresholds) + 0.4)
@@ -285,11 +262,10 @@ def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
                     label=PRINTED[defence],
                 )
                 continue
-            row = evaluation[at & (evaluation["defence"] == defence)].iloc[0]
-            values = np.array([row[name] for name in RATES], dtype=float)
-            ends = np.array(
-                [[row[f"{name}_low"], row[f"{name}_high"]] for name in RATES], dtype=float
-            )
+            row = evaluation[at & (evaluation["defence"] == defence)].iloc[0].to_dict()
+            rates = [Rate.read(row, name) for name in RATES]
+            values = np.array([rate.value for rate in rates])
+            ends = np.array([[rate.low, rate.high] for rate in rates])
             shown = np.isfinite(values)
             if defence == "none":
                 shown[list(RATES).index("defence_success")] = False
@@ -318,7 +294,11 @@ def saliency_evaluation(evaluation: pd.DataFrame) -> Figure:
         axes.set_ylim(0, 1.02)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3)
-    return figure
+    return figure, {
+        **_evaluated(evaluation),
+        "map": best["goodness"]["map"],
+        "method": DEFENCES[guided_and_tuned(measured)],
+    }
 
 
 def _printed(threshold: float) -> dict[str, sources_figures.SourceSaliency]:
@@ -333,14 +313,22 @@ def _printed(threshold: float) -> dict[str, sources_figures.SourceSaliency]:
     return {}
 
 
-def threshold_curve(curve: pd.DataFrame, *, threshold: float, working_point: float) -> Figure:
+def threshold_curve(
+    curve: pd.DataFrame,
+    working_point: Mapping[str, Any],
+    evaluation: pd.DataFrame,
+    *,
+    threshold: float,
+) -> Drawn:
     """Rates against the confidence below which an answer is rejected.
 
     Args:
         curve: ``saliency/threshold_curve.csv``: defence, threshold, split and the rates of
             ``RATES`` with ``_low`` and ``_high``.
+        working_point: ``saliency/working_point.json``: the threshold that was chosen on validation
+            pictures behind the mask.
+        evaluation: ``saliency/evaluation.csv``.
         threshold: the one that the study sets.
-        working_point: the one that was chosen on validation pictures behind the mask.
     """
     figure = new_figure(height=2.9)
     panels = figure.subplots(1, 2, sharey=True)
@@ -352,24 +340,30 @@ def threshold_curve(curve: pd.DataFrame, *, threshold: float, working_point: flo
                 continue
             look = series(index) | {"marker": ""}
             axes.plot(rows["threshold"], rows[name], label=label, **look)
+            rates = [Rate.read(row, name) for row in rows.to_dict("records")]
             axes.fill_between(
                 rows["threshold"],
-                rows[f"{name}_low"],
-                rows[f"{name}_high"],
+                [rate.low for rate in rates],
+                [rate.high for rate in rates],
                 color=look["color"],
                 alpha=0.18,
                 linewidth=0,
             )
         _mark(axes, threshold, "set", color=SOURCE, linestyle=":")
         if defence == "saliency":
-            _mark(axes, working_point, "working point", color=INK, linestyle="-")
+            _mark(axes, working_point["threshold"], "working point", color=INK, linestyle="-")
         axes.set_title("undefended" if defence == "none" else DEFENCES[defence], loc="left")
         axes.set_xlabel("least confidence of an answer")
         rate_axis(axes)
     panels[0].set_ylabel("rate")
     handles, labels = panels[1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(RATES))
-    return figure
+    return figure, {
+        **_evaluated(evaluation),
+        "threshold": threshold,
+        "working_point": working_point["threshold"],
+        "largest_clean_loss": whole_percent(working_point["largest_clean_loss"]),
+    }
 
 
 def _mark(axes: Axes, confidence: float, what: str, *, color: str, linestyle: str) -> None:
@@ -396,7 +390,7 @@ GENERALITY_RATES = {
 """Columns of ``generality.csv`` that are drawn, and what they mean."""
 
 
-def generality(table: pd.DataFrame) -> Figure:
+def generality(table: pd.DataFrame) -> Drawn:
     """What masks tuned on one accessory do to attacks with another.
 
     Args:
@@ -415,16 +409,15 @@ def generality(table: pd.DataFrame) -> Figure:
         image = axes.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
         for row in rows.to_dict("records"):
             down, across = names.index(row["tuned_on"]), names.index(row["tested_on"])
-            value = float(row[name])
+            rate = Rate.read(row, name)
             axes.text(
                 across,
                 down,
-                f"{100 * value:.1f} %\n[{100 * row[f'{name}_low']:.0f}–"
-                f"{100 * row[f'{name}_high']:.0f}]",
+                f"{100 * rate.value:.1f} %\n[{100 * rate.low:.0f}–{100 * rate.high:.0f}]",
                 ha="center",
                 va="center",
                 fontsize=7,
-                color="white" if value < 0.55 else "black",
+                color="white" if rate.value < 0.55 else "black",
             )
             if down == across:
                 axes.add_patch(
@@ -448,12 +441,13 @@ def generality(table: pd.DataFrame) -> Figure:
     panels[0].set_ylabel("tuned on")
     if image is not None:
         figure.colorbar(image, ax=panels, shrink=0.8, label="share of the attacks")
-    return figure
+    counts = sorted(set(table["adversarial_success_n"]))
+    return figure, {"n": " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))}
 
 
-def _answer(examples: Mapping[str, np.ndarray], when: str, row: int) -> str:
+def _answer(masks: Mapping[str, np.ndarray], when: str, row: int) -> str:
     """Who is seen and how surely, and whether that is the target, the attacker or somebody else."""
-    name = str(examples[f"prediction_{when}"][row])
-    role = {str(examples["target"][row]): "target", str(examples["attacker"][row]): "right"}
-    confidence = float(examples[f"confidence_{when}"][row])
+    name = str(masks[f"prediction_{when}"][row])
+    role = {str(masks["target"][row]): "target", str(masks["attacker"][row]): "right"}
+    confidence = float(masks[f"confidence_{when}"][row])
     return f"{shortened(name)}\n{role.get(name, 'neither')}, {confidence:.2f}"

@@ -11,6 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+Drawn = tuple[Figure, dict[str, Any]]
+"""A figure and the numbers of its caption, by their names in the template."""
+
 WIDTH = 7.2
 """Width of a figure in inches; at 150 dots per inch a PNG is 1,080 pixels wide."""
 
@@ -131,19 +134,3 @@ def outline(axes: Axes, frame: NDArray[np.bool_]) -> None:
     """The edge of a frame, H x W, in two tones, to be seen on dark and on light."""
     axes.contour(frame, levels=[0.5], colors=INK, linewidths=1.1)
     axes.contour(frame, levels=[0.5], colors="white", linewidths=0.5)
-
-
-def whole_percent(value: float) -> str:
-    """``0.05`` to ``5 %``, ``0.0991`` to ``9.9 %``: no decimal where it would be a zero."""
-    return f"{100 * value:.1f}".removesuffix(".0") + " %"
-
-
-def spelt(name: str) -> str:
-    """A name from a file as words: ``plain_frames`` to ``plain frames``."""
-    return name.replace("_", " ")
-
-
-def shortened(name: str, longest: int = 13) -> str:
-    """A name as words, cut with an ellipsis where it is longer."""
-    words = spelt(name)
-    return words if len(words) <= longest else words[: longest - 1] + "…"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from glassguard.statistics import wilson_interval
+from glassguard.statistics import Rate
 
 EVALUATION_RATES = (
     "adversarial_success",
@@ -39,13 +39,8 @@ def summarise(
     seed: int,
     faces: str,
     intervals: Sequence[tuple[float, float]],
-    recognizer: Mapping[str, Any],
     attacks: Mapping[str, pd.DataFrame],
-    detection: Mapping[str, Any],
-    pairs: pd.DataFrame,
-    controls: pd.DataFrame,
-    best_masks: Mapping[str, Any],
-    evaluation: pd.DataFrame,
+    read: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Gather the headline.
 
@@ -54,18 +49,17 @@ def summarise(
         seed: seed of the study.
         faces: ``embedded`` for drawn faces, ``folder`` for photographs.
         intervals: when each stage started and ended, seconds since 1970.
-        recognizer: ``recognizer/metrics.json``.
         attacks: per attack its ``examples.csv``.
-        detection: ``detection/summary.json``.
-        pairs: ``detection/table1.csv``.
-        controls: ``detection/controls.csv``.
-        best_masks: ``saliency/best.json``.
-        evaluation: ``saliency/evaluation.csv``.
+        read: ``recognizer`` (``recognizer/metrics.json``), ``detection``
+            (``detection/summary.json``), ``pairs`` (``detection/table1.csv``), ``controls``
+            (``detection/controls.csv``), ``best_masks`` (``saliency/best.json``) and
+            ``evaluation`` (``saliency/evaluation.csv``).
 
     Returns:
         JSON-able values; every rate has ``_n``, ``_low`` and ``_high`` beside it, and a rate of
         nothing is left out.
     """
+    best_masks = read["best_masks"]
     best = best_masks["goodness"]
     return {
         "experiment": experiment,
@@ -73,9 +67,9 @@ def summarise(
         "faces": faces,
         "started": started(intervals),
         "wall_s": round(covered_seconds(intervals), 1),
-        "recognizer": accuracies(recognizer),
+        "recognizer": accuracies(read["recognizer"]),
         "attacks": {name: attack_rates(table) for name, table in attacks.items()},
-        "detection": detection_rates(detection, pairs, controls),
+        "detection": detection_rates(read["detection"], read["pairs"], read["controls"]),
         "saliency": {
             "best": {
                 key: best[key] for key in ("map", "mu", "mu_as", "n", "phi", "fill", "goodness")
@@ -85,7 +79,7 @@ def summarise(
                 by: {value: row["goodness"] for value, row in best_masks[by].items()}
                 for by in ("by_fill", "by_map")
             },
-            "test": evaluation_rates(evaluation),
+            "test": evaluation_rates(read["evaluation"]),
         },
     }
 
@@ -107,14 +101,6 @@ def covered_seconds(intervals: Sequence[tuple[float, float]]) -> float:
     return total
 
 
-def rate(name: str, successes: int, n: int) -> dict[str, float]:
-    """A rate with ``_n``, ``_low`` and ``_high``; only ``_n`` where nothing was tried."""
-    if n == 0:
-        return {f"{name}_n": 0}
-    low, high = wilson_interval(successes, n)
-    return {name: successes / n, f"{name}_n": n, f"{name}_low": low, f"{name}_high": high}
-
-
 def accuracies(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Accuracy of the recognizer on every split."""
     found: dict[str, float] = {}
@@ -124,7 +110,7 @@ def accuracies(metrics: Mapping[str, Any]) -> dict[str, float]:
         if n is None:
             found[name] = metrics[name]
         else:
-            found |= rate(name, round(metrics[name] * n), n)
+            found |= Rate.counted(round(metrics[name] * n), n).known(name)
     return found
 
 
@@ -140,9 +126,11 @@ def _attack_rates(rows: pd.DataFrame) -> dict[str, float]:
     return {
         "n": n,
         "pairs": len(rows[["target", "attacker"]].drop_duplicates()),
-        **rate("success", int(rows["success"].astype(bool).sum()), n),
-        **rate("success_jpeg", int(rows["success_jpeg"].astype(bool).sum()), n),
-        **rate("still_correct", int((rows["prediction"] == rows["attacker"]).sum()), n),
+        **Rate.counted(int(rows["success"].astype(bool).sum()), n).known("success"),
+        **Rate.counted(int(rows["success_jpeg"].astype(bool).sum()), n).known("success_jpeg"),
+        **Rate.counted(int((rows["prediction"] == rows["attacker"]).sum()), n).known(
+            "still_correct"
+        ),
     }
 
 
@@ -201,9 +189,7 @@ def evaluation_rates(evaluation: pd.DataFrame) -> dict[str, dict[str, Any]]:
         for name in EVALUATION_RATES:
             if row["defence"] == "none" and name not in EVALUATION_RATES[:3]:
                 continue
-            for column in (name, f"{name}_n", f"{name}_low", f"{name}_high"):
-                if column in row and math.isfinite(row[column]):
-                    values[column] = int(row[column]) if column.endswith("_n") else row[column]
+            values |= Rate.read(row, name).known(name)
         if isinstance(row.get("fill"), str) and row["fill"]:
             values["fill"] = row["fill"]
         found[key] = values

@@ -11,7 +11,7 @@ from glassguard.saliency.fill import filled
 from glassguard.saliency.grid import NO_TARGET, Combination, Maps
 from glassguard.saliency.mask import saliency_mask
 from glassguard.saliency.settings import Fill
-from glassguard.statistics import wilson_interval
+from glassguard.statistics import Rate
 
 
 @dataclass(frozen=True)
@@ -121,13 +121,8 @@ def defence_success(
 
 
 def rate(name: str, hits: np.ndarray) -> dict[str, float]:
-    """Columns of a rate: the rate, ``_n``, and ``_low`` and ``_high`` of its Wilson interval.
-
-    NaN where nothing was tried.
-    """
-    low, high = wilson_interval(int(hits.sum()), len(hits))
-    share = float(hits.mean()) if len(hits) else math.nan
-    return {name: share, f"{name}_n": len(hits), f"{name}_low": low, f"{name}_high": high}
+    """Columns of the share of N bool that are true."""
+    return Rate.counted(int(hits.sum()), len(hits)).columns(name)
 
 
 def mean(name: str, values: np.ndarray) -> dict[str, float]:
@@ -141,7 +136,7 @@ def mean(name: str, values: np.ndarray) -> dict[str, float]:
     low, high = max(average - margin, 0.0), min(average + margin, 1.0)
     if math.isnan(margin):
         low = high = math.nan
-    return {name: average, f"{name}_n": n, f"{name}_low": low, f"{name}_high": high}
+    return Rate(average, n, low, high).columns(name)
 
 
 def rates(

@@ -1,0 +1,61 @@
+"""Tables of the recognizer and of the attack on it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from glassguard.report import sources_figures
+from glassguard.report.tables import Table, rate
+from glassguard.report.wording import NOTHING, percent, spelt
+
+
+def recognizer_table(summary: Mapping[str, Any]) -> Table:
+    """Accuracy of the recognizer beside Study S's."""
+    ours = summary["recognizer"]
+    source = sources_figures.RECOGNIZER
+    return Table(
+        "Recognizer",
+        ("split", "here", "Study S"),
+        (
+            ("training", rate(ours, "train_accuracy"), percent(source.train_accuracy)),
+            ("validation", rate(ours, "val_accuracy"), percent(source.validation_accuracy)),
+            ("test", rate(ours, "test_accuracy"), NOTHING),
+        ),
+        note="Nothing is chosen on the test split, which the sources do not have.",
+    )
+
+
+def attack_table(summary: Mapping[str, Any]) -> Table:
+    """Success of the undefended attacks beside Study S's."""
+    source = sources_figures.UNDEFENDED
+    rows = []
+    for name, attack in summary["attacks"].items():
+        for label, values in (
+            (f"{spelt(name)}, test", attack),
+            (f"{spelt(name)}, validation", attack["validation"]),
+        ):
+            rows.append(
+                (
+                    label,
+                    str(values["pairs"]),
+                    rate(values, "success"),
+                    rate(values, "success_jpeg"),
+                    rate(values, "still_correct"),
+                )
+            )
+    rows.append(
+        (
+            "Study S",
+            NOTHING,
+            percent(source.adversarial_success),
+            NOTHING,
+            percent(source.adversarial_correct),
+        )
+    )
+    return Table(
+        "Attacks, undefended",
+        ("attack", "pairs", "success", "success after JPEG", "still recognized"),
+        tuple(rows),
+        emphasised=frozenset({0}),
+        from_source=frozenset({len(rows) - 1}),
+        note="Success is counted after rounding to 8 bits.",
+    )

@@ -1,0 +1,211 @@
+"""Tables of the saliency mask (Study S)."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from glassguard.report import sources_figures
+from glassguard.report.defences import DEFENCES, guided_and_tuned, repeats
+from glassguard.report.tables import Table, rate
+from glassguard.report.wording import NOTHING, OVERLAPS, RATES, percent, spelt, whole_percent
+
+SOURCE_LABELS = {
+    "none": "none",
+    "saliency": "guided mask",
+    "saliency_guided": "guided mask",
+    "saliency_source": "guided mask",
+}
+"""What Study S's own figures stand for, by the rows that they are printed below."""
+
+
+def masks_table(best: Mapping[str, Any]) -> Table:
+    """Best combinations of the mask's parameters on the validation split.
+
+    Args:
+        best: ``saliency/best.json``.
+    """
+    labels = {
+        "goodness": "goodness",
+        "clean": "clean pictures right",
+        "adversarial_correct": "attacked pictures right",
+        "adversarial_success": "attacks failing",
+    }
+    rows = [_mask_row(f"best for {label}", best[key]) for key, label in labels.items()]
+    rows += [
+        _mask_row(f"best with fill {spelt(fill)}", row) for fill, row in best["by_fill"].items()
+    ]
+    if len(best["by_map"]) > 1:
+        rows += [
+            _mask_row(f"best with the {kind} map", row) for kind, row in best["by_map"].items()
+        ]
+    rows.append(_mask_row("Study S's setting, here", best["source_setting"]))
+    rows.append(
+        (
+            "Study S",
+            "guided",
+            f"{sources_figures.BEST_MU:g}",
+            str(sources_figures.BEST_N),
+            str(sources_figures.BEST_PHI),
+            "zero",
+            NOTHING,
+            NOTHING,
+            NOTHING,
+            f"{sources_figures.BEST_GOODNESS:.4f}",
+        )
+    )
+    return Table(
+        "Study S: best masks",
+        (
+            "",
+            "map",
+            "μ",
+            "n",
+            "φ",
+            "fill",
+            "AC(clean, real)",
+            "AC(adv, real)",
+            "AC(adv, target)",
+            "goodness",
+        ),
+        tuple(rows),
+        emphasised=frozenset({0}),
+        from_source=frozenset({len(rows) - 1}),
+        note=(
+            f"Mean confidences on the validation split: n = {best['n_adv']} attacked and "
+            f"{best['n_clean']} clean pictures. The grid took {best['network_passes']:,} "
+            f"passes through the network where a plain loop takes {best['network_passes_naive']:,}."
+        ),
+    )
+
+
+def _mask_row(label: str, row: Mapping[str, Any]) -> tuple[str, ...]:
+    measures = ("ac_clean_real", "ac_adv_real", "ac_adv_target", "goodness")
+    return (
+        label,
+        str(row["map"]),
+        f"{row['mu']:g} ({row['mu_as']})",
+        str(row["n"]),
+        str(row["phi"]),
+        spelt(str(row["fill"])),
+        *(f"{row[name]:.4f}" if name in row else NOTHING for name in measures),
+    )
+
+
+def evaluation_table(test: Mapping[str, Mapping[str, Any]], *, threshold: float) -> Table:
+    """Study S's evaluation: before, after, controls, with and without threshold.
+
+    Args:
+        test: ``saliency.test`` of the summary.
+        threshold: the confidence threshold of the study.
+    """
+    keys = {"none": "before", "saliency": "after"}
+    named = {one: test[key] for one in DEFENCES if (key := keys.get(one, one)) in test}
+    rows: list[tuple[str, ...]] = []
+    source: set[int] = set()
+    measured = {name: json.dumps(values, sort_keys=True) for name, values in named.items()}
+    of_source, shown_elsewhere = guided_and_tuned(measured), repeats(measured)
+    printed = {
+        ("none", ""): sources_figures.UNDEFENDED,
+        (of_source, ""): sources_figures.DEFENDED,
+        (of_source, "threshold"): sources_figures.DEFENDED_WITH_THRESHOLD,
+    }
+    emphasised: set[int] = set()
+    for kind, suffix in (("", ""), ("threshold", f"_threshold_{threshold:g}")):
+        for defence, label in DEFENCES.items():
+            values = test.get(keys.get(defence, defence) + suffix)
+            if values is None or defence in shown_elsewhere:
+                continue
+            fill = f" ({spelt(values['fill'])})" if "fill" in values else ""
+            least = f"≥ {threshold:g}" if kind else NOTHING
+            if defence == "saliency":
+                emphasised.add(len(rows))
+            cells = (rate(values, name, counted=False) for name in (*RATES, *OVERLAPS))
+            rows.append((label + fill, least, *cells))
+            figures = printed.get((defence, kind))
+            if figures is not None:
+                source.add(len(rows))
+                rows.append(
+                    (
+                        f"{SOURCE_LABELS[defence]}, Study S",
+                        f"≥ {sources_figures.CONFIDENCE_THRESHOLD:g}" if kind else NOTHING,
+                        *(percent(getattr(figures, name)) for name in RATES),
+                        *(NOTHING for _ in OVERLAPS),
+                    )
+                )
+    return Table(
+        "Study S: what the mask does",
+        ("defence", "confidence", *RATES.values(), *OVERLAPS.values()),
+        tuple(rows),
+        emphasised=frozenset(emphasised),
+        from_source=frozenset(source),
+        note=(
+            f"Test split, n = {test['before']['adversarial_success_n']} attacked and "
+            f"{test['before']['clean_accuracy_n']} clean pictures. Oracle masks exactly the frame; "
+            "random masks as much area elsewhere. An answer below the confidence is rejected. "
+            "Overlap and recall are means over attacked pictures with normal 95 % intervals. Study "
+            "S's mask is cut from guided backpropagation, “saliency mask” from the kind of map "
+            "that was better on validation attacks."
+        ),
+    )
+
+
+def working_point_table(chosen: Mapping[str, Any]) -> Table:
+    """What the confidence threshold does that was chosen on validation pictures.
+
+    Args:
+        chosen: ``saliency/working_point.json``.
+    """
+    splits = {"val": "validation", "test": "test"}
+    return Table(
+        "The working point: which answers to reject behind the mask",
+        ("split", "confidence", *RATES.values()),
+        tuple(
+            (label, f"≥ {chosen['threshold']:g}", *(rate(chosen[split], name) for name in RATES))
+            for split, label in splits.items()
+        ),
+        emphasised=frozenset({1}),
+        note=(
+            "Of the confidences that cost clean validation pictures no more than "
+            f"{whole_percent(chosen['largest_clean_loss'])}, the lowest at which attacks succeed "
+            "least."
+        ),
+    )
+
+
+def generality_table(table: pd.DataFrame) -> Table:
+    """What masks tuned on one accessory do to attacks with another.
+
+    Args:
+        table: ``saliency/generality.csv``.
+    """
+    free = table[table["threshold"].isna()].to_dict("records")
+    rows = tuple(
+        (
+            f"{spelt(str(row['tuned_on']))} → {spelt(str(row['tested_on']))}",
+            f"{row['map']}, {row['mu']:g}, {row['n']}, {row['phi']}, {spelt(str(row['fill']))}",
+            rate(row, "undefended_success"),
+            *(rate(row, name, counted=False) for name in (*RATES, *OVERLAPS)),
+        )
+        for row in free
+    )
+    return Table(
+        "Do masks tuned on one accessory undo another?",
+        (
+            "tuned on → tested on",
+            "map, μ, n, φ, fill",
+            "undefended success",
+            *RATES.values(),
+            *OVERLAPS.values(),
+        ),
+        rows,
+        emphasised=frozenset(
+            place for place, row in enumerate(free) if row["tuned_on"] == row["tested_on"]
+        ),
+        note=(
+            "Test split. Every combination is the best on validation attacks with the accessory "
+            "that it was tuned on. Rates with 95 % Wilson intervals; overlap and recall are means "
+            "over attacked pictures with normal 95 % intervals."
+        ),
+    )

@@ -1,0 +1,119 @@
+"""The body of the page: which tables and figures it shows, and in which order."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from glassguard.report.attack_tables import attack_table, recognizer_table
+from glassguard.report.detection_tables import (
+    POPULATIONS,
+    attacks_table,
+    choices_table,
+    controls_table,
+    operating_table,
+    pairs_table,
+    variants_table,
+)
+from glassguard.report.figures import FIGURES
+from glassguard.report.page import Picture, Section
+from glassguard.report.saliency_tables import (
+    evaluation_table,
+    generality_table,
+    masks_table,
+    working_point_table,
+)
+
+READS = {
+    "recognizer": "recognizer/metrics.json",
+    "layers": "detection/layers.csv",
+    "best_layer": "detection/best_layer.json",
+    "detection": "detection/summary.json",
+    "pairs": "detection/table1.csv",
+    "controls": "detection/controls.csv",
+    "points": "detection/attacks.csv",
+    "choices": "detection/choices.csv",
+    "best_masks": "saliency/best.json",
+    "evaluation": "saliency/evaluation.csv",
+    "working_point": "saliency/working_point.json",
+}
+"""Files below the folder of the experiment that the headline and the tables are made from."""
+
+READS_OF_SEVERAL = {"generality": "saliency/generality.csv"}
+"""Further ones of a study with several attacks."""
+
+
+def sections(
+    read: Mapping[str, Any],
+    *,
+    summary: Mapping[str, Any],
+    pictures: Mapping[str, Picture],
+    threshold: float,
+) -> tuple[Section, ...]:
+    """The sections of the page.
+
+    Args:
+        read: tables and parsed JSON by their names in :data:`READS`, and of a study with several
+            attacks in :data:`READS_OF_SEVERAL`.
+        summary: what ``summary.json`` holds.
+        pictures: the figures by name.
+        threshold: the study's confidence threshold.
+    """
+    several = "generality" in read
+    found: tuple[Section, ...] = (
+        Section(
+            "Recognizer and attack",
+            f"The convolutions were {read['recognizer']['backbone']} and are frozen; the fully "
+            "connected layers are trained here. Then pixels inside a pair of glasses are changed "
+            "until the recognizer sees the target.",
+            (recognizer_table(summary), attack_table(summary)),
+            _of(pictures, "attack"),
+        ),
+        Section(
+            "Study I: detection by influence",
+            "How much each filter matters for the answer, at a slice through the network, is a "
+            "profile. A linear detector for every person says whether a profile is that person's.",
+            (
+                pairs_table(read["pairs"]),
+                variants_table(read["layers"], chosen=read["best_layer"]["slice"]),
+                choices_table(read["choices"]),
+                *(operating_table(read["detection"], name) for name in POPULATIONS),
+                controls_table(read["controls"]),
+                *([attacks_table(read["points"])] if several else []),
+            ),
+            _of(pictures, "detection", "influence"),
+        ),
+        Section(
+            "Study S: repair by a saliency mask",
+            "The pixels that a saliency map finds the answer to hang on are masked and the picture "
+            "is classified again. The kind of map – Study S's guided backpropagation, or evidence "
+            "relative to sensitivity – and the mask's parameters are searched on validation "
+            "attacks.",
+            (
+                masks_table(read["best_masks"]),
+                evaluation_table(summary["saliency"]["test"], threshold=threshold),
+                working_point_table(read["working_point"]),
+            ),
+            _of(pictures, "saliency"),
+        ),
+    )
+    if several:
+        found += (
+            Section(
+                "Study S: other accessories",
+                "The source expects its mask to undo whatever is worn. The same search was made on "
+                "validation attacks with each accessory, and what it found was tried on all.",
+                (generality_table(read["generality"]),),
+                _of(pictures, several_attacks=True),
+            ),
+        )
+    return found
+
+
+def _of(
+    pictures: Mapping[str, Picture], *acts: str, several_attacks: bool = False
+) -> tuple[Picture, ...]:
+    """The figures of some acts, or those that only studies with several attacks have."""
+    return tuple(
+        pictures[one.name]
+        for one in FIGURES
+        if one.several_attacks == several_attacks and (several_attacks or one.act in acts)
+    )

@@ -1,0 +1,99 @@
+"""The report's page."""
+
+import itertools
+import json
+import re
+import shutil
+
+import pandas as pd
+from made_up_study import (
+    JOBS,
+    OF_ONE_ATTACK,
+    RATES,
+    configuration,
+    with_interval,
+    write_report,
+)
+
+from glassguard.report.figures import FIGURES
+from glassguard.report.page import headline
+from glassguard.stages import figures as figures_stage
+from glassguard.stages import report as report_stage
+
+
+def test_page_is_self_contained_and_generated_from_numbers(results):
+    page = (results / "report.html").read_text()
+    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
+    assert "url(" not in page
+    assert page.count("data:image/svg+xml;base64,") == len(OF_ONE_ATTACK)
+    assert "These are not real faces" in page
+    assert "66.7 % of 12 test attacks" in page
+    assert "≥ 0.7" in page, "the working point"
+    assert "experiment: made_up" in page
+
+
+def test_several_attacks_are_shown_under_each_others_masks(results, tmp_path):
+    root = tmp_path / "made_up"
+    shutil.copytree(results, root)
+    shutil.copytree(root / "attacks/glasses", root / "attacks/sticker")
+    rows = []
+    for tuned_on, tested_on, threshold in itertools.product(
+        ("glasses", "sticker"), ("glasses", "sticker"), (None, 0.8)
+    ):
+        row = {"tuned_on": tuned_on, "tested_on": tested_on, "threshold": threshold}
+        row |= {"map": "guided", "mu": 0.9, "mu_as": "quantile", "n": 2, "phi": 8, "fill": "telea"}
+        hits = 1 if tuned_on == tested_on else 5
+        for name in ("undefended_success", *RATES):
+            row = with_interval(row, name, 11 if name == "undefended_success" else hits, 12)
+        for name in ("mask_iou", "mask_recall"):
+            row |= {name: 0.5, f"{name}_n": 12, f"{name}_low": 0.4, f"{name}_high": 0.6}
+        rows.append(row)
+    pd.DataFrame(rows).to_csv(root / "saliency/generality.csv", index=False)
+    config = configuration(attacks=("glasses", "sticker"))
+    figures_stage.run(config, results=root, figures=root / "figures")
+    assert (root / "figures/generality.png").stat().st_size > 1000
+    captions = json.loads((root / "figures/captions.json").read_text())
+    assert list(captions) == [figure.name for figure in FIGURES]
+    assert "n = 12;" in captions["generality"]
+    write_report(root, config)
+    page = (root / "report.html").read_text()
+    assert page.count("data:image/svg+xml;base64,") == len(FIGURES)
+    assert "Study S: other accessories" in page
+    assert "glasses → sticker" in page
+    assert "91.7 % [64.6–98.5], n = 12" in page
+
+
+def test_page_of_photographs_has_no_banner(results, tmp_path):
+    report_stage.run(
+        configuration("folder"),
+        results=results,
+        records=[results / f"tracking/outbox/{job}.json" for job in JOBS],
+        summary=tmp_path / "summary.json",
+        page=tmp_path / "report.html",
+        timings=tmp_path / "timings.csv",
+    )
+    assert "not real faces" not in (tmp_path / "report.html").read_text()
+
+
+def test_page_escapes_names(results, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(results, copy)
+    path = copy / "detection" / "table1.csv"
+    path.write_text(path.read_text().replace("ann", "<script>alert(1)</script>"))
+    write_report(copy, configuration())
+    page = (copy / "report.html").read_text()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_headline_follows_the_numbers(results):
+    summary = json.loads((results / "summary.json").read_text())
+    means = {"benign_target": 0.1, "benign_other": 0.2, "impersonation": 0.3}
+    words = " ".join(headline(summary, means=means, threshold=0.8))
+    assert "reject 30.0 %" in words
+    assert "from 66.7 % to 8.3 %" in words
+    point = {"population": "half_wearing", "wanted_fpr": 0.05, "tpr": 0.91, "fpr": 0.04}
+    summary["detection"]["detectors"] = [point | {"detector": "masking"}]
+    words = " ".join(headline(summary, means=means, threshold=0.8))
+    assert "for 5 % false alarms" in words
+    assert "flagged: by masking 91.0 % (and 4.0 % of the benign)." in words
