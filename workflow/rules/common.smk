@@ -10,7 +10,10 @@ from pathlib import Path
 from glassguard.cli import STAGES
 from glassguard.configuration import costs, file_dates
 from glassguard.configuration.remarks import remarks
-from glassguard.configuration.replicates import replicates_section, studies_from_workflow
+from glassguard.configuration.replicates import (
+    replicates_section,
+    studies_from_workflow,
+)
 from glassguard.configuration.sections import sections
 from glassguard.configuration.stamps import (
     code_stamps,
@@ -70,7 +73,7 @@ ROOT = Path("results") / EXPERIMENT
 STAMPS = {
     str(stamp.file): stamp
     for stamp in [
-        *code_stamps(ROOT / "config" / "code", STAGES),
+        *code_stamps(ROOT / "config" / "code", STAGES, STUDY),
         *[
             stamp
             for folder, sections in SECTIONS.items()
@@ -267,9 +270,7 @@ if TEACHER is not None and STUDY.backbone.weights is None:
 
 # What has to be downloaded first, by the stage that does it: one job for all studies that would
 # ask for the same, so that no server is asked by each of them for what is gone.
-FETCHES = (
-    STUDY.data.source in ("lfw", "pubfig") and getattr(STUDY.data, "root", None) is None
-)
+FETCHES = STUDY.data.needs_fetching
 FETCHED_ALIKE = (
     len({json.dumps(SECTIONS[study].get("fetch_pictures")) for study in STUDIES}) == 1
 )
