@@ -24,8 +24,7 @@ from glassguard.stages.paths import WRITTEN
 
 STAGES = (
     "fetch",
-    "fetch_lfw",
-    "fetch_pubfig",
+    "fetch_pictures",
     "data",
     "pool",
     "teacher",

@@ -299,20 +299,19 @@ def test_a_download_that_fails_is_one_line_in_the_log(fresh: Checkout) -> None:
 def test_folds_of_a_published_collection_share_one_download(fresh: Checkout) -> None:
     options = ("--config", 'variants=["fold_1","fold_2"]')
     jobs = fresh.plan(*options, experiment="dong2019")
-    assert (jobs["fetch_lfw"], jobs["data"]) == (1, 3)
+    assert (jobs["fetch_pictures"], jobs["data"]) == (1, 3)
     # VGG-Face and YuNet.
     assert jobs["fetch"] == 2
     pubfig = ["data=pubfig", "attacks.glasses.named_pairs=[]"]
     jobs = fresh.plan(*options, experiment="dong2019", overrides=pubfig)
-    assert (jobs["fetch_pubfig"], jobs["data"]) == (1, 3)
-    assert "fetch_lfw" not in jobs
+    assert (jobs["fetch_pictures"], jobs["data"]) == (1, 3)
 
 
 def test_a_copy_of_a_published_collection_is_not_downloaded(fresh: Checkout) -> None:
     (fresh.folder / "lfw.tgz").write_bytes(b"as far as a plan can tell")
     jobs = fresh.plan(experiment="lfw", overrides=["data.root=lfw.tgz", "data.detector=null"])
     assert jobs["data"] == 1
-    assert not {"fetch", "fetch_lfw"} & set(jobs)
+    assert not {"fetch", "fetch_pictures"} & set(jobs)
 
 
 def test_photographs_of_pubfig_are_fetched_and_listed(

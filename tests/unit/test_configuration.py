@@ -13,9 +13,9 @@ from glassguard.configuration.remarks import remarks
 from glassguard.configuration.replicates import replicates_section, studies_from_workflow
 from glassguard.configuration.sections import AttackSection, read_section, sections
 from glassguard.configuration.stamps import section_stamps
-from glassguard.datasets.settings import FolderData
+from glassguard.datasets.folders import printable
+from glassguard.datasets.sources import folder
 from glassguard.errors import InputError
-from glassguard.faces.folder import printable
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -216,7 +216,10 @@ def test_smoke_overrides_what_the_root_file_sets() -> None:
         ({"overrides": ["downloads.files.yunet.url=ftp://a/b"]}, ["url", "https?"]),
         ({"experiment": "folder"}, ["data.root", "required"]),
         ({"experiment": "lfw", "overrides": ["data.root=nowhere"]}, ["data.root", "nowhere"]),
-        ({"experiment": "lfw", "overrides": ["data=celeba"]}, ["data.root", "data.source=celeba"]),
+        (
+            {"experiment": "lfw", "overrides": ["data=celeba"]},
+            ["data=celeba", "data.root", "required"],
+        ),
         ({"experiment": "lfw", "overrides": ["data=pubfig83"]}, ["data.root", "pubfig83"]),
         (
             {"experiment": "lfw", "overrides": ["data=pubfig", "data.fetch.list_file=nowhere"]},
@@ -366,9 +369,9 @@ def test_conf_spells_out_every_key_of_the_schema(source: str, tmp_path: Path) ->
 def test_a_download_is_asked_for_by_its_name_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "somebody").mkdir()
     (tmp_path / "somebody" / "1.png").touch()
-    folder = [f"data.root={tmp_path}", "downloads.folder=kept"]
-    study = compose_study(CONF, "folder", [*folder, "data.detector=yunet", "backbone=vggface"])
-    assert isinstance(study.data, FolderData)
+    given = [f"data.root={tmp_path}", "downloads.folder=kept"]
+    study = compose_study(CONF, "folder", [*given, "data.detector=yunet", "backbone=vggface"])
+    assert isinstance(study.data, folder.Pictures)
     assert study.data.detector == Path("kept/face_detection_yunet_2023mar.onnx")
     assert study.backbone.weights == Path("kept/rcmalli_vggface_tf_notop_vgg16.h5")
     assert sections(study)["data"]["data"]["detector"] == str(study.data.detector)
@@ -376,10 +379,10 @@ def test_a_download_is_asked_for_by_its_name_or_not_at_all(tmp_path: Path) -> No
     local = tmp_path / "own.pth"
     local.write_bytes(b"PK\x03\x04")
     study = compose_study(
-        CONF, "folder", [*folder, "backbone=imagenet", f"backbone.weights={local}"]
+        CONF, "folder", [*given, "backbone=imagenet", f"backbone.weights={local}"]
     )
     assert study.backbone.weights == local
-    assert isinstance(study.data, FolderData)
+    assert isinstance(study.data, folder.Pictures)
     assert study.data.detector is None
 
 

@@ -13,7 +13,6 @@ PACKAGE = Path(glassguard.__file__).parent
 
 ORDER = (
     ("errors", "settings", "statistics", "progress", "locks"),
-    ("downloads",),
     ("faces",),
     ("files",),
     ("datasets", "recognizer"),

@@ -2,48 +2,28 @@
 
 
 localrules:
-    fetch_lfw,
-    fetch_pubfig,
+    fetch_pictures,
 
 
-rule fetch_lfw:
-    input:
-        config=section_of("fetch_pictures"),
-        code=PLAN.code_of("fetch_lfw"),
-    output:
-        listing=result("data/lfw.csv"),
-        record=record("fetch_lfw"),
-    log:
-        log_of("fetch_lfw"),
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=1000,
-    shell:
-        "glassguard fetch_lfw --config {input.config} --listing {output.listing} "
-        "--record {output.record} > {log} 2>&1"
-
-
-# The photographs themselves are no outputs: Snakemake would remove them before the rule runs again.
-rule fetch_pubfig:
+# Pictures that are downloaded are no outputs: Snakemake would remove them before the rule runs again.
+rule fetch_pictures:
     input:
         config=section_of("fetch_pictures"),
         given=given_to("fetch_pictures"),
-        code=PLAN.code_of("fetch_pubfig"),
+        code=PLAN.code_of("fetch_pictures"),
     output:
-        listing=result("data/pubfig.csv"),
+        listing=result(f"data/{STUDY.data.source}.csv"),
         gone=result("data/gone.csv"),
-        record=record("fetch_pubfig"),
+        record=record(f"fetch_{STUDY.data.source}"),
     log:
-        log_of("fetch_pubfig"),
+        log_of(f"fetch_{STUDY.data.source}"),
     conda:
         ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
     shell:
-        "glassguard fetch_pubfig --config {input.config} --listing {output.listing} "
+        "glassguard fetch_pictures --config {input.config} --listing {output.listing} "
         "--gone {output.gone} --record {output.record} > {log} 2>&1"
 
 

@@ -16,17 +16,11 @@ from pydantic import ValidationError
 
 from glassguard.configuration.problems import not_text, problems, suggestion
 from glassguard.configuration.schema import Study
-from glassguard.datasets.settings import (
-    CelebaData,
-    Downloads,
-    FolderData,
-    LfwData,
-    PhotographData,
-    Pubfig83Data,
-    PubfigData,
-)
+from glassguard.datasets.archives import ARCHIVES, is_archive
+from glassguard.datasets.folders import check_folder
+from glassguard.datasets.settings import Downloads, PhotographData
+from glassguard.datasets.sources import folder
 from glassguard.errors import InputError
-from glassguard.faces.archives import ARCHIVES, is_archive
 from glassguard.recognizer.network_files import READABLE, START, why_no_onnx, why_no_weights
 
 NOT_SHIPPED = {
@@ -146,7 +140,7 @@ def _named_by_source(
 def _check_named_people(study: Study) -> None:
     """Refuse pairs of people who are not there, as far as that is known before any job."""
     data = study.data
-    if not isinstance(data, FolderData) or data.root is None:
+    if not isinstance(data, folder.Pictures):
         return
     for name, attack in study.attacks.items():
         for pair in attack.named_pairs:
@@ -301,24 +295,16 @@ def _check_inputs(study: Study) -> None:
     teacher = study.backbone.pretraining.teacher
     if teacher is not None:
         files["backbone.pretraining.teacher.file"] = teacher.file
-    data = study.data
-    if isinstance(data, PhotographData):
-        files["data.detector"] = data.detector
-    if isinstance(data, FolderData):
-        folders["data.root"] = data.root
-    elif isinstance(data, LfwData | Pubfig83Data | CelebaData):
-        # An archive, if it is no folder; opening it is the work of a job.
-        files["data.root"] = None if data.root and data.root.is_dir() else data.root
-    if isinstance(data, CelebaData):
-        files["data.people_file"] = data.people_file
-        files["data.landmarks_file"] = data.landmarks_file
-    if isinstance(data, PubfigData):
-        files["data.fetch.list_file"] = data.fetch.list_file
-    for key, folder in folders.items():
-        if folder is not None:
-            from glassguard.faces.folder import check_folder  # imports OpenCV: only where needed
-
-            check_folder(folder, key=key)
+    files |= study.data.inputs
+    root = files.get("data.root")
+    if isinstance(study.data, folder.Pictures):
+        folders["data.root"] = files.pop("data.root")
+    elif root is not None and root.is_dir():
+        # If it is no archive, which a job opens.
+        del files["data.root"]
+    for key, place in folders.items():
+        if place is not None:
+            check_folder(place, key=key)
     _refuse_common_folder(folders)
     downloads = study.downloads
     fetched = {downloads.folder / download.file for download in downloads.files.values()}

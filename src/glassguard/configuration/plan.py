@@ -21,7 +21,6 @@ from glassguard.files import layout
 from glassguard.report.figures import figures_of
 
 RESULTS = Path("results")
-FETCHED_SOURCES = ("lfw", "pubfig")
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class Plan:
         Args:
             stages: names of all stages.
         """
-        stamps = code_stamps(self.root / "config" / "code", stages)
+        stamps = code_stamps(self.root / "config" / "code", stages, self.study)
         for folder, found in self.sections.items():
             stamps += section_stamps(RESULTS / folder / "config", found)
         for folder, study in self.studies.items():
@@ -194,11 +193,8 @@ class Plan:
 
     @property
     def fetches(self) -> str | None:
-        """The collection of photographs that has to be downloaded first."""
-        data = self.study.data
-        if data.source in FETCHED_SOURCES and getattr(data, "root", None) is None:
-            return data.source
-        return None
+        """The source of photographs that have to be downloaded first."""
+        return self.study.data.source if self.study.data.needs_fetching else None
 
     def fetched(self, pattern: str) -> list[str]:
         """A file of the job that downloads photographs, if there is one.

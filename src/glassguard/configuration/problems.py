@@ -80,6 +80,8 @@ def _locate(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[li
         if isinstance(part, str) and len(members) > 1:
             current = next((m for m in members if part in _tags(m)), None)
             continue
+        if members and type(None) in get_args(current):
+            current = members[0]
         parts.append(str(part))
         beside = list(current.model_fields) if _is_model(current) else []
         current = _below(current, part)

@@ -1,13 +1,13 @@
 """What a valid study may not have meant, said before the first job."""
 
 from glassguard.configuration.schema import Study
-from glassguard.datasets.settings import FolderData
+from glassguard.datasets.sources import folder
 
 
 def remarks(study: Study) -> list[str]:
     """Lines about a study that runs as it is, and would run better with another value."""
     found = []
-    if isinstance(study.data, FolderData) and study.data.detector is None:
+    if isinstance(study.data, folder.Pictures) and study.data.detector is None:
         found.append(
             "data.detector is not given: every picture is taken to be a tight, upright crop of a "
             "face; data.detector=yunet finds the faces"

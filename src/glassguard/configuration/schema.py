@@ -5,14 +5,9 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from glassguard.attack.settings import AccessoryAttack, Controls
-from glassguard.datasets.settings import (
-    CelebaData,
-    Data,
-    Downloads,
-    EmbeddedData,
-    FolderData,
-    Pubfig83Data,
-)
+from glassguard.configuration.picture_sources import Data
+from glassguard.datasets.settings import Downloads
+from glassguard.datasets.sources import embedded
 from glassguard.detection.settings import Detector
 from glassguard.influence.settings import Influence
 from glassguard.recognizer.settings import Backbone, DenseLayers
@@ -74,7 +69,7 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _drawn_people_are_enough(self) -> "Study":
-        if not isinstance(self.data, EmbeddedData):
+        if not isinstance(self.data, embedded.Pictures):
             return self
         pretraining = self.backbone.pretraining
         if pretraining.identities is None or pretraining.images_per_identity is None:
@@ -108,19 +103,12 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "Study":
-        if isinstance(self.data, FolderData) and self.data.root is None:
-            raise ValueError(
-                "data.root is required with data.source=folder: a folder, a sub-folder per person"
-            )
-        if isinstance(self.data, Pubfig83Data | CelebaData) and self.data.root is None:
-            raise ValueError(
-                f"data.root is required with data.source={self.data.source}: the folder or archive "
-                "as it was published"
-            )
+        if self.data.needs_fetching and getattr(self.data, "fetch", None) is None:
+            raise ValueError(f"data.fetch is required with data.source={self.data.source}")
         for name in RESERVED_SETS:
             if name in self.attacks:
                 raise ValueError(f"attacks.{name}: the name is taken by a set of benign pictures")
-        if isinstance(self.data, EmbeddedData) and self.backbone.pool is not None:
+        if isinstance(self.data, embedded.Pictures) and self.backbone.pool is not None:
             raise ValueError(
                 "backbone.pool needs photographs, for example data.source=folder: for drawn people "
                 "the pool is drawn as well"

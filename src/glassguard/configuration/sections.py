@@ -5,25 +5,23 @@ and nothing else.
 """
 
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from glassguard.attack.settings import AccessoryAttack, Controls
+from glassguard.configuration.picture_sources import MODULES, Data
 from glassguard.configuration.problems import explain
 from glassguard.configuration.schema import Recognizer, Study
-from glassguard.datasets.settings import (
-    CelebaData,
-    EmbeddedData,
-    FolderData,
-    LfwFetch,
-    LfwPictures,
-    Pubfig83Data,
-    PubfigFetch,
-    PubfigPictures,
-    PublishedFile,
-)
+from glassguard.datasets.settings import Fetch, PublishedFile
 from glassguard.detection.settings import Baselines, DetectorFit, DetectorJudgement, Masking
 from glassguard.errors import InputError
 from glassguard.influence.settings import Experts, InfluenceMeasure, InfluenceProfile
@@ -39,27 +37,23 @@ class FetchSection(Strict):
     download: PublishedFile
 
 
-DataPictures = EmbeddedData | FolderData | LfwPictures | PubfigPictures | Pubfig83Data | CelebaData
-"""The section ``data`` without how pictures are downloaded."""
+class FetchPicturesSection(Strict):
+    """Read by ``fetch_pictures``."""
 
+    source: str
+    fetch: SerializeAsAny[Fetch]
 
-class FetchLfwSection(Strict):
-    """Read by ``fetch_lfw``."""
-
-    fetch: LfwFetch
-
-
-class FetchPubfigSection(Strict):
-    """Read by ``fetch_pubfig``."""
-
-    fetch: PubfigFetch
+    @field_validator("fetch", mode="before")
+    @classmethod
+    def _of_its_source(cls, values: Any, info: ValidationInfo) -> Fetch:
+        return MODULES[info.data["source"]].Fetch.model_validate(values)
 
 
 class DataSection(Strict):
     """Read by ``data``."""
 
     seed: Seed
-    data: DataPictures = Field(discriminator="source")
+    data: Data = Field(discriminator="source")
 
 
 class PoolPictures(Strict):
@@ -81,7 +75,7 @@ class PoolSection(Strict):
     """Read by ``pool``."""
 
     seed: Seed
-    data: DataPictures = Field(discriminator="source")
+    data: Data = Field(discriminator="source")
     backbone: PoolBackbone
 
 
@@ -260,7 +254,7 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
             }
             for name, download in plain["downloads"]["files"].items()
         },
-        "fetch_pictures": {"fetch": fetch},
+        "fetch_pictures": {"source": study.data.source, "fetch": fetch},
         "data": {"seed": seed, "data": plain["data"]},
         "pool": {
             "seed": seed,

@@ -11,21 +11,25 @@ PACKAGE = Path(__file__).parents[1]
 
 # The command line and the configuration hand values over; the values themselves are in the section
 # that every rule reads. A new key or a new message is no reason to compute anything again.
-NOT_SCIENCE = ("__init__", "cli", "configuration", "downloads", "errors", "progress")
+NOT_SCIENCE = ("__init__", "cli", "configuration", "datasets.downloads", "errors", "progress")
 
 
-def sources(stage: str) -> list[Path]:
+def sources(stage: str, *chosen: str) -> list[Path]:
     """The source files that decide what a stage computes.
 
     Args:
         stage: name of a module in ``glassguard.stages``.
+        chosen: modules that the configuration chooses, which no import shows.
 
     Returns:
-        The stage's module, every module of the package that it imports, directly or not, and the
-        templates that these load; sorted.
+        The stage's module and those chosen, every module of the package that they import, directly
+        or not, and the templates that these load; sorted.
     """
     found: set[Path] = set()
-    waiting = [PACKAGE / "stages" / f"{stage}.py"]
+    waiting = [
+        PACKAGE / "stages" / f"{stage}.py",
+        *(file for one in chosen for file in _files(one)),
+    ]
     while waiting:
         path = waiting.pop()
         if path not in found:
@@ -35,9 +39,12 @@ def sources(stage: str) -> list[Path]:
     return sorted(found)
 
 
-def digests(stage: str) -> dict[str, str]:
+def digests(stage: str, *chosen: str) -> dict[str, str]:
     """SHA-256 of :func:`sources`, by the file's name from the package's folder on."""
-    return {path.relative_to(PACKAGE.parent).as_posix(): _digest(path) for path in sources(stage)}
+    return {
+        path.relative_to(PACKAGE.parent).as_posix(): _digest(path)
+        for path in sources(stage, *chosen)
+    }
 
 
 def file_digest(path: Path) -> str:
@@ -77,7 +84,7 @@ def _imports(path: Path) -> tuple[Path, ...]:
 def _files(name: str) -> list[Path]:
     """The module's file and those of the packages around it, where they are science."""
     parts = name.split(".")[1:]
-    if parts[0] in NOT_SCIENCE:
+    if any(f"{name}.".startswith(f"glassguard.{room}.") for room in NOT_SCIENCE):
         return []
     around = [PACKAGE.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
     module = PACKAGE.joinpath(*parts).with_suffix(".py")

@@ -20,6 +20,7 @@ import yaml
 from glassguard.configuration.schema import Study
 from glassguard.configuration.sections import sections
 from glassguard.configuration.sources import digests, inventory
+from glassguard.datasets.settings import PhotographData
 
 STAGING = Path(".snakemake") / "stamps"
 DIGESTS = STAGING / "digests.json"
@@ -77,12 +78,24 @@ def _as_yaml(values: Any) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
-def code_stamps(folder: Path, stages: Iterable[str]) -> list[Stamp]:
-    """Source files of stages, ``STAGE.sha256`` below ``folder``, as ``sha256sum`` prints them."""
+def code_stamps(folder: Path, stages: Iterable[str], study: Study) -> list[Stamp]:
+    """Source files of stages, ``STAGE.sha256`` below ``folder``, as ``sha256sum`` prints them.
+
+    Args:
+        folder: relative to the working directory.
+        stages: their names.
+        study: says which source of pictures some of them read.
+    """
+    source = [type(study.data).__module__]
+    drawn = not isinstance(study.data, PhotographData)
+    chosen = {"data": source, "fetch_pictures": source, "pool": source if drawn else []}
     return [
         Stamp(
             folder / f"{stage}.sha256",
-            "".join(f"{digest}  {name}\n" for name, digest in digests(stage).items()),
+            "".join(
+                f"{digest}  {name}\n"
+                for name, digest in digests(stage, *chosen.get(stage, [])).items()
+            ),
         )
         for stage in stages
     ]
@@ -131,21 +144,16 @@ def downloaded(study: Study) -> set[Path]:
 def given_paths(study: Study) -> dict[str, dict[str, Path]]:
     """What the user gave by path, by the rule that reads it and the key that names it."""
     downloads = downloaded(study)
-    data, backbone = study.data, study.backbone
+    backbone = study.backbone
     teacher = backbone.pretraining.teacher
-    detector = {"data.detector": getattr(data, "detector", None)}
+    fetched = {key: path for key, path in study.data.inputs.items() if ".fetch." in key}
     read: dict[str, dict[str, Path | None]] = {
-        "fetch_pictures": {
-            "data.fetch.list_file": getattr(getattr(data, "fetch", None), "list_file", None)
+        "fetch_pictures": {**fetched},
+        "data": {key: path for key, path in study.data.inputs.items() if key not in fetched},
+        "pool": {
+            "backbone.pool": backbone.pool,
+            "data.detector": study.data.inputs.get("data.detector"),
         },
-        "data": {
-            "data.root": getattr(data, "root", None),
-            **{
-                f"data.{key}": getattr(data, key, None) for key in ("people_file", "landmarks_file")
-            },
-            **detector,
-        },
-        "pool": {"backbone.pool": backbone.pool, **detector},
         "teacher": {"backbone.pretraining.teacher.file": teacher.file if teacher else None},
         "import_backbone": {"backbone.weights": backbone.weights},
     }

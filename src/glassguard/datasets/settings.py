@@ -1,11 +1,50 @@
-"""Settings of where pictures come from, and of files that are downloaded."""
+"""Settings that all sources of pictures share, and those of published files.
 
+Each source is a module of :mod:`glassguard.datasets.sources`, which adds what only it needs.
+"""
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from glassguard.datasets.pictures import GivenPeople
+from glassguard.errors import InputError
 from glassguard.settings import GivenPath, PositiveFraction, SetName, Strict
+
+Metrics = dict[str, float | int | str]
+
+
+def _given(root: object) -> object:
+    if root is None:
+        raise ValueError("is required: the folder or archive of the pictures")
+    return root
+
+
+RequiredRoot = Annotated[GivenPath, BeforeValidator(_given)]
+"""``data.root`` of a source that cannot be downloaded."""
+
+
+class Fetch(Strict, ABC):
+    """How the pictures of a source are downloaded."""
+
+    @abstractmethod
+    def download(self, *, listing: Path, gone: Path) -> Metrics:
+        """Download the pictures, once for all experiments.
+
+        Args:
+            listing: table to write, a row per picture
+                (:data:`glassguard.datasets.tables.LISTING_COLUMNS`).
+            gone: table to write, a row per picture that is not there any more, with the reason.
+
+        Returns:
+            How many people and pictures there are.
+
+        Raises:
+            InputError: the pictures cannot be downloaded.
+        """
 
 
 class DataCommon(Strict):
@@ -25,6 +64,7 @@ class DataCommon(Strict):
         description="which of the 1/test_fraction test splits that share no picture (cross-"
         "validation); a random test split when null",
     )
+    source: str
 
     @model_validator(mode="after")
     def _leaves_training_pictures(self) -> "DataCommon":
@@ -50,19 +90,26 @@ class DataCommon(Strict):
                 )
         return self
 
+    @property
+    def needs_fetching(self) -> bool:
+        """Whether a job must download the pictures first."""
+        return False
 
-class EmbeddedData(DataCommon):
-    """Procedurally drawn faces: no download, not real people."""
+    @property
+    def fractions(self) -> dict[str, float]:
+        """Share of each split; what is left is for training."""
+        return {"val": self.validation_fraction, "test": self.test_fraction}
 
-    source: Literal["embedded"]
-    identities: int = Field(ge=4, le=1000)
-    images_per_identity: int = Field(ge=8, le=10000)
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """The files and folders to read that the user gave, by their keys."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {f"data.{key}": path for key, path in values.items() if isinstance(path, Path)}
 
 
-class PhotographData(DataCommon):
+class PhotographData(DataCommon, ABC):
     """What every source of photographs has."""
 
-    source: str
     detector: GivenPath | None = Field(
         description="YuNet ONNX file, or the name of a download; without it faces are aligned by "
         "the crop"
@@ -84,94 +131,31 @@ class PhotographData(DataCommon):
         "person are near-duplicates",
     )
 
+    @abstractmethod
+    def open_people(
+        self, *, listing: Path | None, scratch: Path
+    ) -> AbstractContextManager[GivenPeople]:
+        """The people and their pictures, to be read while the context is open.
 
-class FolderData(PhotographData):
-    """A folder of photographs with one sub-folder per person."""
+        Args:
+            listing: what :meth:`Fetch.download` wrote; needed where the pictures are downloaded.
+            scratch: folder for a nameless temporary file, into which TAR archives are unpacked.
 
-    source: Literal["folder"]
-    root: GivenPath | None = Field(description="folder with one sub-folder per person; required")
+        Raises:
+            InputError: the pictures are missing, damaged, or not in their published layout.
+        """
 
+    def people_of(self, listing: Path | None) -> GivenPeople:
+        """The people of a listing, for sources whose pictures are downloaded."""
+        from glassguard.datasets.tables import people_of_listing  # pandas takes long
 
-class LfwPictures(PhotographData):
-    """Labeled Faces in the Wild (Huang et al. 2007), as it is read."""
-
-    source: Literal["lfw"]
-    root: GivenPath | None = Field(description="folder or archive of LFW; downloaded when null")
-
-
-class LfwFetch(Strict):
-    """How LFW is downloaded, as scikit-learn has it."""
-
-    data_home: GivenPath | None = Field(description="scikit-learn's data folder; its own when null")
-    funneled: bool = Field(description="the variant of which in-plane rotation is removed")
-
-
-class LfwData(LfwPictures):
-    """Labeled Faces in the Wild."""
-
-    fetch: LfwFetch
-
-
-class PubfigPictures(PhotographData):
-    """PubFig (Kumar et al. 2009), as it is read."""
-
-    source: Literal["pubfig"]
-
-
-class PubfigFetch(Strict):
-    """How PubFig's photographs are downloaded from where they were found in 2010."""
-
-    list_file: GivenPath | None = Field(description="dev_urls.txt; downloaded when null")
-    list_address: str = Field(pattern=r"^https?://.+")
-    list_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
-        description="of the list, given or downloaded; any list is taken when null"
-    )
-    downloads: GivenPath | None = Field(
-        description="folder of photographs that experiments share; one of the experiment when null"
-    )
-    hosts: int = Field(ge=1, le=256, description="servers asked at a time, each for one file")
-    pause: float = Field(ge=0, description="seconds between two requests to a server")
-    attempts: int = Field(ge=1, le=20, description="tries for passing failures")
-    silence: float = Field(gt=0, description="seconds without a byte: the connection is broken")
-    deadline: float = Field(gt=0, description="seconds that one try may take")
-    maximum_bytes: int = Field(ge=1, description="longer files are refused")
-    give_up: int = Field(
-        ge=1, description="failures in a row after which a server is not asked any more"
-    )
-
-
-class PubfigData(PubfigPictures):
-    """PubFig."""
-
-    fetch: PubfigFetch
-
-
-class Pubfig83Data(PhotographData):
-    """PubFig83 (Pinto et al. 2011)."""
-
-    source: Literal["pubfig83"]
-    root: GivenPath | None = Field(description="folder or archive of PubFig83; required")
-
-
-class CelebaData(PhotographData):
-    """CelebA (Liu et al. 2015), aligned and cropped pictures."""
-
-    source: Literal["celeba"]
-    root: GivenPath | None = Field(description="img_align_celeba, folder or archive; required")
-    people_file: GivenPath | None = Field(
-        description="identity_CelebA.txt; looked for in and beside root when null"
-    )
-    landmarks_file: GivenPath | None = Field(
-        description="list_landmarks_align_celeba.txt; looked for in and beside root when null"
-    )
-
-
-Data = EmbeddedData | FolderData | LfwData | PubfigData | Pubfig83Data | CelebaData
-"""Where the study's faces come from, told apart by ``source``."""
+        if listing is None:
+            raise InputError(f"data.source={self.source}: needs --listing, or data.root")
+        return people_of_listing(listing)
 
 
 class PublishedFile(Strict):
-    """A file to download, as whoever downloads it has to know it."""
+    """A file to download, and what is known of it before it arrives."""
 
     file: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name in the folder of downloads"

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from glassguard.faces.rectangles import Rectangle
+
 COMMON_POSE = np.array(
     [(38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20)]
 )
@@ -24,16 +26,6 @@ CROP_EYES = np.array([(0.330, 0.412), (0.617, 0.412)])
 Medians of what YuNet found in 2,310 web photographs of 30 public figures, cropped by a face
 detector (5th to 95th percentile: x 0.27-0.40 and 0.54-0.68, y 0.34-0.49). The square is the
 largest one in the middle, so that a crop that is higher than wide keeps its proportions."""
-
-
-Rectangle = tuple[int, int, int, int]
-"""Left, top, right and bottom edge of a face in pixels of its picture; right and bottom are the
-first pixels that do not belong to it. Published rectangles may reach out of their picture."""
-
-MARGIN = 0.3
-"""Share of a face's rectangle that is seen around it, on each side, where the landmarks of the
-face are looked for: rectangles cut through chins and hair, and detectors know whole heads. It is
-little enough for the face in the middle to stay the largest one."""
 
 
 @dataclass(frozen=True)
@@ -127,21 +119,6 @@ def warp(picture: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=mean.tolist(),
     )
-
-
-def clipped(rectangle: Rectangle, picture: np.ndarray) -> Rectangle:
-    """The part of a rectangle that lies inside of a picture; of no size where none does."""
-    height, width = picture.shape[:2]
-    left, top, right, bottom = rectangle
-    left, top = min(max(left, 0), width), min(max(top, 0), height)
-    return left, top, max(left, min(right, width)), max(top, min(bottom, height))
-
-
-def widened(rectangle: Rectangle, picture: np.ndarray) -> Rectangle:
-    """A rectangle with :data:`MARGIN` around it, as far as the picture reaches."""
-    left, top, right, bottom = rectangle
-    across, down = round(MARGIN * (right - left)), round(MARGIN * (bottom - top))
-    return clipped((left - across, top - down, right + across, bottom + down), picture)
 
 
 def align_by_landmarks(

@@ -5,12 +5,11 @@ import numpy as np
 
 from glassguard.faces.alignment import (
     AlignedFace,
-    Rectangle,
     align_by_crop,
     align_by_landmarks,
     common_pose,
-    widened,
 )
+from glassguard.faces.rectangles import Rectangle, widened
 
 LONG_SIDE = 320
 """Pixels to which the longer side is brought: the size that YuNet was trained at. Smaller crops
@@ -145,7 +144,7 @@ def align(
         detector: None to look for no landmarks.
         size: side of the aligned picture, pixels.
         rectangle: the face, inside of the picture; the detector sees a margin around it
-            (:data:`glassguard.faces.alignment.MARGIN`). The whole picture when None.
+            (:data:`glassguard.faces.rectangles.MARGIN`). The whole picture when None.
         landmarks: float64 5×2 in the order of :data:`glassguard.faces.alignment.COMMON_POSE`,
             where the source of the picture knows them.
     """

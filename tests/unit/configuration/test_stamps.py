@@ -61,7 +61,9 @@ def test_what_waits_is_another_file_for_every_text_and_place() -> None:
 
 
 def test_code_is_stated_as_sha256sum_prints_it() -> None:
-    stamp, other = stamps.code_stamps(Path("code"), ["attack_shard", "mask_grid"])
+    stamp, other = stamps.code_stamps(
+        Path("code"), ["attack_shard", "mask_grid"], compose_study(CONF, "smoke")
+    )
     assert stamp.file == Path("code/attack_shard.sha256")
     listed = dict(reversed(line.split("  ")) for line in stamp.text.splitlines())
     assert listed == sources.digests("attack_shard")

@@ -1,10 +1,37 @@
-"""All pictures of one drawn person."""
+"""All pictures of drawn people."""
 
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from glassguard.faces.embedded.identity import draw_identity
 from glassguard.faces.embedded.rendering import render_face
+
+WORKERS = 2
+"""Processes that draw. The pictures do not depend on it."""
+
+_DRAWN_IN_ONE_PROCESS = 500
+"""Pictures up to which starting more processes takes longer than it saves."""
+
+
+def render_people(
+    seed: int, identities: Sequence[int], *, images: int, size: int
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
+    """Pictures of several people in order, drawn side by side; see :func:`render_person`."""
+    render = partial(render_person, seed, images=images, size=size)
+    if len(identities) * images <= _DRAWN_IN_ONE_PROCESS:
+        yield from map(render, identities)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(WORKERS, context, cv2.setNumThreads, (1,)) as workers:
+        # A few people at a time: drawing far ahead of writing would fill the memory.
+        for start in range(0, len(identities), 8 * WORKERS):
+            yield from workers.map(render, identities[start : start + 8 * WORKERS])
 
 
 def render_person(

@@ -22,15 +22,17 @@ from shipped import section
 from sklearn import datasets
 from sklearn.datasets import _lfw
 
-from glassguard.configuration.sections import DataSection, FetchLfwSection
-from glassguard.downloads import download
+from glassguard.configuration.sections import DataSection, FetchPicturesSection
+from glassguard.datasets import archives, bounded_archives
+from glassguard.datasets.archives import open_files
+from glassguard.datasets.downloads import download
+from glassguard.datasets.sources import celeba, lfw
 from glassguard.errors import InputError
-from glassguard.faces import published
-from glassguard.faces.alignment import CROP_EYES, clipped, common_pose, widened
+from glassguard.faces.alignment import CROP_EYES, common_pose
 from glassguard.faces.decoding import PictureError
+from glassguard.faces.rectangles import clipped, widened
 from glassguard.files.formats import read_manifest
-from glassguard.stages import bounded_archives, data, fetch_lfw, picture_files
-from glassguard.stages.picture_files import open_files
+from glassguard.stages import data, fetch_pictures
 
 PEOPLE = ("Ada_Lovelace", "Bo_Ek", "Cid_Campeador", "Dora_Maar")
 
@@ -120,7 +122,7 @@ def test_an_archive_gives_what_its_folder_gives(name, tmp_path):
 
 def test_the_face_of_lfw_is_its_middle(tmp_path):
     """Without a detector the eyes are looked for where the detector box of LFW has them."""
-    left, top, right, _ = published.LFW_FACE
+    left, top, right, _ = lfw.FACE
     eyes = CROP_EYES * (right - left) + (left, top)
     box = 250 / 2.2
     usual = (250 - box) / 2 + box * np.array([(0.31, 0.38), (0.69, 0.38)])
@@ -162,7 +164,7 @@ def test_pubfig83_is_read(tmp_path):
 POINTS = np.array([(69, 111), (108, 112), (88, 135), (73, 152), (105, 152)])
 
 
-def celeba(folder: Path, people: dict[int, int]) -> Path:
+def write_celeba(folder: Path, people: dict[int, int]) -> Path:
     """CelebA with so many pictures of each person; every third has no landmarks."""
     identities, landmarks, files = [], [], {}
     for person, count in people.items():
@@ -184,7 +186,7 @@ def celeba(folder: Path, people: dict[int, int]) -> Path:
 
 
 def test_celeba_takes_the_people_with_most_pictures_and_the_listed_landmarks(tmp_path):
-    root = celeba(tmp_path, {7: 8, 12: 9, 30: 10, 2880: 11, 9: 7})
+    root = write_celeba(tmp_path, {7: 8, 12: 9, 30: 10, 2880: 11, 9: 7})
     metrics, manifest, reasons = run_data("celeba", root, tmp_path / "out", identities=4)
     assert set(manifest.identity) == {
         "celeba_00007",
@@ -200,7 +202,7 @@ def test_celeba_takes_the_people_with_most_pictures_and_the_listed_landmarks(tmp
 
 
 def test_celeba_needs_its_list_of_people(tmp_path):
-    root = celeba(tmp_path, {1: 7, 2: 7, 3: 7, 4: 7})
+    root = write_celeba(tmp_path, {1: 7, 2: 7, 3: 7, 4: 7})
     people = tmp_path / "Anno" / "identity_CelebA.txt"
     people.rename(tmp_path / "who.txt")
     with pytest.raises(InputError, match=r"data\.people_file: .*identity_CelebA\.txt"):
@@ -222,7 +224,7 @@ def test_celeba_needs_its_list_of_people(tmp_path):
 )
 def test_malformed_landmarks_are_refused(text, said):
     with pytest.raises(ValueError, match=said):
-        published.celeba_landmarks(text, ["000001.jpg"])
+        celeba.landmarks_of(text, ["000001.jpg"])
 
 
 @pytest.mark.parametrize(
@@ -289,21 +291,21 @@ def test_links_in_an_archive_are_not_followed(tmp_path):
 def test_archives_are_limited(tmp_path, monkeypatch):
     tar = write_archive({f"{n}.jpg": bytes(1000) for n in range(5)}, tmp_path / "a.tgz")
     zipped = write_archive({f"{n}.jpg": bytes(1000) for n in range(5)}, tmp_path / "a.zip")
-    monkeypatch.setattr(picture_files, "MAXIMUM_MEMBERS", 4)
+    monkeypatch.setattr(archives, "MAXIMUM_MEMBERS", 4)
     for path in (tar, zipped):
         with (
             pytest.raises(InputError, match="more than 4 files"),
             open_files(path, key="data.root", scratch=tmp_path),
         ):
             pass
-    monkeypatch.setattr(picture_files, "MAXIMUM_MEMBERS", 5)
-    monkeypatch.setattr(picture_files, "MAXIMUM_UNPACKED_BYTES", 4500)
+    monkeypatch.setattr(archives, "MAXIMUM_MEMBERS", 5)
+    monkeypatch.setattr(archives, "MAXIMUM_UNPACKED_BYTES", 4500)
     with (
         pytest.raises(InputError, match="unpacks to more than 4500 bytes"),
         open_files(tar, key="data.root", scratch=tmp_path),
     ):
         pass
-    monkeypatch.setattr(picture_files, "MAXIMUM_MEMBER_BYTES", 900)
+    monkeypatch.setattr(archives, "MAXIMUM_MEMBER_BYTES", 900)
     with open_files(tar, key="data.root", scratch=tmp_path) as found:
         assert len(found.rejected) == 5
         assert not found.files
@@ -343,7 +345,7 @@ def test_long_names_and_large_members_are_no_long_headers(tmp_path):
     path = tmp_path / "a.tgz"
     names = [f"{'long' * 60}/{number}.jpg" for number in range(3)]
     with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT, compresslevel=1) as archive:
-        for name, size in zip(names, (5, picture_files.MAXIMUM_MEMBER_BYTES + 1, 7), strict=True):
+        for name, size in zip(names, (5, archives.MAXIMUM_MEMBER_BYTES + 1, 7), strict=True):
             entry = tarfile.TarInfo(name)
             entry.size = size
             archive.addfile(entry, io.BytesIO(bytes(size)))
@@ -428,12 +430,12 @@ def figshare(tmp_path, monkeypatch) -> Iterator[Figshare]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        for name, variant in (("ORIGINAL", fetch_lfw.ORIGINAL), ("FUNNELED", fetch_lfw.FUNNELED)):
+        for name, variant in (("ORIGINAL", lfw.ORIGINAL), ("FUNNELED", lfw.FUNNELED)):
             packed = write_archive(lfw_files(variant.folder), tmp_path / variant.file).read_bytes()
             served.archives[f"/{variant.file}"] = packed
             url = f"http://127.0.0.1:{server.server_address[1]}/{variant.file}"
             digest = hashlib.sha256(packed).hexdigest()
-            monkeypatch.setattr(fetch_lfw, name, replace(variant, url=url, sha256=digest))
+            monkeypatch.setattr(lfw, name, replace(variant, url=url, sha256=digest))
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield served
@@ -441,13 +443,21 @@ def figshare(tmp_path, monkeypatch) -> Iterator[Figshare]:
         thread.join()
 
 
-def fetch_config(home: Path, *, funneled: bool = True) -> FetchLfwSection:
-    return FetchLfwSection.model_validate({"fetch": {"data_home": home, "funneled": funneled}})
+def fetch(config: FetchPicturesSection, listing: Path) -> dict:
+    return fetch_pictures.run(
+        config, listing=listing, gone=listing.with_name(f"gone_{listing.name}")
+    )
+
+
+def fetch_config(home: Path, *, funneled: bool = True) -> FetchPicturesSection:
+    return FetchPicturesSection.model_validate(
+        {"source": "lfw", "fetch": {"data_home": home, "funneled": funneled}}
+    )
 
 
 @pytest.mark.parametrize(
     ("ours", "theirs"),
-    [(fetch_lfw.ORIGINAL, _lfw.ARCHIVE), (fetch_lfw.FUNNELED, _lfw.FUNNELED_ARCHIVE)],
+    [(lfw.ORIGINAL, _lfw.ARCHIVE), (lfw.FUNNELED, _lfw.FUNNELED_ARCHIVE)],
 )
 def test_the_archives_are_those_of_scikit_learn(ours, theirs):
     assert (ours.file, ours.url, ours.sha256) == (theirs.filename, theirs.url, theirs.checksum)
@@ -457,8 +467,11 @@ def test_the_archives_are_those_of_scikit_learn(ours, theirs):
 def test_lfw_is_fetched_once_and_gives_what_a_copy_gives(funneled, figshare, tmp_path):
     listing, home = tmp_path / "lfw.csv", tmp_path / "home"
     config = fetch_config(home, funneled=funneled)
-    assert fetch_lfw.run(config, listing=listing) == {"people": 4, "pictures": 32}
-    fetch_lfw.run(config, listing=listing)
+    assert fetch(config, listing) == {
+        "people": 4,
+        "pictures": 32,
+    }
+    fetch(config, listing)
     name = "lfw-funneled.tgz" if funneled else "lfw.tgz"
     assert figshare.asked == [(f"/{name}", 0)]
     run_data("lfw", None, tmp_path / "fetched", listing)
@@ -472,7 +485,7 @@ def test_lfw_is_fetched_once_and_gives_what_a_copy_gives(funneled, figshare, tmp
 
 def test_scikit_learn_finds_what_is_fetched_here(figshare, tmp_path):
     home = tmp_path / "home"
-    fetch_lfw.run(fetch_config(home), listing=tmp_path / "lfw.csv")
+    fetch(fetch_config(home), tmp_path / "lfw.csv")
     for target in _lfw.TARGETS:  # small lists that only its own evaluation reads
         (home / "lfw_home" / target.filename).touch()
     people = datasets.fetch_lfw_people(
@@ -484,40 +497,37 @@ def test_scikit_learn_finds_what_is_fetched_here(figshare, tmp_path):
 def test_an_interrupted_download_of_lfw_goes_on_where_it_stopped(figshare, tmp_path, monkeypatch):
     home = tmp_path / "home"
     monkeypatch.setattr(
-        fetch_lfw, "download", lambda *given, **keys: download(*given, attempts=1, **keys)
+        lfw, "download", lambda *given, **keys: download(*given, attempts=1, **keys)
     )
     figshare.broken_off = 1
     with pytest.raises(InputError, match="the same command goes on with what has arrived"):
-        fetch_lfw.run(fetch_config(home), listing=tmp_path / "lfw.csv")
+        fetch(fetch_config(home), tmp_path / "lfw.csv")
     arrived = (home / "lfw_home" / "lfw-funneled.tgz.part").stat().st_size
     assert arrived > 1000
-    counts = fetch_lfw.run(fetch_config(home), listing=tmp_path / "lfw.csv")
+    counts = fetch(fetch_config(home), tmp_path / "lfw.csv")
     assert counts == {"people": 4, "pictures": 32}
     assert figshare.asked[1:] == [("/lfw-funneled.tgz", arrived)]
 
 
 def test_a_fetch_without_network_says_what_to_do(tmp_path, monkeypatch):
-    nowhere = replace(fetch_lfw.FUNNELED, url="http://127.0.0.1:9/lfw-funneled.tgz")
-    monkeypatch.setattr(fetch_lfw, "FUNNELED", nowhere)
+    nowhere = replace(lfw.FUNNELED, url="http://127.0.0.1:9/lfw-funneled.tgz")
+    monkeypatch.setattr(lfw, "FUNNELED", nowhere)
     monkeypatch.setattr("time.sleep", lambda _: None)
     with pytest.raises(InputError, match=r"lfw.*127.*no connection.*data\.root=FOLDER"):
-        fetch_lfw.run(fetch_config(tmp_path / "home"), listing=tmp_path / "lfw.csv")
+        fetch(fetch_config(tmp_path / "home"), tmp_path / "lfw.csv")
 
 
 def test_a_data_home_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"data\.fetch\.data_home: .*file/home: cannot be made"):
-        fetch_lfw.run(fetch_config(tmp_path / "file" / "home"), listing=tmp_path / "lfw.csv")
+        fetch(fetch_config(tmp_path / "file" / "home"), tmp_path / "lfw.csv")
 
 
 def test_two_fetches_of_lfw_take_turns(figshare, tmp_path, capsys):
     config = fetch_config(tmp_path / "home")
     figshare.pause = 0.5
     with ThreadPoolExecutor(2) as workers:
-        both = [
-            workers.submit(fetch_lfw.run, config, listing=tmp_path / name)
-            for name in ("one.csv", "two.csv")
-        ]
+        both = [workers.submit(fetch, config, tmp_path / name) for name in ("one.csv", "two.csv")]
         assert [one.result() for one in both] == [{"people": 4, "pictures": 32}] * 2
     assert len(figshare.asked) == 1
     assert "lfw_home: waiting for another download into it" in capsys.readouterr().err
@@ -535,7 +545,7 @@ def half_unpacked(home: Path, packed: bytes) -> Path:
 def test_another_archive_in_the_place_of_lfws_is_not_unpacked(figshare, tmp_path):
     archive = half_unpacked(tmp_path / "home", b"somebody else's")
     with pytest.raises(InputError, match=r"lfw-funneled\.tgz: has the SHA-256 .*delete it to dow"):
-        fetch_lfw.run(fetch_config(tmp_path / "home"), listing=tmp_path / "lfw.csv")
+        fetch(fetch_config(tmp_path / "home"), tmp_path / "lfw.csv")
     assert archive.read_bytes() == b"somebody else's"
 
 
@@ -543,7 +553,7 @@ def test_a_half_unpacked_lfw_is_unpacked_again(figshare, tmp_path):
     archive = half_unpacked(tmp_path / "home", figshare.archives["/lfw-funneled.tgz"])
     # Nor is what a second interruption left behind taken for a picture.
     write_folder({"lfw_funneled/stale.jpg": b""}, archive.parent / "lfw_funneled.unpacking")
-    counts = fetch_lfw.run(fetch_config(tmp_path / "home"), listing=tmp_path / "lfw.csv")
+    counts = fetch(fetch_config(tmp_path / "home"), tmp_path / "lfw.csv")
     assert counts == {"people": 4, "pictures": 32}
     assert sorted(path.name for path in archive.parent.iterdir()) == [".lock", "lfw_funneled"]
     assert figshare.asked == []
@@ -552,10 +562,10 @@ def test_a_half_unpacked_lfw_is_unpacked_again(figshare, tmp_path):
 def test_a_half_unpacked_lfw_with_a_damaged_archive_is_named(figshare, tmp_path, monkeypatch):
     cut = figshare.archives["/lfw-funneled.tgz"][:-2000]
     half_unpacked(tmp_path / "home", cut)
-    published = replace(fetch_lfw.FUNNELED, sha256=hashlib.sha256(cut).hexdigest())
-    monkeypatch.setattr(fetch_lfw, "FUNNELED", published)
+    published = replace(lfw.FUNNELED, sha256=hashlib.sha256(cut).hexdigest())
+    monkeypatch.setattr(lfw, "FUNNELED", published)
     with pytest.raises(InputError, match=r"lfw-funneled\.tgz: cannot be unpacked.*delete it and"):
-        fetch_lfw.run(fetch_config(tmp_path / "home"), listing=tmp_path / "lfw.csv")
+        fetch(fetch_config(tmp_path / "home"), tmp_path / "lfw.csv")
     assert not (tmp_path / "lfw.csv").exists()
 
 

@@ -19,12 +19,13 @@ import pytest
 import yaml
 from shipped import section
 
-from glassguard.configuration.sections import DataSection, FetchPubfigSection
-from glassguard.downloads import alone_in
+from glassguard.configuration.sections import DataSection, FetchPicturesSection
+from glassguard.datasets.downloads import alone_in
+from glassguard.datasets.sources import pubfig
+from glassguard.datasets.sources.pubfig import parse_list
 from glassguard.errors import InputError
-from glassguard.faces.pubfig import parse_list
 from glassguard.files.formats import read_manifest
-from glassguard.stages import data, fetch_pubfig
+from glassguard.stages import data, fetch_pictures
 
 HEAD = (
     "# PubFig Dataset v1.2 - dev_urls.txt - made by a test\n"
@@ -196,8 +197,8 @@ def fetch(list_file: Path | None, out: Path, **keys) -> tuple[dict, pd.DataFrame
         "deadline": 1.0, "maximum_bytes": 60_000, "give_up": 10,
     }  # fmt: skip
     values = section("data/pubfig")["fetch"] | quick | keys
-    metrics = fetch_pubfig.run(
-        FetchPubfigSection.model_validate({"fetch": values}),
+    metrics = fetch_pictures.run(
+        FetchPicturesSection.model_validate({"source": "pubfig", "fetch": values}),
         listing=out / "pubfig.csv",
         gone=out / "gone.csv",
     )
@@ -289,8 +290,10 @@ def test_two_fetches_into_one_folder_take_turns(site, tmp_path):
     site.pages["/good/dev_urls.txt"] = listed(rows, tmp_path / "list.txt").read_bytes()
     keys["list_sha256"] = hashlib.sha256(site.pages["/good/dev_urls.txt"]).hexdigest()
     config = tmp_path / "fetch.yaml"
-    config.write_text(yaml.safe_dump({"fetch": section("data/pubfig")["fetch"] | keys}))
-    command = [sys.executable, "-m", "glassguard.cli", "fetch_pubfig", "--config", str(config)]
+    config.write_text(
+        yaml.safe_dump({"source": "pubfig", "fetch": section("data/pubfig")["fetch"] | keys})
+    )
+    command = [sys.executable, "-m", "glassguard.cli", "fetch_pictures", "--config", str(config)]
     processes = []
     # Both have come before either of them may begin.
     with alone_in(tmp_path / "shared"):
@@ -319,17 +322,17 @@ def test_an_interrupted_fetch_goes_on_where_it_stopped(site, tmp_path, monkeypat
         site.pages[f"/{kind}/{number}.jpg"] = photograph(number)
         rows.append(("Ada", number, site.address(f"/{kind}/{number}.jpg"), photograph(number)))
     path = listed(rows, tmp_path / "dev_urls.txt")
-    download = fetch_pubfig.download
+    download = pubfig.download
 
     def killed(address, *arguments, **keywords):
         if "/4.jpg" in address:
             raise KeyboardInterrupt
         return download(address, *arguments, **keywords)
 
-    monkeypatch.setattr(fetch_pubfig, "download", killed)
+    monkeypatch.setattr(pubfig, "download", killed)
     with pytest.raises(KeyboardInterrupt):
         fetch(path, tmp_path / "out")
-    monkeypatch.setattr(fetch_pubfig, "download", download)
+    monkeypatch.setattr(pubfig, "download", download)
     with (tmp_path / "out" / "pubfig.csv.journal").open("a") as journal:
         journal.write('["cut of')
     metrics, _, gone = fetch(path, tmp_path / "out")
@@ -361,7 +364,7 @@ def test_a_server_is_asked_for_one_file_at_a_time_and_servers_side_by_side(tmp_p
         with lock:
             under_way.subtract([host, "all"])
 
-    monkeypatch.setattr(fetch_pubfig, "download", download)
+    monkeypatch.setattr(pubfig, "download", download)
     started = time.monotonic()
     path = listed(rows, tmp_path / "list.txt")
     metrics, *_ = fetch(path, tmp_path / "out", hosts=2, pause=0.05)
@@ -405,17 +408,17 @@ def test_what_a_network_lost_before_a_kill_is_asked_for_after_it(site, tmp_path,
         site.pages[f"/{kind}/{number}.jpg"] = photograph(number)
         rows.append(("Ada", number, site.address(f"/{kind}/{number}.jpg"), photograph(number)))
     path = listed(rows, tmp_path / "dev_urls.txt")
-    download = fetch_pubfig.download
+    download = pubfig.download
 
     def killed(address, *arguments, **keywords):
         if "/4.jpg" in address:
             raise KeyboardInterrupt
         return download(address, *arguments, **keywords)
 
-    monkeypatch.setattr(fetch_pubfig, "download", killed)
+    monkeypatch.setattr(pubfig, "download", killed)
     with pytest.raises(KeyboardInterrupt):
         fetch(path, tmp_path / "out", attempts=1)
-    monkeypatch.setattr(fetch_pubfig, "download", download)
+    monkeypatch.setattr(pubfig, "download", download)
     metrics, _, gone = fetch(path, tmp_path / "out", attempts=1)
     assert list(gone.index) == ["Ada/1"]
     assert metrics["pictures"] == 4

@@ -7,21 +7,20 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from os import pread
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol
+from typing import IO
 
-import numpy as np
-
+from glassguard.datasets.bounded_archives import open_zip, tar_members
+from glassguard.datasets.folders import find_files, printable
+from glassguard.datasets.pictures import FileOnDisk, FoundFiles, not_longer
 from glassguard.errors import InputError
-from glassguard.faces.alignment import Rectangle
-from glassguard.faces.archives import ARCHIVES, is_archive
 from glassguard.faces.decoding import PictureError
-from glassguard.faces.folder import find_files, printable
 from glassguard.progress import track
-from glassguard.stages.bounded_archives import open_zip, tar_members
 
+ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
+"""How the names of archives that can be read end."""
 MAXIMUM_MEMBERS = 1_000_000
 """Entries of an archive. The largest published collection of these has 202,599 pictures."""
 MAXIMUM_MEMBER_BYTES = 64 * 2**20
@@ -42,68 +41,9 @@ _BROKEN = (
 """What damaged, encrypted or otherwise unreadable archives raise."""
 
 
-class PictureFile(Protocol):
-    """Bytes that may be a picture."""
-
-    def version(self) -> str:
-        """Text that changes with the content. Raises ``OSError``."""
-
-    def read(self, maximum_bytes: int) -> bytes:
-        """The whole content; safe on several threads.
-
-        Raises:
-            OSError: it cannot be read.
-            PictureError: it is longer than ``maximum_bytes``, or damaged inside of its archive.
-        """
-
-
-@dataclass(frozen=True)
-class GivenPicture:
-    """A picture as its source gives it.
-
-    Attributes:
-        source: how tables name it.
-        file: its bytes.
-        rectangle: of the face, pixels of the stored picture; None where all of it is the face.
-        landmarks: int32 5×2 in the order of :data:`glassguard.faces.alignment.COMMON_POSE`,
-            pixels of the stored picture; None where the source knows none.
-    """
-
-    source: str
-    file: PictureFile
-    rectangle: Rectangle | None = None
-    landmarks: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class GivenPeople:
-    """What a source of pictures holds.
-
-    Attributes:
-        people: pictures by name of the person, in a fixed order.
-        rejected: (source, reason) of what was seen and is not used.
-    """
-
-    people: dict[str, list[GivenPicture]] = field(default_factory=dict)
-    rejected: list[tuple[str, str]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class FileOnDisk:
-    """A file of a folder."""
-
-    path: Path
-
-    def version(self) -> str:
-        """Size and time of the last change."""
-        status = self.path.stat()
-        return f"{status.st_size} {status.st_mtime_ns}"
-
-    def read(self, maximum_bytes: int) -> bytes:
-        """See :class:`PictureFile`."""
-        with self.path.open("rb") as file:
-            content = file.read(maximum_bytes + 1)
-        return _not_longer(content, maximum_bytes)
+def is_archive(path: Path) -> bool:
+    """Whether a file is named like an archive that can be read."""
+    return path.name.lower().endswith(ARCHIVES)
 
 
 @dataclass(frozen=True)
@@ -117,14 +57,14 @@ class _ZipMember:
     def read(self, maximum_bytes: int) -> bytes:
         try:
             with self.archive.open(self.entry) as file:
-                return _not_longer(file.read(maximum_bytes + 1), maximum_bytes)
+                return not_longer(file.read(maximum_bytes + 1), maximum_bytes)
         except _BROKEN as error:
             raise PictureError(f"damaged inside of its archive: {_one_line(error)}") from None
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """A stretch of a file that was unpacked one after the other."""
+    """A member of a TAR archive in the file that all of them were unpacked into."""
 
     file: IO[bytes]
     start: int
@@ -135,34 +75,20 @@ class _Piece:
         return f"{self.length} {self.checksum}"
 
     def read(self, maximum_bytes: int) -> bytes:
-        if self.length > maximum_bytes:
-            raise _too_long(maximum_bytes)
-        return pread(self.file.fileno(), self.length, self.start)
-
-
-@dataclass(frozen=True)
-class FoundFiles:
-    """Files of a folder or archive.
-
-    Attributes:
-        files: by path inside of it, with ``/``, sorted.
-        rejected: (path, reason) of what was seen and is not followed.
-    """
-
-    files: dict[str, PictureFile]
-    rejected: list[tuple[str, str]]
+        length = min(self.length, maximum_bytes + 1)
+        return not_longer(pread(self.file.fileno(), length, self.start), maximum_bytes)
 
 
 @contextmanager
 def open_files(root: Path, *, key: str, scratch: Path) -> Iterator[FoundFiles]:
     """The files of a folder or archive.
 
-    Nothing of an archive is written under a name of its own: members of a ZIP archive are read
-    where they are, those of a TAR archive are first written one after the other into a nameless
-    file, since they cannot be reached otherwise. So no path in an archive leads anywhere.
+    No member of an archive is written under its own name, so no path in one leads anywhere. A ZIP
+    archive's members are read in place. Those of a TAR archive, which can only be read in order,
+    are first copied into one nameless file.
 
     Args:
-        root: a folder, or a file of :data:`glassguard.faces.archives.ARCHIVES`.
+        root: a folder, or a file whose name ends in one of :data:`ARCHIVES`.
         key: the configuration's key that names it, for messages.
         scratch: folder for the nameless file.
 
@@ -240,7 +166,7 @@ def _takes(name: str, found: FoundFiles) -> bool:
     elif name in found.files:
         found.rejected.append((_name(name), "twice in its archive"))
     else:
-        # "__MACOSX" holds what a Mac remembers about files, under the same names.
+        # A Mac keeps what it remembers about files in "__MACOSX", under the same names.
         return not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
     return False
 
@@ -256,16 +182,6 @@ def _unreadable(root: Path, key: str, error: Exception) -> InputError:
 
 def _name(name: str) -> str:
     return printable(name.replace("\0", "\\0"))
-
-
-def _not_longer(content: bytes, maximum_bytes: int) -> bytes:
-    if len(content) > maximum_bytes:
-        raise _too_long(maximum_bytes)
-    return content
-
-
-def _too_long(maximum_bytes: int) -> PictureError:
-    return PictureError(f"file larger than {maximum_bytes} bytes: no honest picture")
 
 
 def _one_line(error: Exception) -> str:

@@ -1,33 +1,20 @@
-"""A folder of photographs with one sub-folder per person."""
+"""Folders of photographs: one sub-folder per person, or any layout."""
 
 import os
 import unicodedata
-from dataclasses import dataclass
 from pathlib import Path
 
+from glassguard.datasets.pictures import FileOnDisk, GivenPeople, GivenPicture
 from glassguard.errors import InputError
 from glassguard.faces.decoding import SUFFIXES
 
 _NOT_ON_A_LINE = ("Cc", "Zl", "Zp")
-_ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 """Unicode categories: control characters, separators of lines and of paragraphs."""
-
-
-@dataclass(frozen=True)
-class FoundPictures:
-    """What a folder holds.
-
-    Attributes:
-        people: by name of the sub-folder, sorted: the person's files, sorted, at any depth.
-        rejected: (path below the root, reason) of what was seen and is not followed.
-    """
-
-    people: dict[str, list[Path]]
-    rejected: list[tuple[str, str]]
+_ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 
 
 def check_folder(root: Path, *, key: str) -> None:
-    """Say quickly whether a folder can hold a study; opens no picture.
+    """Refuse a folder that cannot hold a study. Quick: opens no picture.
 
     Args:
         root: the folder.
@@ -35,7 +22,7 @@ def check_folder(root: Path, *, key: str) -> None:
 
     Raises:
         InputError: it is missing, no directory, cannot be read, or no sub-folder holds a file
-            that is named like a picture (or has no suffix at all).
+            that is named like a picture or has no suffix.
     """
     try:
         if not root.exists():
@@ -58,11 +45,12 @@ def check_folder(root: Path, *, key: str) -> None:
     )
 
 
-def find_pictures(root: Path, *, key: str) -> FoundPictures:
-    """List the files of every person.
+def people_of_folder(root: Path, *, key: str) -> GivenPeople:
+    """The pictures in a folder with one sub-folder per person, at any depth.
 
-    Hidden files and folders are passed over. A link to a file inside of the root counts as that
-    file; links that lead out of the root and links to folders (which may run in circles) do not.
+    Hidden files and folders are passed over. A link to a file inside the root counts as that
+    file. Links that lead out of the root, and links to folders, which may run in circles, are
+    rejected.
 
     Args:
         root: folder with one sub-folder per person.
@@ -73,15 +61,14 @@ def find_pictures(root: Path, *, key: str) -> FoundPictures:
     """
     check_folder(root, key=key)
     base = root.resolve()
-    people: dict[str, list[Path]] = {}
-    rejected: list[tuple[str, str]] = []
+    given = GivenPeople()
     for entry in sorted(base.iterdir()):
         if not _visible(entry):
             continue
         if entry.is_symlink():
-            rejected.append((printable(entry.name), _refused_link(entry, base)))
+            given.rejected.append((printable(entry.name), _refused_link(entry, base)))
         elif not entry.is_dir():
-            rejected.append((printable(entry.name), "not in a person's folder"))
+            given.rejected.append((printable(entry.name), "not in a person's folder"))
         elif printable(entry.name) != entry.name:
             raise InputError(
                 f"{key}: {root}: the folder {entry.name!r} has a name that is not UTF-8 or not "
@@ -89,20 +76,22 @@ def find_pictures(root: Path, *, key: str) -> FoundPictures:
             )
         else:
             files: list[Path] = []
-            _walk(entry, base, files, rejected, key)
-            people[entry.name] = sorted(files)
-    return FoundPictures(people, rejected)
+            _walk(entry, base, files, given.rejected, key)
+            given.people[entry.name] = [
+                GivenPicture(_below(base, path), FileOnDisk(path)) for path in sorted(files)
+            ]
+    return given
 
 
 def find_files(root: Path, *, key: str) -> tuple[dict[str, Path], list[tuple[str, str]]]:
-    """List all files below a folder, whatever its layout; hidden ones and links as above.
+    """All files below a folder, whatever its layout; hidden files and links as above.
 
     Args:
         root: the folder.
         key: the configuration's key that names it, for messages.
 
     Returns:
-        The files by path below the root, sorted, and (path, reason) of what is not followed.
+        The files by path below the root, sorted, and (path, reason) of what is rejected.
 
     Raises:
         InputError: a folder cannot be read.
@@ -111,8 +100,7 @@ def find_files(root: Path, *, key: str) -> tuple[dict[str, Path], list[tuple[str
     files: list[Path] = []
     rejected: list[tuple[str, str]] = []
     _walk(base, base, files, rejected, key)
-    named = {printable(path.relative_to(base).as_posix()): path for path in files}
-    return dict(sorted(named.items())), rejected
+    return dict(sorted((_below(base, path), path) for path in files)), rejected
 
 
 def printable(name: str) -> str:
@@ -129,8 +117,8 @@ def printable(name: str) -> str:
 def same_person_key(name: str) -> str:
     """A name without case, accents and whatever is no letter and no digit.
 
-    ``Tom_Hardy``, ``tom hardy`` and ``Tom-Hardy`` are one person in two collections, as ``José``
-    and ``Jose`` are. A name of signs alone stays as it is.
+    ``Tom_Hardy``, ``tom hardy`` and ``Tom-Hardy`` are the same person in different collections, and
+    so are ``José`` and ``Jose``. A name of signs alone stays as it is.
     """
     folded = unicodedata.normalize("NFKD", name.casefold())
     # Accents are marks of their own now. Marks of other scripts are vowels.
@@ -138,6 +126,10 @@ def same_person_key(name: str) -> str:
         sign for sign in folded if unicodedata.category(sign)[0] in "LNM" and sign not in _ACCENTS
     )
     return "".join(kept) or name
+
+
+def _below(base: Path, path: Path) -> str:
+    return printable(path.relative_to(base).as_posix())
 
 
 def _walk(
@@ -153,7 +145,7 @@ def _walk(
             path = inner / name
             if not _visible(path) or (name in folders and not path.is_symlink()):
                 continue
-            source = printable(path.relative_to(base).as_posix())
+            source = _below(base, path)
             if path.is_symlink() and not _file_inside(path, base):
                 rejected.append((source, _refused_link(path, base)))
             elif not path.is_file():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from glassguard.configuration.sections import FetchSection
-from glassguard.downloads import DownloadError, alone_in, download
+from glassguard.datasets.downloads import DownloadError, alone_in, download
 from glassguard.errors import InputError
 from glassguard.stages import fetch
 

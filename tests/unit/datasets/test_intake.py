@@ -12,15 +12,16 @@ from PIL import Image
 from shipped import section
 
 from glassguard.configuration.sections import DataSection, PoolSection
+from glassguard.datasets import intake
+from glassguard.datasets.folders import check_folder, people_of_folder, same_person_key
+from glassguard.datasets.scratch import Scratch
 from glassguard.errors import InputError
 from glassguard.faces import duplicates
 from glassguard.faces.alignment import common_pose
 from glassguard.faces.detection import align
-from glassguard.faces.folder import check_folder, find_pictures, same_person_key
 from glassguard.faces.manifest import COLUMNS
 from glassguard.files.formats import read_images, read_manifest
-from glassguard.stages import aligned_faces, data, pool
-from glassguard.stages.scratch import Scratch
+from glassguard.stages import data, pool
 
 NAMES = ("anna", "Bo_Ek", "cid", "dora")
 
@@ -168,7 +169,7 @@ def test_who_falls_out_after_reading_is_replaced_by_the_next(people, tmp_path, c
     shared_with(people, "eva", "cid", 9)
     aligned = []
     monkeypatch.setattr(
-        aligned_faces, "align", lambda *given, **keys: aligned.append(1) or align(*given, **keys)
+        intake, "align", lambda *given, **keys: aligned.append(1) or align(*given, **keys)
     )
     _, _, manifest, reasons = run_data(people, tmp_path / "out", identities=5)
     assert set(manifest.identity) == {"Bo_Ek", "cid", "dora", "finn", "gil"}
@@ -197,7 +198,7 @@ def test_who_falls_out_and_cannot_be_replaced_is_named(people, tmp_path, capsys)
 
 def test_the_files_are_the_same_again_and_with_more_workers(people, tmp_path, monkeypatch):
     run_data(people, tmp_path / "one")
-    monkeypatch.setattr("glassguard.stages.aligned_faces.WORKERS", 5)
+    monkeypatch.setattr("glassguard.datasets.intake.WORKERS", 5)
     run_data(people, tmp_path / "two")
     for name in ("images.npy", "manifest.csv", "rejected.csv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
@@ -207,8 +208,8 @@ def test_the_files_are_the_same_again_and_with_more_workers(people, tmp_path, mo
 def test_large_pictures_are_worked_on_one_at_a_time(
     people, tmp_path, monkeypatch, large, at_a_time
 ):
-    monkeypatch.setattr(aligned_faces, "WORKERS", 3)
-    monkeypatch.setattr(aligned_faces, "LARGE", large)
+    monkeypatch.setattr(intake, "WORKERS", 3)
+    monkeypatch.setattr(intake, "LARGE", large)
     under_way, most = 0, 0
 
     def slow_align(*arguments, **keywords):
@@ -219,7 +220,7 @@ def test_large_pictures_are_worked_on_one_at_a_time(
         under_way -= 1
         return align(*arguments, **keywords)
 
-    monkeypatch.setattr(aligned_faces, "align", slow_align)
+    monkeypatch.setattr(intake, "align", slow_align)
     run_data(people, tmp_path / "out")
     assert most == at_a_time
 
@@ -233,14 +234,14 @@ def test_links_are_followed_inside_the_root_only(people, tmp_path):
     (people / "anna" / "loop").symlink_to(people / "anna")
     (people / "eve").symlink_to(outside)
     (people / "anna" / "inside.jpg").symlink_to(people / "anna" / "deep" / "er" / "10.jpg")
-    found = find_pictures(people, key="data.root")
+    found = people_of_folder(people, key="data.root")
     assert dict(found.rejected) == {
         "anna/leak.jpg": "link that leads out of the folder",
         "anna/gone.jpg": "broken link",
         "anna/loop": "link to a folder",
         "eve": "link that leads out of the folder",
     }
-    names = [path.relative_to(people / "anna").as_posix() for path in found.people["anna"]]
+    names = [picture.source.removeprefix("anna/") for picture in found.people["anna"]]
     assert names[-2:] == ["deep/er/10.jpg", "inside.jpg"]
     assert "eve" not in found.people
 
@@ -357,7 +358,7 @@ def test_drawing_in_several_processes_changes_nothing(tmp_path, monkeypatch):
     config = DataSection.model_validate({"seed": 5, "data": drawn})
     contents = []
     for limit in (1000, 1):
-        monkeypatch.setattr("glassguard.stages.aligned_faces._DRAWN_IN_ONE_PROCESS", limit)
+        monkeypatch.setattr("glassguard.faces.embedded.population._DRAWN_IN_ONE_PROCESS", limit)
         paths = [tmp_path / name for name in ("images.npy", "manifest.csv", "rejected.csv")]
         data.run(config, images=paths[0], manifest=paths[1], rejected=paths[2])
         contents.append([path.read_bytes() for path in paths])
@@ -475,7 +476,7 @@ def outputs(folder: Path) -> dict[str, bytes]:
 def stop_after(count: int, monkeypatch) -> list[str]:
     """Make the ``count``-th alignment fail like a kill; returns the list of alignments so far."""
     done: list[str] = []
-    align = aligned_faces.align
+    align = intake.align
 
     def aligned(*arguments, **keywords):
         if len(done) == count:
@@ -483,8 +484,8 @@ def stop_after(count: int, monkeypatch) -> list[str]:
         done.append("one")
         return align(*arguments, **keywords)
 
-    monkeypatch.setattr(aligned_faces, "align", aligned)
-    monkeypatch.setattr(aligned_faces, "WORKERS", 1)
+    monkeypatch.setattr(intake, "align", aligned)
+    monkeypatch.setattr(intake, "WORKERS", 1)
     return done
 
 

@@ -166,6 +166,61 @@ def download(
             time.sleep(min(LONGEST_PAUSE, max(failure.wait, pause * 2 ** (failures - 1))))
 
 
+def download_published(
+    url: str, file: Path, *, sha256: str | None, maximum_bytes: int
+) -> dict[str, float | int | str]:
+    """Download a published file that experiments share, unless it is there, and check its digest.
+
+    Without a known digest, that of the first download is kept in ``<file>.sha256``, in the form
+    that ``sha256sum --check`` reads, and every later download must have it. Calls for one file
+    take turns, and a file that another call has put there meanwhile is not fetched again.
+
+    Args:
+        url: http or https address.
+        file: where to put it.
+        sha256: expected digest in hexadecimal, or its first characters; None where none is known.
+        maximum_bytes: longer files are refused.
+
+    Returns:
+        The address, the digest and the length.
+
+    Raises:
+        InputError: the file cannot be fetched or written, is too long, or is another one.
+    """
+    known = file.with_name(file.name + ".sha256")
+    with alone_in(file.parent, lock_name=f".{file.name}.lock"), writing_into(file.parent):
+        recorded = _recorded(known) if sha256 is None else None
+        expected = sha256 or recorded
+        digest = sha256_of(file) if expected is not None and file.is_file() else ""
+        if not expected or not digest.startswith(expected):
+            try:
+                digest = download(url, file, sha256=expected, maximum_bytes=maximum_bytes)
+            except DownloadError as error:
+                hint = f" (recorded in {known}: delete it to accept another file)"
+                raise InputError(
+                    f"{error}{hint if recorded else ''}; a copy of the file may be put at {file}, "
+                    "or its path be given"
+                ) from None
+        if sha256 is None:
+            known.write_text(f"{digest}  {file.name}\n")
+        return {"url": url, "sha256": digest, "bytes": file.stat().st_size}
+
+
+def _recorded(known: Path) -> str | None:
+    if not known.is_file():
+        return None
+    digest = known.read_text(errors="replace").split(" ")[0].strip().lower()
+    if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+        raise InputError(f"{known}: does not begin with a SHA-256 in hexadecimal")
+    return digest
+
+
+def sha256_of(file: Path) -> str:
+    """SHA-256 of a file in hexadecimal."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 class _Part:
     """What has arrived of a file, and the server's name for that version of it."""
 
