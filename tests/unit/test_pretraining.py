@@ -17,7 +17,7 @@ from shipped import section
 
 from glassguard.cli import main
 from glassguard.configuration.compose import compose_study
-from glassguard.configuration.sections import BackboneSection, slices
+from glassguard.configuration.sections import BackboneSection, sections
 from glassguard.errors import InputError
 from glassguard.faces.manifest import COLUMNS
 from glassguard.recognizer.checkpoints import read_checkpoint
@@ -453,9 +453,11 @@ def test_how_much_a_teacher_counts_does_not_ask_it_again(tmp_path: Path) -> None
         "+teacher@backbone.pretraining.teacher=mobilefacenet",
         f"backbone.pretraining.teacher.file={file}",
     ]
-    before = slices(compose_study(CONF, "smoke", chosen))
-    after = slices(compose_study(CONF, "smoke", [*chosen, "backbone.pretraining.teacher.weight=1"]))
+    before = sections(compose_study(CONF, "smoke", chosen))
+    after = sections(
+        compose_study(CONF, "smoke", [*chosen, "backbone.pretraining.teacher.weight=1"])
+    )
     assert {name for name in before if before[name] != after[name]} == {"backbone", "report"}
-    assert "teacher" not in slices(compose_study(CONF, "smoke"))
+    assert "teacher" not in sections(compose_study(CONF, "smoke"))
     with pytest.raises(InputError, match=r"backbone\.pretraining\.teacher\.file: .*no such file"):
         compose_study(CONF, "smoke", [*chosen[:1], "backbone.pretraining.teacher.file=gone.onnx"])
