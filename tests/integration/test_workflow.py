@@ -37,7 +37,7 @@ def test_smoke_leaves_what_is_promised(finished: Checkout) -> None:
     assert summary["attacks"]["glasses"]["n"] > 0
     assert (finished.results / "report.html").stat().st_size > 1000
     records = {path.stem for path in (finished.results / "tracking" / "outbox").glob("*.json")}
-    assert {"data", "attack_glasses_1-of-2", "grid_2-of-2", "report"} <= records
+    assert {"data", "attack_glasses_1-of-2", "mask_grid_2-of-2", "report"} <= records
 
 
 def with_intervals(*rates: str) -> set[str]:
