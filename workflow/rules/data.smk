@@ -5,7 +5,7 @@ localrules:
     fetch_pictures,
 
 
-# Pictures that are downloaded are no outputs: Snakemake would remove them before the rule runs again.
+# Downloaded pictures are not outputs: Snakemake would remove them before the rule runs again.
 rule fetch_pictures:
     input:
         config=section_of("fetch_pictures"),
@@ -62,7 +62,7 @@ rule data:
 rule pool:
     input:
         config=section_of("pool"),
-        # A pool of photographs must not show the study's people; drawn people never do.
+        # A pool of photographs must not show the study's people. Drawn pools never do.
         study=(
             [result("data/images.npy"), result("data/manifest.csv")]
             if STUDY.backbone.pool is not None
