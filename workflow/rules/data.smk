@@ -62,7 +62,7 @@ rule data:
 rule pool:
     input:
         config=section_of("pool"),
-        # A pool of photographs must not show the study's people. Drawn pools never do.
+        # A pool of photographs must not show the study's people; drawn people never do.
         study=(
             [result("data/images.npy"), result("data/manifest.csv")]
             if STUDY.backbone.pool is not None
