@@ -1,5 +1,5 @@
-# Everything from a fresh checkout. Nothing has to be activated: each target makes the environment
-# that it needs in $(VENV), once, and again when the dependencies change.
+# Everything from a fresh checkout. Nothing has to be activated: each target creates the environment that
+# it needs in $(VENV), once, and again when the dependencies change.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +9,7 @@ PORT ?= 5000
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-# Two set-ups of one environment at a time would get in each other's way.
+# Two simultaneous set-ups of one environment would get in each other's way.
 .NOTPARALLEL:
 SHELL := /bin/bash
 
@@ -20,27 +20,27 @@ SNAKEMAKE := $(IN_VENV) snakemake
 SNAKEFILES := Snakefile workflow
 DEPENDENCIES := pyproject.toml requirements/constraints.txt
 
-# A study is hundreds of short processes, and each would compile PyTorch anew.
+# A study is hundreds of short processes. Without cached bytecode, each would compile PyTorch again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# An isolated account may have no home that can be written to; libraries keep caches there.
+# Libraries keep caches in the home directory, but an isolated account may have none that is writable.
 ifneq ($(shell test -n "$$HOME" && test -d "$$HOME" && test -w "$$HOME" && echo yes),yes)
 export HOME := $(VENV_DIRECTORY)/home
 endif
 
-# TORCH=cpu takes the build of PyTorch without CUDA (200 MB instead of several GB on Linux).
+# TORCH=cpu selects PyTorch's build without CUDA (200 MB instead of several GB on Linux).
 TORCH ?=
 ifeq ($(TORCH),cpu)
 TORCH_INDEX := --extra-index-url https://download.pytorch.org/whl/cpu
 else ifneq ($(TORCH),)
-$(error TORCH=$(TORCH) is unknown: leave it out, or say TORCH=cpu)
+$(error TORCH=$(TORCH) is unknown: leave it out, or use TORCH=cpu)
 endif
-# Modules are compiled when they are first imported; most of what is installed never is.
+# Modules are compiled on first import. Most of what is installed is never imported.
 INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check --no-compile --quiet \
 	--constraint requirements/constraints.txt
 
 .PHONY: help
-help: ## say what can be made
+help: ## list all targets
 	@awk '/^[a-z]+:.*## / {sub(/:.*## /, "\t"); split($$0, part, "\t"); \
 		printf "make %-12s %s\n", part[1], part[2]}' $(firstword $(MAKEFILE_LIST))
 	@echo
@@ -64,29 +64,29 @@ lint: $(VENV)/.installed-dev ## check style, types and workflow
 	$(SNAKEMAKE) --lint
 
 .PHONY: format
-format: $(VENV)/.installed-dev ## rewrite what can be mended by machine
+format: $(VENV)/.installed-dev ## repair what a machine can repair
 	$(IN_VENV) ruff check --fix .
 	$(IN_VENV) ruff format .
 	$(IN_VENV) snakefmt $(SNAKEFILES)
 
 .PHONY: unlock
-unlock: $(VENV)/.installed ## after a run that was killed outright: let the next one go on
+unlock: $(VENV)/.installed ## remove the lock of a run that was killed, so that it can continue
 	$(SNAKEMAKE) --unlock --config experiment=$(EXPERIMENT)
 
 .PHONY: mlflow
 mlflow: $(VENV)/.installed ## open the tracked runs on http://127.0.0.1:PORT
-	@test -f results/mlflow/mlflow.db || { echo "make mlflow: no tracked run yet: make reproduce first" >&2; exit 1; }
+	@test -f results/mlflow/mlflow.db || { echo "make mlflow: no tracked run yet; run make reproduce first" >&2; exit 1; }
 	$(IN_VENV) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true \
 		mlflow server --workers 1 --backend-store-uri sqlite:///results/mlflow/mlflow.db \
 		--host 127.0.0.1 --port $(PORT)
 
 .PHONY: pictures
-pictures: $(VENV)/.installed ## draw docs/images anew from results/embedded (needs graphviz)
+pictures: $(VENV)/.installed ## redraw docs/images from results/embedded (needs graphviz)
 	cp results/embedded/figures/attack_examples.png docs/images/result.png
 	$(SNAKEMAKE) --rulegraph dot 2>/dev/null | $(IN_VENV) python docs/draw_dag.py > docs/images/dag.svg
 
 .PHONY: lock
-lock: $(VENV)/.installed-dev ## resolve what changed in pyproject.toml (UPGRADE=1: everything)
+lock: $(VENV)/.installed-dev ## lock what changed in pyproject.toml (UPGRADE=1: everything)
 	$(IN_VENV) python requirements/lock.py $(if $(UPGRADE),--upgrade,--fix)
 
 .PHONY: clean
@@ -96,7 +96,7 @@ clean: ## remove the environment and all caches, keep the results
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "glassguard needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not there): say PYTHON=python3.12, for example" >&2; exit 1; }
+		echo "glassguard needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing); try PYTHON=python3.12, for example" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "$(PYTHON) lacks the venv module: install it (Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
 	@echo "creating $(VENV)"
@@ -104,7 +104,7 @@ $(VENV)/.created:
 	@mkdir -p $(VENV)/home
 	@touch $@
 
-# PyTorch comes first and alone, so that no other package is asked for at its own index.
+# PyTorch comes first and alone, so that its own index serves no other package.
 $(VENV)/.torch: $(VENV)/.created $(DEPENDENCIES)
 	@$(if $(TORCH_INDEX),$(INSTALL) $(TORCH_INDEX) torch)
 	@touch $@
@@ -115,11 +115,11 @@ $(VENV)/.installed: $(VENV)/.torch $(DEPENDENCIES)
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.torch $(DEPENDENCIES)
-	@echo "installing the pinned dependencies and the tests' into $(VENV) (once, a few minutes)"
+	@echo "installing the pinned dependencies and those of the tests into $(VENV) (once, a few minutes)"
 	@$(INSTALL) --editable '.[slurm,test]'
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-dev: $(VENV)/.torch $(DEPENDENCIES)
-	@echo "installing the pinned dependencies and the developers' into $(VENV) (once, a few minutes)"
+	@echo "installing the pinned dependencies and the developers' tools into $(VENV) (once, a few minutes)"
 	@$(INSTALL) --editable '.[dev,slurm,test]'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-test

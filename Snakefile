@@ -1,4 +1,4 @@
-# Adversarial eyeglasses against face recognition, and two ways to see through them.
+# Adversarial eyeglasses against face recognition, and two defences.
 #
 #   snakemake --cores 2
 #   snakemake --cores 2 --config experiment=smoke

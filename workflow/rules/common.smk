@@ -24,7 +24,7 @@ STUDY, ROOT, HEADLINE = PLAN.study, PLAN.root, PLAN.headline
 STAMPS = PLAN.stamps(STAGES)
 DOWNLOADS = stamps.download_stamps(STUDY)
 DOWNLOADED = stamps.downloaded(STUDY)
-# Snakemake takes braces for wildcards, also those in the name of a folder around the checkout.
+# Snakemake takes braces for wildcards, even in the name of a folder that contains the checkout.
 ENVIRONMENT = re.sub(
     r"([{}])", r"\1\1", str(Path(workflow.basedir).resolve() / "environment.yml")
 )
@@ -76,5 +76,5 @@ scattergather:
 
 
 def download(path):
-    """A file that a rule fetches. Of other files that the user names a stamp has the digest."""
+    """A file that rule fetch downloads. A stamp has the digest of any other file that the user names."""
     return str(path) if path in DOWNLOADED else []

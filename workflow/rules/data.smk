@@ -5,7 +5,7 @@ localrules:
     fetch_pictures,
 
 
-# Pictures that are downloaded are no outputs: Snakemake would remove them before the rule runs again.
+# Downloaded pictures are not outputs: Snakemake would remove them before the rule runs again.
 rule fetch_pictures:
     input:
         config=section_of("fetch_pictures"),

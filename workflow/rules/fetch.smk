@@ -1,4 +1,4 @@
-# Published files, downloaded only where a study names one; shared by all experiments.
+# Published files: downloaded only if a study names them, and shared by all experiments.
 
 
 localrules:
@@ -7,8 +7,8 @@ localrules:
 
 rule fetch:
     input:
-        # Compared with what the last download was asked for, which lies beside it: a section below
-        # results/ would be another file for every experiment, and each of them would fetch again.
+        # Compared with the request of the last download, which is stored next to the file. A section
+        # below results/ would be a new file for every experiment, and each would download again.
         lambda wildcards: DOWNLOADS[wildcards.download].staged,
     output:
         file=f"{STUDY.downloads.folder}/{{download}}",

@@ -1,4 +1,4 @@
-# Several studies of one experiment, over seeds and variants: one table of all their headlines.
+# Several studies of one experiment, over seeds and variants: one table of all headline figures.
 
 REPLICATES_TABLE = f"results/{STUDY.experiment}/replicates.csv"
 

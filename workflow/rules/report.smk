@@ -1,7 +1,7 @@
-# Figures, the headline and the page that shows both studies beside their sources.
+# Figures, the headline numbers, and the page that compares both studies with the original figures.
 
 
-# Snakemake's report takes a file of text for every figure.
+# Snakemake's report needs a text file for every caption.
 CAPTIONS = PLAN.captions
 if workflow.is_main_process:
     stamps.stage(CAPTIONS)

@@ -162,7 +162,7 @@ rule mask_evaluation:
         "--masks {output.masks} --record {output.record} > {log} 2>&1"
 
 
-# Grids of the other attacks: what was tuned on one accessory is tried on all of them.
+# Grids of the other attacks: masks tuned on one accessory are tried on all of them.
 use rule mask_grid_shard as accessory_mask_grid_shard with:
     input:
         config=section_of("mask_grid"),

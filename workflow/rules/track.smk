@@ -1,4 +1,4 @@
-# MLflow, brought up to date with what the stages left in their outbox.
+# MLflow, brought up to date with the records of the stages.
 
 
 localrules:
