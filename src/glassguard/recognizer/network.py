@@ -57,8 +57,8 @@ def convolutional_layers(
 
     Args:
         width: share of the published number of filters in every layer.
-        batch_normalisation: put a batch normalisation behind every convolution, as pretraining
-            does; :func:`glassguard.recognizer.folding.fold_batch_normalisation` takes it out again.
+        batch_normalisation: add a batch normalisation after every convolution; pretraining does,
+            and folds them at its end.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     channels = 3

@@ -15,10 +15,10 @@ from recognizer.pretraining_pool import EPOCHS, PEOPLE, arguments, pool, setting
 
 from glassguard.cli import main
 from glassguard.configuration.sections import BackboneSection
-from glassguard.recognizer.checkpoints import read_checkpoint
 from glassguard.recognizer.margins import MarginClassifier
 from glassguard.recognizer.pretraining import BackbonePretraining, one_cycle, pretrain
 from glassguard.recognizer.settings import Backbone
+from glassguard.recognizer.trainer import LabelledPictures, read_checkpoint
 from glassguard.stages import pretrain as pretrain_stage
 
 
@@ -99,7 +99,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path: Path, changes: di
         assert process.wait() == -signal.SIGKILL
     assert checkpoint.is_file()
     again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "pretraining: goes on after epoch" in again.stderr
+    assert "pretraining: resumes after epoch" in again.stderr
     assert "epoch 1 of" not in again.stderr
     names = ("backbone.safetensors", "metrics.json")
     for name in names:
@@ -149,7 +149,7 @@ def test_a_checkpoint_of_something_else_is_not_used(
     capsys.readouterr()
     assert main(arguments(tmp_path, "out", **changed)) == 0
     said = capsys.readouterr().err
-    assert "goes on" not in said
+    assert "resumes" not in said
     assert f"epoch 1 of {EPOCHS}" in said
     assert not (tmp_path / "executed").exists()
 
@@ -161,7 +161,7 @@ def test_a_training_that_was_finished_is_not_done_again(
     assert read_checkpoint(checkpoint, "something else") is None
     capsys.readouterr()
     assert main(arguments(tmp_path, "out")) == 0
-    assert f"goes on after epoch {EPOCHS}" in capsys.readouterr().err
+    assert f"resumes after epoch {EPOCHS}" in capsys.readouterr().err
     assert not checkpoint.exists()
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["precision"] == "float32"
@@ -177,20 +177,18 @@ def test_a_training_that_was_finished_is_not_done_again(
     ],
 )
 def test_other_ways_to_train_learn_as_well(tmp_path: Path, changes: dict) -> None:
-    images, labels = pool(tmp_path)
+    pictures = LabelledPictures(*pool(tmp_path))
     _, measured = pretrain(
-        images,
-        labels,
-        validation_images=images,
-        validation_labels=labels,
-        settings=Backbone.model_validate(settings(margin=0.05, scale=12.0, **changes)),
+        pictures,
+        pictures,
+        Backbone.model_validate(settings(margin=0.05, scale=12.0, **changes)),
         seed=1,
     )
     assert measured["pool_val_accuracy"] > 0.4
 
 
 def test_the_margin_rises_to_its_full_size(tmp_path: Path, monkeypatch) -> None:
-    images, labels = pool(tmp_path)
+    pictures = LabelledPictures(*pool(tmp_path))
     asked: list[float] = []
     forward = MarginClassifier.forward
 
@@ -201,14 +199,12 @@ def test_the_margin_rises_to_its_full_size(tmp_path: Path, monkeypatch) -> None:
 
     monkeypatch.setattr(MarginClassifier, "forward", heard)
     pretrain(
-        images,
-        labels,
-        validation_images=images,
-        validation_labels=labels,
-        settings=Backbone.model_validate(settings(margin=0.2, margin_rise=0.5)),
+        pictures,
+        pictures,
+        Backbone.model_validate(settings(margin=0.2, margin_rise=0.5)),
         seed=1,
     )
-    updates = EPOCHS * (len(images) // 8)
+    updates = EPOCHS * (len(pictures.images) // 8)
     expected = [0.2 * min(1.0, 2 * update / updates) for update in range(updates)]
     assert asked == pytest.approx(expected)
 
