@@ -100,9 +100,7 @@ def trained_on_drawn_faces(count: int) -> tuple[nn.Module, np.ndarray]:
     settings["recognizer"]["epochs"] = 20
     settings["recognizer"]["occluded_copies"] = 1
     study = study.model_validate(settings)
-    seen, unseen = (
-        LabelledPictures.chosen(images, labels, rows) for rows in (~held_out, held_out)
-    )
+    seen, unseen = (LabelledPictures.chosen(images, labels, rows) for rows in (~held_out, held_out))
     convolutions, _ = pretrain(seen, unseen, study.backbone, seed=0)
     network = untrained_recognizer(
         BackboneFile(convolutions, study.backbone.width, *study.backbone.normalisation()),

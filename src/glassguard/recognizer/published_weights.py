@@ -1,26 +1,20 @@
 """VGG-16's thirteen convolutions out of the files that others publish.
 
-Each format has its own names, its own order of axes and of colour channels, and its own idea of
-what the pixels should look like; here they become the names and the layout of
-:mod:`glassguard.recognizer.network`. The format is told by the content of a file. Hardly any file
-says how pixels enter its network; where its names are those of a well-known publication, what that
-publication does is reported as an assumption, apart from what the file says. Files are not
-trusted: nothing in them is executed, no link in them is followed out of the file, and every array
-is checked by name, shape and kind of number.
-
-Sources of the conventions: ``vgg_face_dag`` (pytorch-mcn), keras-vggface, deepface, MatConvNet's
-``vgg_face.mat`` (Parkhi et al. 2015), and torchvision's ImageNet weights.
+Each format has its own names, order of axes, order of colours and range of pixels. Here they get
+the names and the layout of :mod:`glassguard.recognizer.network`. A file's content tells its format.
+Files are not trusted: nothing in them is executed, no link leads out of the file, and every array
+is checked by name, shape and kind of number. :mod:`glassguard.recognizer.preprocessing` settles
+how pixels enter the network.
 """
 
 import io
 import math
 import zipfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from glassguard.errors import InputError
@@ -30,15 +24,21 @@ from glassguard.recognizer.keras_weights import (
     archived_keras_weights,
     keras_weights,
 )
-from glassguard.recognizer.layer_names import (
-    TORCHVISION_FEATURES as TORCHVISION_FEATURES,
-)
 from glassguard.recognizer.layer_names import find_convolutions, is_layer_name, is_plain
-from glassguard.recognizer.layers import CONVOLUTIONS
 from glassguard.recognizer.matconvnet_weights import matconvnet_convolutions
 from glassguard.recognizer.network_files import READABLE, START, weight_format, why_no_weights
+from glassguard.recognizer.preprocessing import (
+    DEEPFACE,
+    KERAS_VGGFACE,
+    MATCONVNET,
+    MATCONVNET_WITHOUT_COLOUR,
+    OWN_SAFETENSORS,
+    TORCHVISION,
+    UNKNOWN,
+    VGG_FACE_DAG,
+    Preprocessing,
+)
 from glassguard.recognizer.pytorch_weights import check_pickle, state_dicts
-from glassguard.recognizer.settings import Channels
 from glassguard.recognizer.weight_arrays import (
     damage_named,
     filters_first,
@@ -53,44 +53,8 @@ from glassguard.recognizer.weights import (
     relative_width,
 )
 
-Colour = tuple[float, float, float]
-
-VGG_FACE_MEAN = (129.1863, 104.7624, 93.5940)
-"""R, G, B of the faces that VGG-Face was trained on, 0-255 (Parkhi et al. 2015)."""
-IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
-IMAGENET_DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
-"""torchvision's, there on the scale 0-1."""
-
 LARGEST_FILE = 1 << 30
 """Bytes, packed and unpacked; the largest published file, with its dense layers, has 0.6 GB."""
-
-
-@dataclass(frozen=True)
-class Convention:
-    """How a publisher feeds the networks of a kind of file, which do not say so themselves.
-
-    Attributes:
-        of: whose convention it is, for messages.
-        channels: order of the colours that ``conv1_1`` expects; None where it is not known.
-        mean: R, G, B means on the 0-255 scale; None where they are not known.
-        scale: divisor after subtraction of the mean, or one each of R, G and B.
-    """
-
-    of: str
-    channels: Channels | None
-    mean: Colour | None
-    scale: float | Colour | None
-
-
-TORCHVISION = Convention("torchvision's IMAGENET1K_V1", "rgb", IMAGENET_MEAN, IMAGENET_DEVIATION)
-VGG_FACE_DAG = Convention("vgg_face_dag.pth", "rgb", VGG_FACE_MEAN, 1.0)
-KERAS_VGGFACE = Convention("keras-vggface", "bgr", VGG_FACE_MEAN, 1.0)
-DEEPFACE = Convention("deepface", None, VGG_FACE_MEAN, 1.0)
-MATCONVNET = Convention("MatConvNet's vgg_face.mat", "rgb", VGG_FACE_MEAN, 1.0)
-# A mean picture stands in the file and is of no use here.
-MATCONVNET_WITHOUT_COLOUR = Convention("MatConvNet", "rgb", None, None)
-OWN_SAFETENSORS = Convention("glassguard's own files", "rgb", None, None)
-UNKNOWN = Convention("nobody", None, None, None)
 
 
 @dataclass(frozen=True)
@@ -98,24 +62,19 @@ class PublishedWeights:
     """Convolutions as their file has them, and what is known of their input.
 
     Attributes:
-        format: what kind of file it is, in words.
+        format: kind of file, in words.
         tensors: ``conv1_1.weight`` to ``conv5_3.bias``, float32, filters × inputs × 3 × 3; the
-            three inputs of ``conv1_1`` in the order that the file has them in.
+            three inputs of ``conv1_1`` in the file's own order.
         width: share of VGG-16's filters in every layer.
-        mean: means on the 0-255 scale, in the order of ``conv1_1``'s inputs; None where the file
-            does not say.
-        scale: divisor after subtraction of the mean; None where the file does not say.
-        channels: order of the colours that ``conv1_1`` expects; None where the file does not say.
-        assumed: what is usual in files with such names, for all that the file does not say.
+        stated: what the file says of its input; the mean in the order of ``conv1_1``'s inputs.
+        assumed: what is usual in files with such names.
     """
 
     format: str
     tensors: dict[str, Tensor]
     width: float
-    mean: Colour | None
-    scale: float | None
-    channels: Channels | None
-    assumed: Convention
+    stated: Preprocessing
+    assumed: Preprocessing
 
 
 def read_published_weights(path: Path) -> PublishedWeights:
@@ -141,29 +100,6 @@ def read_published_weights(path: Path) -> PublishedWeights:
     raise InputError(f"{path}: {why_no_weights(start)}; {READABLE}")
 
 
-def in_rgb(tensors: dict[str, Tensor], channels: Channels) -> dict[str, Tensor]:
-    """Convolutions for RGB pictures out of those for ``channels``."""
-    if channels == "rgb":
-        return tensors
-    first = f"{CONVOLUTIONS[0]}.weight"
-    return {**tensors, first: tensors[first].flip(1).contiguous()}
-
-
-def fold_deviation(tensors: dict[str, Tensor], deviation: Iterable[float]) -> dict[str, Tensor]:
-    """Convolutions for ``pixels - mean`` out of those for ``(pixels - mean) / deviation``.
-
-    Exact at the border too: padding puts zeros around the normalised picture, and zero divided by
-    the deviation is zero.
-
-    Args:
-        tensors: the convolutions.
-        deviation: standard deviation of each input channel, in the order of ``conv1_1``'s inputs.
-    """
-    first = f"{CONVOLUTIONS[0]}.weight"
-    divisors = torch.tensor(list(deviation), dtype=torch.float64).view(1, 3, 1, 1)
-    return {**tensors, first: (tensors[first].double() / divisors).float()}
-
-
 def _first_bytes(path: Path) -> bytes:
     try:
         size = path.stat().st_size
@@ -184,12 +120,10 @@ def _checked(
     path: Path,
     tensors: dict[str, Tensor],
     form: str,
-    assumed: Convention,
+    assumed: Preprocessing,
     *,
     width: float | None = None,
-    mean: Colour | None = None,
-    scale: float | None = None,
-    channels: Channels | None = None,
+    **stated: Any,
 ) -> PublishedWeights:
     for key, tensor in tensors.items():
         if not (is_plain(tensor) and tensor.is_floating_point()):
@@ -199,7 +133,8 @@ def _checked(
     for key, tensor in checked.items():
         if not tensor.isfinite().all():
             raise InputError(f"{path}: {key} holds numbers that are not finite")
-    return PublishedWeights(form, checked, width, mean, scale, channels, assumed)
+    said = Preprocessing(f"{path} ({form})", **stated)
+    return PublishedWeights(form, checked, width, said, assumed)
 
 
 def _from_safetensors(path: Path) -> PublishedWeights:
@@ -213,16 +148,9 @@ def _from_safetensors(path: Path) -> PublishedWeights:
     described = described_backbone(metadata) if found.style == "conv1_1" else None
     if described is not None:
         width, mean, scale = described
-        return _checked(
-            path,
-            found.tensors,
-            "safetensors of glassguard's own",
-            UNKNOWN,
-            width=width,
-            mean=mean,
-            scale=scale,
-            channels="rgb",
-        )
+        stated = {"channels": "rgb", "mean": mean, "scale": scale}
+        form = "safetensors of glassguard's own"
+        return _checked(path, found.tensors, form, UNKNOWN, width=width, **stated)
     assumed = {"features.0": TORCHVISION, "conv1_1": OWN_SAFETENSORS}.get(found.style, UNKNOWN)
     return _checked(path, found.tensors, f"safetensors, first layer {found.called}", assumed)
 

@@ -30,7 +30,8 @@ from glassguard.configuration.sections import BackboneSection
 from glassguard.errors import InputError
 from glassguard.recognizer.layers import CONVOLUTIONS, CONVOLUTIONS_PER_BLOCK
 from glassguard.recognizer.network import Normalisation, convolutional_layers
-from glassguard.recognizer.published_weights import in_rgb, read_published_weights
+from glassguard.recognizer.preprocessing import in_rgb
+from glassguard.recognizer.published_weights import read_published_weights
 from glassguard.recognizer.weights import BackboneFile, read_backbone, write_backbone
 from glassguard.stages import import_backbone
 
@@ -188,7 +189,7 @@ def test_a_mean_picture_is_left_to_the_configuration(tmp_path):
         "normalization": {"averageImage": picture},
     }
     scipy.io.savemat(path, {"net": net})
-    assert read_published_weights(path).mean is None
+    assert read_published_weights(path).stated.mean is None
     with pytest.raises(InputError, match=r"backbone\.mean, backbone\.scale: required"):
         imported(path, tmp_path)
     assert imported(path, tmp_path, mean=[1.0, 2.0, 3.0], scale=1.0).mean == (1.0, 2.0, 3.0)

@@ -19,15 +19,15 @@ from torch import Tensor, nn
 from glassguard.errors import InputError
 from glassguard.recognizer import published_weights
 from glassguard.recognizer.layers import CONVOLUTIONS
-from glassguard.recognizer.published_weights import (
+from glassguard.recognizer.preprocessing import (
     DEEPFACE,
     KERAS_VGGFACE,
     OWN_SAFETENSORS,
     TORCHVISION,
     UNKNOWN,
     VGG_FACE_DAG,
-    read_published_weights,
 )
+from glassguard.recognizer.published_weights import read_published_weights
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 PREFIXES = ("model.", "module.", "_orig_mod.", "backbone.", "net.", "encoder.vgg.")
