@@ -30,12 +30,7 @@ LEAST_ABOVE_CHANCE = 0.2
 
 
 def chance_warning(accuracy: float, identities: int) -> str | None:
-    """A line for a recognizer that is hardly better than chance; None for any other.
-
-    Args:
-        accuracy: share of its own training pictures that it names.
-        identities: people that it knows.
-    """
+    """A line for a recognizer whose accuracy on its own training pictures is hardly chance."""
     chance = 1 / identities
     if accuracy - chance >= LEAST_ABOVE_CHANCE * (1 - chance):
         return None
@@ -47,14 +42,11 @@ def chance_warning(accuracy: float, identities: int) -> str | None:
 
 
 def features_of(network: FaceRecognizer, batches: Iterator[Tensor]) -> Tensor:
-    """Flattened output of the convolutions.
+    """Flattened output of the convolutions, N x features float32.
 
     Args:
-        network: the recognizer.
+        network: the recognizer, which is put into evaluation mode.
         batches: N x 3 x H x W float32 pixels in [0, 1] each.
-
-    Returns:
-        N x features float32.
     """
     network.eval()
     found = []
@@ -76,8 +68,7 @@ def training_copies(
         seed: seed of the occlusions.
 
     Yields:
-        Batches of pixels, float32 in [0, 1]: :func:`copies_of_each` copies one after the other,
-        each in the order of ``images``.
+        Batches of pixels, float32 in [0, 1]; each copy of all pictures is in their order.
     """
     generator = torch.Generator().manual_seed(seed)
     for copy in range(copies_of_each(settings)):
@@ -113,12 +104,7 @@ def copies_of_each(settings: DenseLayers) -> int:
 
 
 class DenseTraining(lightning.LightningModule):
-    """The three dense layers under cross-entropy.
-
-    Args:
-        classifier: fc6 to fc8.
-        settings: the ``recognizer`` section of the configuration.
-    """
+    """The dense layers fc6 to fc8 under cross-entropy; ``history`` has one row per epoch."""
 
     def __init__(self, classifier: nn.Module, settings: DenseLayers) -> None:
         super().__init__()
@@ -166,15 +152,7 @@ class DenseTraining(lightning.LightningModule):
 def untrained_recognizer(
     backbone: BackboneFile, settings: DenseLayers, *, identities: int, image_size: int, seed: int
 ) -> FaceRecognizer:
-    """Pretrained convolutions under new dense layers, channels last in memory.
-
-    Args:
-        backbone: the convolutions and what their input must look like.
-        settings: the ``recognizer`` section of the configuration.
-        identities: number of people.
-        image_size: side of the pictures, pixels.
-        seed: seed of the dense layers.
-    """
+    """Pretrained convolutions under new dense layers for pictures of ``image_size`` pixels."""
     torch.manual_seed(seed)
     network = FaceRecognizer(
         identities=identities,

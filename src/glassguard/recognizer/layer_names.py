@@ -1,8 +1,8 @@
-"""Finds VGG-16's thirteen convolutions by the names that a weight file gives its tensors.
+"""Finds VGG-16's thirteen convolutions by the names of the tensors in a weight file.
 
-Training code wraps a network in many ways, and every wrapping puts something before the names of
-its layers. What counts is the end of a name; tensors belong together that have the same beginning
-and lie in the same mapping.
+Training code wraps networks in many ways, and every wrapping adds a prefix to the names of their
+layers. Only the end of a name counts; tensors with the same prefix in the same mapping belong
+together.
 """
 
 import re
@@ -19,12 +19,12 @@ from glassguard.recognizer.layers import CONVOLUTIONS
 from glassguard.recognizer.weight_arrays import shown
 
 Style = Literal["conv1_1", "conv_1_1", "block1_conv1", "features.0", "0"]
-"""How a file calls the first convolution."""
+"""Name of the first convolution in a file."""
 
 TORCHVISION_FEATURES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
-"""Where the thirteen convolutions stand in torchvision's ``vgg16().features``."""
+"""Indices of the thirteen convolutions in torchvision's ``vgg16().features``."""
 
-# What DataParallel and torch.compile put before the names of the module that they wrap.
+# Prefixes that DataParallel and torch.compile add to the names of a module that they wrap.
 _WRAPPED = r"(?:(?:module|_orig_mod)\.)*"
 _NAME = re.compile(
     r"(?P<prefix>(?:.*?[./])??)"
@@ -49,8 +49,8 @@ class Convolutions:
     """The tensors of one network in a file.
 
     Attributes:
-        style: how the file calls the first convolution.
-        called: the full name of the first convolution's kernel, that of its mapping before it.
+        style: the file's name of the first convolution.
+        called: full name of the first convolution's kernel, with its mapping.
         tensors: by ``conv1_1.weight`` to ``conv5_3.bias``, as the file has them.
         further: names of kernels between them, which VGG-16 does not have.
     """
@@ -69,20 +69,17 @@ def is_layer_name(name: str) -> bool:
 def find_convolutions(
     path: Path, form: str, mappings: Mapping[str, Mapping[str, Tensor]], names: Sequence[str] = ()
 ) -> Convolutions:
-    """The convolutions of the one VGG-16 that a file holds.
+    """The convolutions of the one VGG-16 in a file; some may be missing.
 
     Args:
         path: the file, for messages.
-        form: what kind of file it is, for messages.
+        form: kind of file, for messages.
         mappings: tensors by name, by the place of their mapping in the file.
         names: what else the file names, for messages.
 
-    Returns:
-        What is there; some of the convolutions may be missing.
-
     Raises:
-        InputError: there is none; there are several of different weights; or the network has
-            layers between the convolutions that VGG-16 does not have.
+        InputError: there is none, there are several with different weights, or it has layers
+            between the convolutions that VGG-16 does not have.
     """
     found: dict[tuple[str, str, Style], Convolutions] = {}
     for place, tensors in mappings.items():
@@ -93,7 +90,7 @@ def find_convolutions(
         for (place, prefix, style), group in found.items()
         if _FIRST in group.tensors
         and group.tensors[_FIRST].ndim == 4
-        # Any sequence of layers is numbered.
+        # Any sequence of layers has numbers.
         and (style != "0" or group.tensors.keys() >= set(_KEYS))
     ]
     whole = [one for one in candidates if one[2].tensors.keys() >= set(_KEYS)]
@@ -149,7 +146,7 @@ def _add(
         layer = f"conv{match['keras_block']}_{match['keras_place']}"
     group = found.setdefault((place, match["prefix"], style), Convolutions(style))
     if layer not in CONVOLUTIONS:
-        # What follows the convolutions may be anything: dense layers, or those of a detector.
+        # Anything may follow the convolutions: dense layers, or those of an object detector.
         if inside and layer[4:5] <= CONVOLUTIONS[-1][4] and tensor.ndim == 4:
             group.further.append(full)
         return
@@ -162,7 +159,7 @@ def _add(
 
 
 def is_plain(tensor: Tensor) -> bool:
-    """Whether a tensor holds its numbers one by one in main memory."""
+    """Whether a tensor is dense, in main memory, and of no subclass."""
     plain = type(tensor) in (Tensor, torch.nn.Parameter) and not tensor.is_nested
     return plain and tensor.layout == torch.strided and tensor.device.type == "cpu"
 

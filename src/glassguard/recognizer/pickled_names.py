@@ -1,7 +1,7 @@
-"""What a PyTorch file names, read without loading it.
+"""The names in a PyTorch file, read without loading it.
 
 PyTorch's own reader of weights calls some functions that take any amount of memory, such as
-``bytearray``; a state dict of plain tensors needs few names, and only those are let through.
+``bytearray``. A state dict of plain tensors needs few names; only those are let through.
 """
 
 import io
@@ -15,7 +15,7 @@ import torch
 from torch.serialization import MAGIC_NUMBER
 
 LONGEST_PICKLE = 16 << 20
-"""Bytes of all that describes the tensors; VGG-16 needs some thousands."""
+"""Bytes of the description of all tensors; VGG-16 needs some thousands."""
 
 _NEEDED = re.compile(
     r"collections OrderedDict"
@@ -28,24 +28,22 @@ _NEEDED = re.compile(
 _PICKLES_OF_LEGACY_FILE = 5
 """Magic number, version, machine, the state dict, and the keys of the numbers that follow."""
 _NAMED_OTHERWISE = frozenset({"INST", "EXT1", "EXT2", "EXT4"})
-"""Other ways to name something, which neither PyTorch nor Python writes today."""
+"""Other operations that name something; neither PyTorch nor Python writes them today."""
 _LAYER = re.compile(r"[\w.]*(conv|features|block|layer|fc|dense)[\w.]*")
 
 
 def more_than_tensors(path: Path) -> str | None:
     """What a PyTorch file holds that a state dict does not need, as a clause; None for nothing.
 
-    Args:
-        path: a file in PyTorch's ZIP format or in the one before it.
+    Reads PyTorch's ZIP format and the one before it.
 
     Raises:
-        ValueError: it is damaged, or describes its tensors in more than :data:`LONGEST_PICKLE`
-            bytes.
+        ValueError: the file is damaged, or its description exceeds :data:`LONGEST_PICKLE` bytes.
         RuntimeError: PyTorch's reader of ZIP files cannot read it.
     """
     with path.open("rb") as file:
         if file.read(2) == b"PK":
-            # Its own reader, so that what is looked at is what will be loaded.
+            # PyTorch's own reader: it sees what will be loaded.
             records = torch._C.PyTorchFileReader(str(path))
             if records.get_record_size("data.pkl") > LONGEST_PICKLE:
                 raise ValueError(f"its description is longer than {LONGEST_PICKLE} bytes")
@@ -61,7 +59,7 @@ def more_than_tensors(path: Path) -> str | None:
 def why_not_pytorch(path: Path) -> str | None:
     """What a pickle holds that PyTorch did not write, as a clause; None for one of PyTorch's."""
     with path.open("rb") as file:
-        # After the number of the protocol, and perhaps the length of a frame.
+        # The protocol's number, and perhaps the length of a frame, come first.
         values = (value for _, value, _ in pickletools.genops(file))
         if MAGIC_NUMBER in islice(values, 3):
             return None
@@ -74,9 +72,9 @@ def why_not_pytorch(path: Path) -> str | None:
 
 
 def _unneeded(file: IO[bytes]) -> str | None:
-    """The same of one pickle, after which the file is left to stand."""
+    """As :func:`more_than_tensors`, for one pickle; leaves the file at its end."""
     layers: list[str] = []
-    # As far as names are taken from the stack: the last strings on it, and those remembered.
+    # Names may come from the stack: track the last strings on it, and those in the memo.
     strings = ["", ""]
     top: str | None = None
     remembered: list[str | None] = []
@@ -112,8 +110,6 @@ def _unneeded(file: IO[bytes]) -> str | None:
 
 def _objects(named: str, layers: list[str]) -> str:
     name = ascii(named.replace(" ", ".", 1))[1:-1][:100]
-    if named.startswith("numpy"):
-        held = f"it holds values of NumPy ({name})"
-    else:
-        held = f"it holds code or objects ({name})"
-    return held + (f", its first layers are {', '.join(layers)}" if layers else "")
+    kind = "values of NumPy" if named.startswith("numpy") else "code or objects"
+    first = f", its first layers are {', '.join(layers)}" if layers else ""
+    return f"it holds {kind} ({name}){first}"

@@ -1,7 +1,6 @@
 """Pretraining of the convolutions on people outside the study."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from glassguard.errors import InputError
 from glassguard.progress import Progress
@@ -34,20 +33,11 @@ WARM_UP = 0.1
 STATES = "glassguard_random_states"
 
 
-class _Batches(Dataset[tuple[Tensor, ...]]):
-    """Arrays of one length, handed out in whole batches."""
+class _Batches(TensorDataset):
+    """Hands out whole batches."""
 
-    def __init__(self, *arrays: NDArray[Any]) -> None:
-        self._arrays = arrays
-
-    def __len__(self) -> int:
-        return len(self._arrays[0])
-
-    def __getitem__(self, row: int) -> tuple[Tensor, ...]:
-        return self.__getitems__([row])
-
-    def __getitems__(self, rows: Sequence[int]) -> tuple[Tensor, ...]:
-        return tuple(torch.from_numpy(array[rows]) for array in self._arrays)
+    def __getitems__(self, rows: list[int]) -> tuple[Tensor, ...]:
+        return self[rows]
 
 
 def _unchanged(batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -108,15 +98,11 @@ class BackbonePretraining(lightning.LightningModule):
         for module in self.features:
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        self.to_teacher = (
-            nn.Linear(EMBEDDING_DIMENSIONS, teacher_dimensions, bias=False)
-            if teacher_dimensions
-            else None
-        )
+        self.to_teacher = None
+        if teacher_dimensions:
+            self.to_teacher = nn.Linear(EMBEDDING_DIMENSIONS, teacher_dimensions, bias=False)
         self.to(memory_format=torch.channels_last)
-        self.epoch_sizes = [
-            step.image_size for step in pretraining.steps for _ in range(step.epochs)
-        ]
+        self.epoch_sizes = [one.image_size for one in pretraining.steps for _ in range(one.epochs)]
         self._seed = seed
         self._order = order
         self._states: dict[str, Tensor] = {}
@@ -297,10 +283,7 @@ def pretrain(
     try:
         trainer = deterministic_trainer(
             epochs=len(model.epoch_sizes),
-            precision=pretraining.precision,
-            accelerator=pretraining.accelerator,
-            devices=pretraining.devices,
-            strategy=pretraining.strategy,
+            **pretraining.model_dump(include={"precision", "accelerator", "devices", "strategy"}),
             callbacks=[] if checkpoint is None else [EpochCheckpoint(checkpoint, bound_to)],
         )
     except ValueError as error:
@@ -310,7 +293,7 @@ def pretrain(
         ) from None
     arrays = (pictures.images, pictures.labels, taught)
     batches = DataLoader(
-        _Batches(*(array for array in arrays if array is not None)),
+        _Batches(*(torch.from_numpy(array) for array in arrays if array is not None)),
         batch_size=min(pretraining.batch_size, count),
         shuffle=True,
         drop_last=True,
@@ -342,23 +325,16 @@ def fold_batch_normalisation(features: nn.Sequential) -> dict[str, Tensor]:
     """Weights of plain convolutions that compute what convolution and normalisation compute.
 
     Args:
-        features: layers made by ``convolutional_layers(width, batch_normalisation=True)``, in
-            evaluation mode.
+        features: ``convolutional_layers(width, batch_normalisation=True)`` in evaluation mode;
+            in training mode (``ValueError``), they use the statistics of the batch.
 
     Returns:
         ``conv1_1.weight`` to ``conv5_3.bias``, float32.
-
-    Raises:
-        ValueError: ``features`` is in training mode, where it uses the statistics of the batch.
     """
     if features.training:
         raise ValueError("features must be in evaluation mode to be folded")
-    return {
-        f"{name}.{part}": tensor.detach().contiguous()
-        for name in CONVOLUTIONS
-        for part, tensor in fuse_conv_bn_eval(
-            getattr(features, name), getattr(features, name.replace("conv", "norm"))
-        )
-        .state_dict()
-        .items()
-    }
+    plain = nn.ModuleDict()
+    for name in CONVOLUTIONS:
+        normalisation = getattr(features, name.replace("conv", "norm"))
+        plain[name] = fuse_conv_bn_eval(getattr(features, name), normalisation)
+    return {name: tensor.detach().contiguous() for name, tensor in plain.state_dict().items()}

@@ -54,12 +54,12 @@ from glassguard.recognizer.weights import (
 )
 
 LARGEST_FILE = 1 << 30
-"""Bytes, packed and unpacked; the largest published file, with its dense layers, has 0.6 GB."""
+"""Bytes, packed and unpacked; the largest published file has 0.6 GB with its dense layers."""
 
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """Convolutions as their file has them, and what is known of their input.
+    """Convolutions of a file, and what is known of their input.
 
     Attributes:
         format: kind of file, in words.
@@ -82,7 +82,7 @@ def read_published_weights(path: Path) -> PublishedWeights:
 
     Raises:
         InputError: the file is missing, damaged, of another format or of another network, or
-            holds code; one line that names the file and the layer, or says what the file holds.
+            holds code; one line that names the file and the layer, or what the file holds.
     """
     start = _first_bytes(path)
     match weight_format(start):
@@ -187,7 +187,7 @@ def _from_npz(path: Path) -> PublishedWeights:
     with damage_named(path, "NumPy .npz file"), zipfile.ZipFile(path) as packed:
         members = {member.filename.removesuffix(".npy"): member for member in packed.infolist()}
         layers = [name for name in members if is_layer_name(name)]
-        # Checked before unpacking: a few compressed bytes may stand for any amount of memory.
+        # Check before unpacking: a few compressed bytes may stand for any amount of memory.
         if sum(members[name].file_size for name in layers) > LARGEST_FILE:
             raise InputError(f"{path}: unpacks to more than {LARGEST_FILE} bytes")
         for name in layers:
@@ -195,7 +195,7 @@ def _from_npz(path: Path) -> PublishedWeights:
     found = find_convolutions(path, "a NumPy .npz file", {"": tensors}, names=list(members))
     kernels = [name for name in found.tensors if name.endswith(".weight")]
     shapes = [tuple(found.tensors[name].shape) for name in kernels]
-    # No VGG-16 has three filters in all of its layers: only one of both orders of axes fits.
+    # No VGG-16 has three filters in every layer, so only one order of axes fits.
     if all(shape[:2] == (3, 3) for shape in shapes) and any(s[2:] != (3, 3) for s in shapes):
         for name in kernels:
             found.tensors[name] = filters_first(found.tensors[name])
@@ -209,7 +209,7 @@ def _array(content: bytes) -> Tensor:
         (2, 0): np.lib.format.read_array_header_2_0,
     }[np.lib.format.read_magic(file)]
     shape, _, kind = header(file)
-    # A short array may say that it is a long one.
+    # A short array may claim to be a long one.
     if math.prod(shape) * kind.itemsize > len(content):
         raise ValueError(f"an array of shape {shape} is cut off")
     file.seek(0)

@@ -12,23 +12,22 @@ from glassguard.recognizer.pickled_names import more_than_tensors, why_not_pytor
 from glassguard.recognizer.weight_arrays import damage_named
 
 DEEPEST = 4
-"""Mappings and lists around the mapping that holds the tensors, at most."""
+"""Largest number of mappings and lists around the mapping that holds the tensors."""
 
 
 def state_dicts(path: Path, *, at_most: int) -> dict[str, dict[str, Tensor]]:
     """Tensors by name of every mapping in a PyTorch file, by the place of the mapping.
 
-    Args:
-        path: the file, in PyTorch's ZIP format or in the one before it.
-        at_most: bytes of the tensors, unpacked.
+    Reads PyTorch's ZIP format and the one before it.
 
     Raises:
-        InputError: the file is damaged, holds more than tensors and plain values, or no mapping.
+        InputError: the file is damaged, unpacks to more than ``at_most`` bytes, holds more than
+            tensors and plain values, or no mapping.
     """
     with damage_named(path, "PyTorch file"):
         _check_packed_size(path, at_most)
     only = "not a PyTorch file of nothing but tensors"
-    # A hostile file may make the reader fail in any way; it is refused all the same.
+    # A hostile file may make the reader fail in any way.
     try:
         more = more_than_tensors(path)
         state = {} if more else torch.load(path, map_location="cpu", weights_only=True)
@@ -46,11 +45,7 @@ def state_dicts(path: Path, *, at_most: int) -> dict[str, dict[str, Tensor]]:
 
 
 def check_pickle(path: Path) -> None:
-    """Refuse a pickle that is none of PyTorch's own.
-
-    Raises:
-        InputError: what it holds, as far as that is known without unpickling.
-    """
+    """Refuse (``InputError``) a pickle that PyTorch did not write; says what it seems to hold."""
     with damage_named(path, "pickle"):
         why = why_not_pytorch(path)
     if why is not None:
@@ -62,7 +57,7 @@ def check_pickle(path: Path) -> None:
 def _mappings(
     value: object, place: tuple[str, ...], seen: set[int]
 ) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    # A pickle may hold the same mapping, or even itself, any number of times.
+    # A pickle may hold a mapping any number of times, even within itself.
     if not isinstance(value, dict | list | tuple) or id(value) in seen or len(place) > DEEPEST:
         return
     seen.add(id(value))
@@ -76,7 +71,7 @@ def _mappings(
 
 
 def _check_packed_size(path: Path, at_most: int) -> None:
-    """Refuse a ZIP file that PyTorch did not write: it packs nothing, whatever that unpacks to."""
+    """Refuse a ZIP file that PyTorch did not write: PyTorch compresses nothing."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as packed:

@@ -59,14 +59,9 @@ def deterministic_trainer(
 ) -> lightning.Trainer:
     """A trainer that leaves nothing on disk and, on one CPU, repeats itself to the bit.
 
-    Args:
-        epochs: passes over the training set.
-        precision: ``float32`` or ``bfloat16`` (autocast of the forward pass).
-        accelerator: kind of device. Operations that are deterministic on the CPU only run
-            elsewhere as they are.
-        devices: how many, or all of them (``auto``).
-        strategy: ``ddp_spawn`` starts a process for each device and returns to this one.
-        callbacks: run while training; if there are any, they show the progress.
+    Operations that are deterministic on the CPU only run as they are on another ``accelerator``.
+    ``bfloat16`` is autocast of the forward pass; the strategy ``ddp_spawn`` starts a process for
+    each device and returns to this one; if there are ``callbacks``, they show the progress.
 
     Raises:
         ValueError: this machine has no such device.
@@ -93,9 +88,7 @@ def deterministic_trainer(
 class EpochCheckpoint(lightning.Callback):
     """Replaces one file after every epoch, in one step: a kill leaves the old one or the new one.
 
-    Args:
-        path: the file.
-        bound_to: digest of everything that decides what is trained; stored in the file.
+    The file stores ``bound_to``, a digest of everything that decides what is trained.
     """
 
     def __init__(self, path: Path, bound_to: str) -> None:
@@ -119,12 +112,7 @@ class EpochCheckpoint(lightning.Callback):
 def read_checkpoint(path: Path, bound_to: str) -> dict[str, Any] | None:
     """The checkpoint of a killed training; unpickles nothing but tensors and plain values.
 
-    Args:
-        path: the file.
-        bound_to: see :class:`EpochCheckpoint`.
-
-    Returns:
-        The checkpoint; None if the file is missing, unreadable, or bound to something else.
+    None if the file is missing, unreadable, or bound to something else (:class:`EpochCheckpoint`).
     """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)

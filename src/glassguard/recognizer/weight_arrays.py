@@ -1,4 +1,4 @@
-"""Arrays out of foreign weight files, within bounds and with damage named in one line."""
+"""Arrays out of foreign weight files, within bounds; damage is named in one line."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,19 +15,19 @@ from glassguard.errors import InputError
 from glassguard.recognizer.layers import FILTERS_PER_BLOCK
 
 LARGEST_KERNEL = 3 * 3 * FILTERS_PER_BLOCK[-1] ** 2
-"""Numbers of VGG-16's largest convolution."""
+"""Numbers in VGG-16's largest convolution."""
 DESCRIPTION = 16 << 20
-"""Bytes of a text that describes a network, at most."""
+"""Largest number of bytes of a text that describes a network."""
 
 
 def shown(names: Iterable[str]) -> str:
-    """The first names that a file gives, fit for a line of a message."""
+    """The first names in a file, fit for one line of a message."""
     return ", ".join(ascii(name)[1:-1][:80] for name in islice(names, 3))
 
 
 @contextmanager
 def damage_named(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a reader raises into one line; a hostile file may make it fail in any way."""
+    """Turn any error of a reader into one line; a hostile file may make it fail in any way."""
     try:
         yield
     except InputError:
@@ -43,11 +43,7 @@ def filters_first(kernel: Tensor) -> Tensor:
 
 
 def float_tensor(array: NDArray[Any]) -> Tensor:
-    """A float array of any size as float32; a number beyond float32 becomes infinite.
-
-    Raises:
-        ValueError: the array does not hold floating-point numbers.
-    """
+    """A float array (else ``ValueError``) as float32; numbers beyond its range become infinite."""
     if array.dtype.kind != "f":
         raise ValueError(f"{array.dtype} where floating-point numbers are wanted")
     with np.errstate(over="ignore"):

@@ -120,8 +120,8 @@ def test_a_keras_model_that_pads_as_vgg_does_is_read(padding, apart, key, tmp_pa
     ("padding", "apart", "said"),
     [
         ("valid", None, "conv1_1 has padding valid, VGG-16 has same"),
-        ("valid", [2, 2], "conv1_1 has padding valid behind zeros of [2, 2]"),
-        ("same", [1, 1], "conv1_1 has padding same behind zeros of [1, 1]"),
+        ("valid", [2, 2], "conv1_1 has padding valid after zeros of [2, 2]"),
+        ("same", [1, 1], "conv1_1 has padding same after zeros of [1, 1]"),
         ("causal", None, "conv1_1 has padding causal"),
     ],
 )
