@@ -9,10 +9,14 @@ import numpy as np
 import scipy.io
 from torch import Tensor
 
-from glassguard.errors import InputError
 from glassguard.recognizer.layers import CONVOLUTIONS
 from glassguard.recognizer.preprocessing import Colour
-from glassguard.recognizer.weight_arrays import damage_named, filters_first, float_tensor
+from glassguard.recognizer.weight_arrays import (
+    WeightsError,
+    damage_named,
+    filters_first,
+    float_tensor,
+)
 
 
 def matconvnet_convolutions(
@@ -25,11 +29,11 @@ def matconvnet_convolutions(
         ``conv1_1``'s inputs, or None; whether the file has any mean, which may be a picture.
 
     Raises:
-        InputError: the file is damaged, unpacks to more than ``at_most`` bytes, or holds a network
-            with another layout.
+        WeightsError: the file is damaged, unpacks to more than ``at_most`` bytes, or holds another
+            network.
     """
     tensors: dict[str, Tensor] = {}
-    with damage_named(path, "MatConvNet .mat file"):
+    with damage_named("MatConvNet .mat file"):
         _check_unpacked_size(path, at_most)
         values = scipy.io.loadmat(
             path, variable_names=["net", "layers", "normalization", "meta"], simplify_cells=True
@@ -38,9 +42,9 @@ def matconvnet_convolutions(
         for layer in net["layers"]:
             name = str(layer.get("name"))
             if layer.get("type") == "bnorm":
-                raise InputError(f"{path}: {name} is a batch normalisation, VGG-16 has none")
+                raise WeightsError(f"{name} is a batch normalisation, VGG-16 has none")
             if name in CONVOLUTIONS:
-                _check_layout(path, name, layer)
+                _check_layout(name, layer)
                 older = layer.get("filters"), layer.get("biases")
                 kernel, bias = map(np.asarray, layer.get("weights", older))
                 # MATLAB drops trailing axes of one element.
@@ -85,12 +89,10 @@ def _check_unpacked_size(path: Path, at_most: int) -> None:
                     unpacked += len(unpacking.decompress(packed, block))
                     packed = unpacking.unconsumed_tail
                     if unpacked > at_most:
-                        raise InputError(f"{path}: unpacks to more than {at_most} bytes")
+                        raise WeightsError(f"unpacks to more than {at_most} bytes")
 
 
-def _check_layout(path: Path, name: str, layer: dict[str, Any]) -> None:
+def _check_layout(name: str, layer: dict[str, Any]) -> None:
     for key in ("pad", "stride", "dilate"):
         if key in layer and not (np.asarray(layer[key]) == 1).all():
-            raise InputError(
-                f"{path}: {name} has {key} {np.asarray(layer[key]).tolist()}, VGG-16 has 1"
-            )
+            raise WeightsError(f"{name} has {key} {np.asarray(layer[key]).tolist()}, VGG-16 has 1")

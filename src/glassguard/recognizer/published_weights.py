@@ -40,6 +40,7 @@ from glassguard.recognizer.preprocessing import (
 )
 from glassguard.recognizer.pytorch_weights import check_pickle, state_dicts
 from glassguard.recognizer.weight_arrays import (
+    WeightsError,
     damage_named,
     filters_first,
     float_tensor,
@@ -84,6 +85,13 @@ def read_published_weights(path: Path) -> PublishedWeights:
         InputError: the file is missing, damaged, of another format or of another network, or
             holds code; one line that names the file and the layer, or what the file holds.
     """
+    try:
+        return _read(path)
+    except WeightsError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _read(path: Path) -> PublishedWeights:
     start = _first_bytes(path)
     match weight_format(start):
         case "keras":
@@ -97,7 +105,7 @@ def read_published_weights(path: Path) -> PublishedWeights:
             return _from_pytorch(path)
         case "safetensors":
             return _from_safetensors(path)
-    raise InputError(f"{path}: {why_no_weights(start)}; {READABLE}")
+    raise WeightsError(f"{why_no_weights(start)}; {READABLE}")
 
 
 def _first_bytes(path: Path) -> bytes:
@@ -106,13 +114,13 @@ def _first_bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             start = file.read(START)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        raise WeightsError("no such file") from None
     except IsADirectoryError:
-        raise InputError(f"{path}: is a folder and no file; {READABLE}") from None
+        raise WeightsError(f"is a folder and no file; {READABLE}") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise WeightsError(f"cannot be read: {error.strerror}") from None
     if size > LARGEST_FILE:
-        raise InputError(f"{path}: has {size} bytes; at most {LARGEST_FILE} are read")
+        raise WeightsError(f"has {size} bytes; at most {LARGEST_FILE} are read")
     return start
 
 
@@ -127,12 +135,12 @@ def _checked(
 ) -> PublishedWeights:
     for key, tensor in tensors.items():
         if not (is_plain(tensor) and tensor.is_floating_point()):
-            raise InputError(f"{path}: {key} does not hold plain floating-point numbers")
+            raise WeightsError(f"{key} does not hold plain floating-point numbers")
     width = relative_width(tensors, path) if width is None else width
     checked = check_convolutions(tensors, width=width, path=path)
     for key, tensor in checked.items():
         if not tensor.isfinite().all():
-            raise InputError(f"{path}: {key} holds numbers that are not finite")
+            raise WeightsError(f"{key} holds numbers that are not finite")
     said = Preprocessing(f"{path} ({form})", **stated)
     return PublishedWeights(form, checked, width, said, assumed)
 
@@ -140,11 +148,11 @@ def _checked(
 def _from_safetensors(path: Path) -> PublishedWeights:
     tensors, metadata = read_tensors(path)
     if "normalisation.mean" in tensors and METADATA_KEY in metadata:
-        raise InputError(
-            f"{path}: is a whole recognizer that glassguard wrote; give the backbone.safetensors "
+        raise WeightsError(
+            "is a whole recognizer that glassguard wrote; give the backbone.safetensors "
             "that it was trained on"
         )
-    found = find_convolutions(path, "a safetensors file", {"": tensors})
+    found = find_convolutions("a safetensors file", {"": tensors})
     described = described_backbone(metadata) if found.style == "conv1_1" else None
     if described is not None:
         width, mean, scale = described
@@ -157,13 +165,13 @@ def _from_safetensors(path: Path) -> PublishedWeights:
 
 def _from_pytorch(path: Path) -> PublishedWeights:
     form = "PyTorch state dict"
-    found = find_convolutions(path, f"a {form}", state_dicts(path, at_most=LARGEST_FILE))
+    found = find_convolutions(f"a {form}", state_dicts(path, at_most=LARGEST_FILE))
     assumed = {"features.0": TORCHVISION, "conv1_1": VGG_FACE_DAG}.get(found.style, UNKNOWN)
     return _checked(path, found.tensors, f"{form}, first layer {found.called}", assumed)
 
 
 def _from_zip(path: Path) -> PublishedWeights:
-    with damage_named(path, "PyTorch file, nor .keras or .npz"), zipfile.ZipFile(path) as packed:
+    with damage_named("PyTorch file, nor .keras or .npz"), zipfile.ZipFile(path) as packed:
         names = [member.filename for member in packed.infolist()]
     if ARCHIVED_WEIGHTS in names:
         return _from_keras(path, archived_keras_weights(path, at_most=LARGEST_FILE), ".keras")
@@ -171,28 +179,26 @@ def _from_zip(path: Path) -> PublishedWeights:
         return _from_npz(path)
     if any(name.endswith("/constants.pkl") for name in names):
         classes = [name.partition("/code/")[2] for name in names if name.endswith(".py")]
-        raise InputError(
-            f"{path}: is a TorchScript archive, which holds code ({shown(classes)}): load "
+        raise WeightsError(
+            f"is a TorchScript archive, which holds code ({shown(classes)}): load "
             "it with torch.jit.load and save its state_dict()"
         )
     if any(name.rpartition("/")[2] == "data.pkl" for name in names):
         return _from_pytorch(path)
-    raise InputError(
-        f"{path}: is a ZIP archive of other files ({shown(names) or 'none'}); {READABLE}"
-    )
+    raise WeightsError(f"is a ZIP archive of other files ({shown(names) or 'none'}); {READABLE}")
 
 
 def _from_npz(path: Path) -> PublishedWeights:
     tensors: dict[str, Tensor] = {}
-    with damage_named(path, "NumPy .npz file"), zipfile.ZipFile(path) as packed:
+    with damage_named("NumPy .npz file"), zipfile.ZipFile(path) as packed:
         members = {member.filename.removesuffix(".npy"): member for member in packed.infolist()}
         layers = [name for name in members if is_layer_name(name)]
         # Check before unpacking: a few compressed bytes may stand for any amount of memory.
         if sum(members[name].file_size for name in layers) > LARGEST_FILE:
-            raise InputError(f"{path}: unpacks to more than {LARGEST_FILE} bytes")
+            raise WeightsError(f"unpacks to more than {LARGEST_FILE} bytes")
         for name in layers:
             tensors[name] = _array(packed.read(members[name]))
-    found = find_convolutions(path, "a NumPy .npz file", {"": tensors}, names=list(members))
+    found = find_convolutions("a NumPy .npz file", {"": tensors}, names=list(members))
     kernels = [name for name in found.tensors if name.endswith(".weight")]
     shapes = [tuple(found.tensors[name].shape) for name in kernels]
     # No VGG-16 has three filters in every layer, so only one order of axes fits.
@@ -218,7 +224,7 @@ def _array(content: bytes) -> Tensor:
 
 def _from_keras(path: Path, read: KerasWeights, kind: str) -> PublishedWeights:
     form = f"Keras{' 3' if read.keras_3 else ''} {kind}"
-    found = find_convolutions(path, f"a {form} file", {"": read.tensors})
+    found = find_convolutions(f"a {form} file", {"": read.tensors})
     assumed = UNKNOWN
     if not read.keras_3:
         if read.by_order:

@@ -7,9 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from glassguard.errors import InputError
 from glassguard.recognizer.pickled_names import more_than_tensors, why_not_pytorch
-from glassguard.recognizer.weight_arrays import damage_named
+from glassguard.recognizer.weight_arrays import WeightsError, damage_named
 
 DEEPEST = 4
 """Largest number of mappings and lists around the mapping that holds the tensors."""
@@ -21,10 +20,10 @@ def state_dicts(path: Path, *, at_most: int) -> dict[str, dict[str, Tensor]]:
     Reads PyTorch's ZIP format and the one before it.
 
     Raises:
-        InputError: the file is damaged, unpacks to more than ``at_most`` bytes, holds more than
+        WeightsError: the file is damaged, unpacks to more than ``at_most`` bytes, holds more than
             tensors and plain values, or no mapping.
     """
-    with damage_named(path, "PyTorch file"):
+    with damage_named("PyTorch file"):
         _check_packed_size(path, at_most)
     only = "not a PyTorch file of nothing but tensors"
     # A hostile file may make the reader fail in any way.
@@ -33,24 +32,24 @@ def state_dicts(path: Path, *, at_most: int) -> dict[str, dict[str, Tensor]]:
         state = {} if more else torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         held = "it holds code or objects" if "weights_only" in str(error) else "it is damaged"
-        raise InputError(f"{path}: {only}: {held}") from None
+        raise WeightsError(f"{only}: {held}") from None
     if more:
-        raise InputError(f"{path}: {only}: {more}; save its state_dict() alone")
+        raise WeightsError(f"{only}: {more}; save its state_dict() alone")
     mappings = dict(_mappings(state, (), set()))
     if not mappings:
-        raise InputError(
-            f"{path}: not a state dict: must map names to tensors, and is a {type(state).__name__}"
+        raise WeightsError(
+            f"not a state dict: must map names to tensors, and is a {type(state).__name__}"
         )
     return mappings
 
 
 def check_pickle(path: Path) -> None:
-    """Refuse (``InputError``) a pickle that PyTorch did not write; says what it seems to hold."""
-    with damage_named(path, "pickle"):
+    """Refuse (``WeightsError``) a pickle that PyTorch did not write; says what it seems to hold."""
+    with damage_named("pickle"):
         why = why_not_pytorch(path)
     if why is not None:
-        raise InputError(
-            f"{path}: {why}; unpickling could run any code: save its arrays with numpy.savez"
+        raise WeightsError(
+            f"{why}; unpickling could run any code: save its arrays with numpy.savez"
         )
 
 
@@ -77,6 +76,6 @@ def _check_packed_size(path: Path, at_most: int) -> None:
     with zipfile.ZipFile(path) as packed:
         members = packed.infolist()
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise InputError(f"{path}: not a PyTorch file: its members are compressed")
+        raise WeightsError("not a PyTorch file: its members are compressed")
     if sum(member.file_size for member in members) > at_most:
-        raise InputError(f"{path}: not a PyTorch file: its members are larger than itself")
+        raise WeightsError("not a PyTorch file: its members are larger than itself")

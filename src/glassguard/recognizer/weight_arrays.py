@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glassguard.errors import InputError
 from glassguard.recognizer.layers import FILTERS_PER_BLOCK
 
 LARGEST_KERNEL = 3 * 3 * FILTERS_PER_BLOCK[-1] ** 2
@@ -25,16 +23,20 @@ def shown(names: Iterable[str]) -> str:
     return ", ".join(ascii(name)[1:-1][:80] for name in islice(names, 3))
 
 
+class WeightsError(Exception):
+    """A weight file cannot be used; the message does not name the file."""
+
+
 @contextmanager
-def damage_named(path: Path, kind: str) -> Iterator[None]:
+def damage_named(kind: str) -> Iterator[None]:
     """Turn any error of a reader into one line; a hostile file may make it fail in any way."""
     try:
         yield
-    except InputError:
+    except WeightsError:
         raise
     except Exception as error:
         detail = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{path}: not a readable {kind}: {detail}") from None
+        raise WeightsError(f"not a readable {kind}: {detail}") from None
 
 
 def filters_first(kernel: Tensor) -> Tensor:
