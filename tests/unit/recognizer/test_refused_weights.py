@@ -20,7 +20,7 @@ from recognizer.published_files import (
     write_safetensors,
 )
 
-from glassguard.recognizer import pickled_names, published_weights
+from glassguard.recognizer import published_weights, pytorch_weights
 from glassguard.recognizer.published_weights import read_published_weights
 
 
@@ -97,7 +97,7 @@ def test_an_endless_description_of_tensors_is_refused(form, tmp_path, monkeypatc
     path = tmp_path / "vgg_face_dag.pth"
     torch.save(state_dict(random_kernels()), path, _use_new_zipfile_serialization=form == "zip")
     read_published_weights(path)
-    monkeypatch.setattr(pickled_names, "LONGEST_PICKLE", 200)
+    monkeypatch.setattr(pytorch_weights, "LONGEST_PICKLE", 200)
     assert "it is damaged" in refusal(path)
 
 
