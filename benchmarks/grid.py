@@ -38,10 +38,11 @@ from glassguard.attack.frames import frame_masks
 from glassguard.configuration.compose import compose_study
 from glassguard.faces.embedded.population import render_person
 from glassguard.files.formats import read_examples, read_images
-from glassguard.recognizer.head import train_dense_layers
-from glassguard.recognizer.network import FaceRecognizer, channels_last, to_pixels
+from glassguard.recognizer.head import train_dense_layers, untrained_recognizer
+from glassguard.recognizer.network import to_pixels
 from glassguard.recognizer.pretraining import pretrain
-from glassguard.recognizer.weights import read_recognizer
+from glassguard.recognizer.trainer import LabelledPictures
+from glassguard.recognizer.weights import BackboneFile, read_recognizer
 from glassguard.saliency.classification import probabilities
 from glassguard.saliency.fill import filled
 from glassguard.saliency.grid import (
@@ -99,29 +100,16 @@ def trained_on_drawn_faces(count: int) -> tuple[nn.Module, np.ndarray]:
     settings["recognizer"]["epochs"] = 20
     settings["recognizer"]["occluded_copies"] = 1
     study = study.model_validate(settings)
-    parts = images[~held_out], labels[~held_out]
-    seen_and_not = {"validation_images": images[held_out], "validation_labels": labels[held_out]}
-    convolutions, _ = pretrain(*parts, **seen_and_not, settings=study.backbone, seed=0)
-    mean, scale = study.backbone.normalisation()
-    network = channels_last(
-        FaceRecognizer(
-            identities=PEOPLE,
-            image_size=size,
-            width=study.backbone.width,
-            hidden=study.recognizer.hidden,
-            mean=mean,
-            scale=scale,
-        )
-    )
-    network.features.load_state_dict(convolutions)
-    history = train_dense_layers(
-        network,
-        train_images=parts[0],
-        train_labels=parts[1],
-        **seen_and_not,
-        settings=study.recognizer,
+    seen, unseen = (LabelledPictures.chosen(images, labels, rows) for rows in (~held_out, held_out))
+    convolutions, _ = pretrain(seen, unseen, study.backbone, seed=0)
+    network = untrained_recognizer(
+        BackboneFile(convolutions, study.backbone.width, *study.backbone.normalisation()),
+        study.recognizer,
+        identities=PEOPLE,
+        image_size=size,
         seed=0,
     )
+    history = train_dense_layers(network, seen, unseen, study.recognizer, seed=0)
     print(f"recognizer: accuracy {history[-1]['val_accuracy']:.2f} on held-out pictures")
     chosen = np.flatnonzero(held_out)[:: max(1, int(held_out.sum()) // count)][:count]
     texture = random_texture(len(chosen), size, generator=np.random.default_rng(0))

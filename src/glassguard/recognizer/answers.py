@@ -1,7 +1,7 @@
-"""How a network is asked about pictures, and which answers count.
+"""How to ask a network about pictures, and which answers count.
 
-A picture on another scale, a network in training mode and logits that are not finite all give
-numbers that look like results. They are refused here, before anybody reads them.
+Pictures on another scale, a network in training mode and logits that are not finite all give
+numbers that look like results. They are refused here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,9 @@ NUMBER_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 def require_evaluation_mode(network: nn.Module) -> None:
     """Refuse a network whose answer to a picture depends on chance or on the other pictures.
 
-    Args:
-        network: any network. Every module of it is asked: dropout may be a function that is called
-            with a module's ``training``.
-
     Raises:
-        ValueError: a module is in training mode, or normalises by the batch in evaluation mode too.
+        ValueError: any module of it is in training mode (a dropout function may read that), or
+            normalises by the batch in evaluation mode too.
     """
     for name, module in network.named_modules():
         # A frozen script has no such mode.
@@ -40,11 +37,7 @@ def require_evaluation_mode(network: nn.Module) -> None:
 
 
 def require_tensor(values: object, name: str) -> Tensor:
-    """An argument, if it is a tensor that holds values.
-
-    Args:
-        values: the argument.
-        name: what it is called.
+    """The argument called ``name``, if it is a tensor that holds values.
 
     Raises:
         ValueError: it is no tensor, a sparse one, or one on the ``meta`` device.
@@ -59,17 +52,13 @@ def require_tensor(values: object, name: str) -> Tensor:
 
 
 def require_pixels(pixels: object) -> Tensor:
-    """Pictures, if they are on the scale that networks are asked on.
+    """Pictures on the scale of networks, detached from any graph.
 
     Args:
         pixels: N x 3 x H x W in [0, 1], float16, bfloat16, float32 or float64.
 
-    Returns:
-        ``pixels``, detached from any graph.
-
     Raises:
-        ValueError: they are anything else. The message names the first picture out of range and
-            the range of its values.
+        ValueError: they are anything else; names the first picture out of range and its values.
     """
     pixels = require_tensor(pixels, "pixels").detach()
     shape = pixels.shape
@@ -85,20 +74,16 @@ def require_pixels(pixels: object) -> Tensor:
         picture = int(outside[0])
         values = pixels[picture]
         finite = values[values.isfinite()]
-        beside = values.numel() - finite.numel()
-        found = f"{beside} of {values.numel()} values are not finite"
-        if not beside:
+        odd = values.numel() - finite.numel()
+        found = f"{odd} of {values.numel()} values are not finite"
+        if not odd:
             found = f"values from {finite.min().item():.9g} to {finite.max().item():.9g}"
         raise ValueError(f"pixels are in [0, 1]; picture {picture}: {found}")
     return pixels
 
 
 def weights_like(network: nn.Module, otherwise: Tensor) -> Tensor:
-    """A tensor of the network's number type on its device.
-
-    Args:
-        network: whose first floating-point parameter is taken, or buffer where it has none.
-        otherwise: what a network with neither is taken to be like.
+    """A tensor of the network's number type on its device: a weight, a buffer, or ``otherwise``.
 
     Raises:
         ValueError: the network is on the ``meta`` device, or was made in inference mode.
@@ -116,16 +101,9 @@ def weights_like(network: nn.Module, otherwise: Tensor) -> Tensor:
 
 
 def for_network(network: nn.Module, pixels: object) -> Tensor:
-    """Pictures of a network's number type on its device.
+    """A copy of pictures in a network's number type on its device, N x 3 x H x W.
 
-    They are a copy: what a network does to it in place stays off the caller's pictures.
-
-    Args:
-        network: see :func:`weights_like`.
-        pixels: see :func:`require_pixels`.
-
-    Returns:
-        N x 3 x H x W.
+    What the network does to it in place leaves the caller's pictures alone.
 
     Raises:
         ValueError: see :func:`require_pixels` and :func:`weights_like`.
@@ -135,9 +113,7 @@ def for_network(network: nn.Module, pixels: object) -> Tensor:
 
 
 def logits_of(network: nn.Module, pixels: Tensor, pictures: Sequence[int] | None = None) -> Tensor:
-    """Ask a network about pictures, whatever its number type and device are.
-
-    It is given a copy: what it does to that in place stays off the caller's pictures.
+    """Ask a network about a copy of pictures, whatever its number type and device are.
 
     Args:
         network: maps N x 3 x H x W pixels to N x C logits, in evaluation mode.
@@ -156,17 +132,14 @@ def logits_of(network: nn.Module, pixels: Tensor, pictures: Sequence[int] | None
 
 
 def finite_logits(answer: object, pictures: Sequence[int]) -> Tensor:
-    """What a network answered, if it is one row of finite logits a picture.
+    """A network's answer as N x C float32 or float64, if it is one row of finite logits a picture.
 
     Args:
-        answer: the answer.
+        answer: what the network answered.
         pictures: N numbers by which errors call the pictures.
 
-    Returns:
-        N x C, float32 or float64.
-
     Raises:
-        ValueError: it is anything else; pictures whose logits are not finite are named.
+        ValueError: it is anything else; names the pictures whose logits are not finite.
     """
     logits = require_logits(answer, len(pictures))
     require_finite("the network's logits", logits, pictures=pictures)
@@ -174,18 +147,7 @@ def finite_logits(answer: object, pictures: Sequence[int]) -> Tensor:
 
 
 def require_logits(logits: object, count: int) -> Tensor:
-    """What a network answered, if it is one row of logits a picture.
-
-    Args:
-        logits: the answer.
-        count: number of pictures that it was asked about.
-
-    Returns:
-        ``logits``: count x C.
-
-    Raises:
-        ValueError: it is anything else.
-    """
+    """A network's answer to ``count`` pictures, if it is count x C logits (``ValueError``)."""
     if not isinstance(logits, Tensor):
         raise ValueError(f"the network answers with a {type(logits).__name__}, not with logits")
     if logits.ndim != 2 or len(logits) != count:
@@ -199,16 +161,13 @@ def require_logits(logits: object, count: int) -> Tensor:
 def gradients_of(
     total: Tensor, logits: Tensor, inputs: Mapping[str, Tensor], *, retain_graph: bool = False
 ) -> list[Tensor]:
-    """Gradients of what was made of logits.
+    """Gradients of a number, in the order of ``inputs``, each of the shape and type of its input.
 
     Args:
-        total: a number.
-        logits: what it was made of.
+        total: the number.
+        logits: what it was computed from.
         inputs: with respect to what, by names for errors.
         retain_graph: whether other gradients of the same logits follow.
-
-    Returns:
-        In the order of ``inputs``, each of the shape and type of its input.
 
     Raises:
         ValueError: part of the network lets no gradient through to an input.
@@ -218,9 +177,7 @@ def gradients_of(
         found = torch.autograd.grad(
             total, tuple(inputs.values()), allow_unused=True, retain_graph=retain_graph
         )
-    reached = []
     for name, gradient in zip(inputs, found, strict=True):
         if gradient is None:
             raise ValueError(f"no gradient leads from the network's logits to {name}")
-        reached.append(gradient)
-    return reached
+    return [gradient for gradient in found if gradient is not None]

@@ -15,11 +15,9 @@ SURROUNDINGS_GRID = 12
 
 
 def mirror(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """Flip every other picture, chosen at random, left to right.
+    """Flip every other picture (N x 3 x H x W float), chosen at random, left to right.
 
-    Args:
-        pixels: N x 3 x H x W float.
-        generator: source of the choice, on the device of ``pixels``.
+    Here as below, ``generator`` is the source of every random choice, on the device of ``pixels``.
     """
     flipped = _uniform(generator, len(pixels)) < 0.5
     return torch.where(flipped.view(-1, 1, 1, 1), pixels.flip(-1), pixels)
@@ -34,18 +32,10 @@ def vary(
     light: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """Move, resize, turn and light every picture a little, each by an amount of its own.
+    """Move, resize, turn and light every picture a little, each by its own amount.
 
-    Args:
-        pixels: N x 3 x H x W float in [0, 1].
-        shift: largest displacement along either axis, as a share of the side.
-        scale: largest relative change of size.
-        rotation: largest angle, degrees.
-        light: largest relative change of brightness, of contrast and of saturation.
-        generator: source of every random amount, on the device of ``pixels``.
-
-    Returns:
-        A tensor of the same shape in [0, 1]; what comes into sight at the border repeats its edge.
+    The amounts are those of :class:`~glassguard.recognizer.settings.Variation`. Pictures are
+    N x 3 x H x W float in [0, 1], before and after; beyond its border, a picture repeats its edge.
     """
     count = len(pixels)
     angle, size, *by = (2 * _uniform(generator, 4, count) - 1).unbind()
@@ -73,23 +63,14 @@ def occlude(
     covers: Sequence[Cover],
     generator: torch.Generator,
 ) -> Tensor:
-    """Cover a part of some pictures.
+    """Cover a part of some pictures, N x 3 x H x W float in [0, 1].
 
-    Args:
-        pixels: N x 3 x H x W float in [0, 1].
-        probability: share of the pictures that are covered.
-        smallest: shortest side of a rectangle, or side of the square that patches have the area
-            of, as a share of the picture's side.
-        largest: longest such side.
-        shapes: what is covered, one drawn for each picture: a ``rectangle`` (random erasing, Zhong
-            et al. 2020), or irregular ``patches`` like those of a saliency mask.
-        covers: by what, one drawn for each picture: one random ``colour``, a coarse random
-            ``texture`` like a printed accessory's, the picture's ``mean`` colour, or the
-            ``surroundings`` diffused into it like an inpainted mask.
-        generator: source of every random choice, on the device of ``pixels``.
-
-    Returns:
-        A new tensor of the same shape.
+    The amounts are those of :class:`~glassguard.recognizer.settings.Occlusion`; ``smallest`` and
+    ``largest`` are sides of a rectangle, or of a square with the area of the patches. One of the
+    ``shapes`` is drawn for each picture: a ``rectangle`` (random erasing, Zhong et al. 2020), or
+    irregular ``patches`` like those of a saliency mask. So is one of the ``covers``: one random
+    ``colour``, a coarse random ``texture`` like a printed accessory's, the picture's ``mean``
+    colour, or the ``surroundings`` diffused into the area as inpainting does.
     """
     count, _, height, width = pixels.shape
     sides = smallest + (largest - smallest) * _uniform(generator, count, 2)

@@ -1,4 +1,4 @@
-"""Confidences of a recognizer in many pictures; apart from training, which imports Lightning."""
+"""Confidences of a recognizer in many pictures."""
 
 import numpy as np
 import torch
@@ -11,21 +11,14 @@ BATCH = 64
 
 
 def probabilities_of(network: FaceRecognizer, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Softmax confidences.
-
-    Args:
-        network: recognizer in evaluation mode.
-        images: N x H x W x 3 uint8; N may be 0.
-
-    Returns:
-        N x identities float32, rows sum to one.
+    """Softmax confidences, N x identities float32, of N x H x W x 3 uint8 pictures; N may be 0.
 
     Raises:
         ValueError: the pictures are of another type or shape, the network is in training mode, or
             its logits of a picture are not finite.
     """
     require_evaluation_mode(network)
-    # One blank picture stands in for none, so that an empty set has rows of the right width.
+    # A blank picture replaces an empty set: the empty result then has the right width.
     pictures = images if len(images) else np.zeros((1, *images.shape[1:]), dtype=images.dtype)
     rows = []
     with torch.inference_mode():

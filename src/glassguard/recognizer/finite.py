@@ -1,6 +1,7 @@
-"""Numbers that are not finite, named by the picture that they belong to."""
+"""Numbers that are not finite, named by their picture."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 from torch import Tensor
 
@@ -8,12 +9,7 @@ MOST_NAMED = 10
 
 
 class NotFiniteError(ValueError):
-    """Some pictures have infinities or NaN where numbers belong.
-
-    Args:
-        what: of the pictures is not finite.
-        pictures: their indices, from 0 on.
-    """
+    """The numbers called ``what`` are infinite or NaN at ``pictures`` (indices from 0 on)."""
 
     def __init__(self, what: str, pictures: Sequence[int]) -> None:
         self.what, self.pictures = what, list(pictures)
@@ -24,34 +20,30 @@ class NotFiniteError(ValueError):
         super().__init__(f"{what}: not finite at picture{several} {named}{more}")
 
     def counted_from(self, first: int) -> "NotFiniteError":
-        """The same error where the pictures are part of a set and begin at index ``first``."""
+        """The same error for pictures that start at index ``first`` of a set."""
         return NotFiniteError(self.what, [first + one for one in self.pictures])
 
 
 def together(errors: Sequence[NotFiniteError]) -> NotFiniteError:
-    """One error for several batches: what the first says, of the pictures of all that say it."""
+    """One error for several batches: the first's, with the pictures of all that say so."""
     what = errors[0].what
-    return NotFiniteError(
-        what, [one for error in errors if error.what == what for one in error.pictures]
-    )
+    same = (error.pictures for error in errors if error.what == what)
+    return NotFiniteError(what, list(chain.from_iterable(same)))
 
 
 def require_finite(
     what: str, values: Tensor, points: int = 1, *, pictures: Sequence[int] | None = None
 ) -> Tensor:
-    """Refuse infinities and NaN.
+    """Return ``values`` unless some are infinite or NaN.
 
     Args:
-        what: the values are.
+        what: name of the values.
         values: points · N x ..., the N pictures of the first point first.
-        points: taken of each picture.
+        points: number of points per picture.
         pictures: N numbers by which the error calls the pictures; from 0 on when None.
 
-    Returns:
-        ``values``.
-
     Raises:
-        NotFiniteError: there are such values; it names the pictures.
+        NotFiniteError: some are; names the pictures.
     """
     finite = values.detach().isfinite()
     if not finite.all():

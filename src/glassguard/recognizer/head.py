@@ -1,11 +1,12 @@
 """Training of the dense layers on features that are computed once.
 
-Both studies freeze the convolutions. A frozen convolution gives the same features in each of the
-45 epochs, so they are computed once for every picture and every augmented copy of it.
+Both studies freeze the convolutions. Their features are the same in each of the 45 epochs, so they
+are computed once for every picture and every augmented copy of it.
 """
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from itertools import islice
 
 import numpy as np
 import pytorch_lightning as lightning
@@ -18,26 +19,38 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from glassguard.progress import track
 from glassguard.recognizer.augmentation import occlude
-from glassguard.recognizer.network import FaceRecognizer, to_pixels
+from glassguard.recognizer.network import FaceRecognizer, channels_last, to_pixels
 from glassguard.recognizer.settings import DenseLayers
-from glassguard.recognizer.trainer import deterministic_trainer
+from glassguard.recognizer.trainer import LabelledPictures, deterministic_trainer
+from glassguard.recognizer.weights import BackboneFile
 
 BATCH = 64
+LEAST_ABOVE_CHANCE = 0.2
+"""Share of the way from chance to perfection that a recognizer must make to be worth a study."""
+
+
+def chance_warning(accuracy: float, identities: int) -> str | None:
+    """A line for a recognizer whose accuracy on its own training pictures is hardly chance."""
+    chance = 1 / identities
+    if accuracy - chance >= LEAST_ABOVE_CHANCE * (1 - chance):
+        return None
+    return (
+        f"the recognizer names {accuracy:.3f} of its own training pictures: with {identities} "
+        "people that is hardly better than chance, and no measurement on it means anything; it "
+        "needs more pictures, a pool of other people or published weights (docs/own-data.md)"
+    )
 
 
 def features_of(network: FaceRecognizer, batches: Iterator[Tensor]) -> Tensor:
-    """Flattened output of the convolutions.
+    """Flattened output of the convolutions, N x features float32.
 
     Args:
-        network: the recognizer.
-        batches: batches of N x 3 x H x W float32 pixels in [0, 1].
-
-    Returns:
-        N x features float32.
+        network: the recognizer, which is put into evaluation mode.
+        batches: N x 3 x H x W float32 pixels in [0, 1] each.
     """
     network.eval()
     found = []
-    # The batches themselves may take gradients to make.
+    # Making the batches may require gradients.
     for pixels in batches:
         with torch.inference_mode():
             found.append(network.flatten(network.features(network.normalisation(pixels))))
@@ -55,8 +68,7 @@ def training_copies(
         seed: seed of the occlusions.
 
     Yields:
-        Batches of pixels, float32 in [0, 1]; in all N times :func:`copies_of_each` pictures, copy
-        after copy, each in the order of ``images``.
+        Batches of pixels, float32 in [0, 1]; each copy of all pictures is in their order.
     """
     generator = torch.Generator().manual_seed(seed)
     for copy in range(copies_of_each(settings)):
@@ -71,18 +83,28 @@ def training_copies(
             yield pixels.contiguous(memory_format=torch.channels_last)
 
 
+def copies_to_mask(
+    images: NDArray[np.uint8], settings: DenseLayers, *, seed: int
+) -> Iterator[Tensor]:
+    """The ``settings.masked_copies`` copies of each picture that are yet to be masked.
+
+    The first are plain and mirrored; all others wear something, as attackers do. Arguments and
+    batches are those of :func:`training_copies`.
+    """
+    worn = settings.occlusion.model_copy(update={"covers": ("texture",)})
+    occluded = max(0, settings.masked_copies - 1 - settings.flipped_copies)
+    unmasked = settings.model_copy(update={"occluded_copies": occluded, "occlusion": worn})
+    batches = settings.masked_copies * -(-len(images) // BATCH)
+    return islice(training_copies(images, unmasked, seed=seed), batches)
+
+
 def copies_of_each(settings: DenseLayers) -> int:
     """How many versions of every training picture :func:`training_copies` makes."""
     return 1 + settings.flipped_copies + settings.occluded_copies
 
 
 class DenseTraining(lightning.LightningModule):
-    """The three dense layers under cross-entropy.
-
-    Args:
-        classifier: fc6 to fc8.
-        settings: the ``recognizer`` section of the configuration.
-    """
+    """The dense layers fc6 to fc8 under cross-entropy; ``history`` has one row per epoch."""
 
     def __init__(self, classifier: nn.Module, settings: DenseLayers) -> None:
         super().__init__()
@@ -96,7 +118,7 @@ class DenseTraining(lightning.LightningModule):
         return self._loss("train", *batch)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        """The same, without dropout."""
+        """Cross-entropy without dropout."""
         self._loss("val", *batch)
 
     def _loss(self, split: str, features: Tensor, labels: Tensor) -> Tensor:
@@ -127,55 +149,69 @@ class DenseTraining(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
+def untrained_recognizer(
+    backbone: BackboneFile, settings: DenseLayers, *, identities: int, image_size: int, seed: int
+) -> FaceRecognizer:
+    """Pretrained convolutions under new dense layers for pictures of ``image_size`` pixels."""
+    torch.manual_seed(seed)
+    network = FaceRecognizer(
+        identities=identities,
+        image_size=image_size,
+        width=backbone.width,
+        hidden=settings.hidden,
+        mean=backbone.mean,
+        scale=backbone.scale,
+        dropout=settings.dropout,
+    )
+    network.features.load_state_dict(backbone.tensors)
+    return channels_last(network)
+
+
 def train_dense_layers(
     network: FaceRecognizer,
-    *,
-    train_images: NDArray[np.uint8],
-    train_labels: NDArray[np.int64],
-    validation_images: NDArray[np.uint8],
-    validation_labels: NDArray[np.int64],
+    pictures: LabelledPictures,
+    validation: LabelledPictures,
     settings: DenseLayers,
+    *,
     seed: int,
     further_copies: Callable[[FaceRecognizer], Iterator[Tensor]] | None = None,
 ) -> list[dict[str, float]]:
     """Train fc6 to fc8 of a recognizer in place (Study S: 45 epochs on frozen convolutions).
 
-    Further copies are made with the help of a recognizer that was trained without them; then the
-    dense layers are trained from the same start again, on all copies.
+    Further copies need a trained recognizer: one is trained without them first. Then the dense
+    layers are trained again from the same start, on all copies.
 
     Args:
         network: recognizer with its convolutions loaded.
-        train_images: N x H x W x 3 uint8.
-        train_labels: N class indices.
-        validation_images: M x H x W x 3 uint8, for the history only: nothing is stopped by it.
-        validation_labels: M class indices.
+        pictures: what is trained on.
+        validation: for the history only; nothing is stopped by it.
         settings: the ``recognizer`` section of the configuration.
         seed: seed of everything random.
-        further_copies: makes ``settings.masked_copies`` more copies of ``train_images`` as
-            :func:`training_copies` does; needed where there are to be some.
+        further_copies: makes ``settings.masked_copies`` more copies of ``pictures``, in the order
+            of :func:`training_copies`; required if there are to be any.
 
     Returns:
         One row per epoch of the last training: epoch, train_loss, train_accuracy (with dropout, on
         all copies), val_loss, val_accuracy.
     """
-    network.freeze_convolutions()
+    network.features.requires_grad_(False)
     start = deepcopy(network.classifier.state_dict())
-    batches = -(-len(train_images) // BATCH)
+    batches = -(-len(pictures.images) // BATCH)
     features = features_of(
         network,
         track(
-            training_copies(train_images, settings, seed=seed),
+            training_copies(pictures.images, settings, seed=seed),
             description="features of training copies, batches",
             total=batches * copies_of_each(settings),
         ),
     )
     plain = settings.model_copy(update={"flipped_copies": False, "occluded_copies": 0})
-    validation = TensorDataset(
-        features_of(network, training_copies(validation_images, plain, seed=seed)),
-        torch.from_numpy(validation_labels),
+    held_out = TensorDataset(
+        features_of(network, training_copies(validation.images, plain, seed=seed)),
+        torch.from_numpy(validation.labels),
     )
-    labels = torch.from_numpy(train_labels)
-    history = _fit(network, features, labels, validation, settings, seed)
+    labels = torch.from_numpy(pictures.labels)
+    history = _fit(network, features, labels, held_out, settings, seed)
     if further_copies is not None:
         further = track(
             further_copies(network),
@@ -184,7 +220,7 @@ def train_dense_layers(
         )
         features = torch.cat([features, features_of(network, further)])
         network.classifier.load_state_dict(start)
-        history = _fit(network, features, labels, validation, settings, seed)
+        history = _fit(network, features, labels, held_out, settings, seed)
     return history
 
 
@@ -198,13 +234,12 @@ def _fit(
 ) -> list[dict[str, float]]:
     """Train on features of copies, copy after copy, of pictures with these labels."""
     lightning.seed_everything(seed, verbose=False)
-    # A training before this one froze them.
+    # An earlier training froze them.
     network.classifier.requires_grad_(True)
-    # Lightning keeps the mode that it finds, and computing features left dropout switched off.
+    # Lightning keeps the mode that it finds, and computing features switched dropout off.
     network.classifier.train()
     model = DenseTraining(network.classifier, settings)
-    trainer = deterministic_trainer(epochs=settings.epochs)
-    trainer.fit(
+    deterministic_trainer(epochs=settings.epochs).fit(
         model,
         DataLoader(
             TensorDataset(features, labels.repeat(len(features) // len(labels))),

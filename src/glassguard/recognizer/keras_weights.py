@@ -1,9 +1,9 @@
 """VGG-16's convolutions out of Keras files: HDF5 of Keras 1 and 2, ``.weights.h5``, ``.keras``.
 
-Keras 1 and 2 list their layers in the attribute ``layer_names``, and the arrays of each in
-``weight_names``. Keras 3 has a group for each layer, called by the layer's class and its number in
-the model, with its arrays in ``vars/0``, ``vars/1``, …; ``.keras`` is a ZIP archive of such a file
-and of a description in JSON. No link is followed out of a file.
+Keras 1 and 2 list their layers in the attribute ``layer_names``, and each layer's arrays in
+``weight_names``. Keras 3 has one group per layer, named by the layer's class and number, with its
+arrays in ``vars/0``, ``vars/1``, …; ``.keras`` is a ZIP archive of such a file and a description in
+JSON. No link leads out of a file.
 """
 
 import json
@@ -22,12 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glassguard.errors import InputError
 from glassguard.recognizer.layer_names import is_layer_name
 from glassguard.recognizer.layers import CONVOLUTIONS
 from glassguard.recognizer.weight_arrays import (
     DESCRIPTION,
     LARGEST_KERNEL,
+    WeightsError,
     damage_named,
     filters_first,
     float_tensor,
@@ -36,14 +36,14 @@ from glassguard.recognizer.weight_arrays import (
 
 DENSE_LAYERS = 3
 ARCHIVED_WEIGHTS = "model.weights.h5"
-"""The member of a ``.keras`` archive that holds the arrays."""
+"""Member of a ``.keras`` archive that holds the arrays."""
 
 _DEFAULT_NAME = re.compile(r"(?:conv|convolution)2d(?:_(\d+))?")
 
 
 @dataclass
 class _Model:
-    """One model in a file, which may be a layer of another: its convolutions in order."""
+    """The convolutions of one model in a file, in order; a model may be a layer of another."""
 
     kernels: dict[str, list[h5py.Dataset]] = field(default_factory=dict)
     normalised: str | None = None
@@ -57,16 +57,14 @@ class KerasWeights:
     Attributes:
         tensors: by the layers' names (``conv1_1.weight``, ``block1_conv1.bias``), float32, in
             PyTorch's layout.
-        by_order: the file names its layers by their class; they are named by their order here.
-        dense: convolutions that follow the thirteen, in a file without names.
-        names: of all the layers with kernels in it.
-        keras_3: the file is of Keras 3.
+        by_order: the file names its layers by their class; here they are named by their order.
+        dense: convolutions after the thirteen, in a file without names.
+        keras_3: Keras 3 wrote the file.
     """
 
     tensors: dict[str, Tensor]
     by_order: bool
     dense: int
-    names: list[str]
     keras_3: bool
 
 
@@ -74,134 +72,130 @@ def keras_weights(path: Path) -> KerasWeights:
     """Read an HDF5 file.
 
     Raises:
-        InputError: it is damaged, holds no network, or one with another layout than VGG-16's.
+        WeightsError: it is damaged, or holds no network with the layout of VGG-16.
     """
-    with damage_named(path, "Keras HDF5 file"), h5py.File(path, "r") as file:
-        return _read(path, file)
+    with damage_named("Keras HDF5 file"), h5py.File(path, "r") as file:
+        return _read(file)
 
 
 def archived_keras_weights(path: Path, *, at_most: int) -> KerasWeights:
     """Read a ``.keras`` archive.
 
-    Args:
-        path: the archive.
-        at_most: bytes that its weights may unpack to.
-
     Raises:
-        InputError: as :func:`keras_weights`, or it unpacks to more.
+        WeightsError: as :func:`keras_weights`, or it unpacks to more than ``at_most`` bytes.
     """
     with (
-        damage_named(path, ".keras archive"),
+        damage_named(".keras archive"),
         zipfile.ZipFile(path) as archive,
         tempfile.TemporaryFile() as unpacked,
     ):
         sizes = {member.filename: member.file_size for member in archive.infolist()}
         if sizes[ARCHIVED_WEIGHTS] > at_most or sizes.get("config.json", 0) > DESCRIPTION:
-            raise InputError(f"{path}: unpacks to more than {at_most} bytes")
+            raise WeightsError(f"unpacks to more than {at_most} bytes")
         if "config.json" in sizes:
-            _check_layout(path, json.loads(archive.read("config.json")))
+            _check_layout(json.loads(archive.read("config.json")))
         with archive.open(ARCHIVED_WEIGHTS) as packed:
             shutil.copyfileobj(packed, unpacked)
         with h5py.File(unpacked, "r") as file:
-            return _read(path, file)
+            return _read(file)
 
 
-def _read(path: Path, file: h5py.File) -> KerasWeights:
+def _read(file: h5py.File) -> KerasWeights:
     group = file
     if "model_weights" in file:
-        group = _member(path, file, "model_weights")
+        group = _member(file, "model_weights")
         if "theano" in _texts([file.attrs.get("backend", "")]):
-            raise InputError(
-                f"{path}: written by Keras on Theano, which flips its kernels; save it again with "
+            raise WeightsError(
+                "written by Keras on Theano, which flips its kernels; save it again with "
                 "Keras on TensorFlow"
             )
         if "model_config" in file.attrs:
-            _check_layout(path, json.loads(_texts([file.attrs["model_config"]])[0]))
+            _check_layout(json.loads(_texts([file.attrs["model_config"]])[0]))
     keras_3 = "layer_names" not in group.attrs
-    models = _models_of_keras_3(path, file) if keras_3 else _models(path, group)
+    models = _models_of_keras_3(file) if keras_3 else _models(group)
     if keras_3 and not models:
-        raise InputError(
-            f"{path}: no Keras weights: the attribute layer_names is missing, and so are groups "
+        raise WeightsError(
+            f"no Keras weights: the attribute layer_names is missing, and so are groups "
             f"called vars; it holds {shown(file) or 'nothing'}"
         )
-    return _weights(path, models, keras_3=keras_3)
+    return _weights(models, keras_3=keras_3)
 
 
-def _weights(path: Path, models: dict[str, _Model], *, keras_3: bool) -> KerasWeights:
-    named = {
-        place: model
-        for place, model in models.items()
-        if any(is_layer_name(f"{name}.weight") for name in model.kernels)
-    }
+def _weights(models: dict[str, _Model], *, keras_3: bool) -> KerasWeights:
+    named = [model for model in models.values() if any(map(_is_known, model.kernels))]
     names = [f"{place}{name}" for place, model in models.items() for name in model.kernels]
     if len(named) > 1:
-        raise InputError(f"{path}: holds several networks ({shown(names)} ...); save one")
-    by_order = not named
+        raise WeightsError(f"holds several networks ({shown(names)} ...); save one")
     dense = 0
     if named:
-        (model,) = named.values()
-        kernels = {name: held for name, held in model.kernels.items() if is_layer_name(f"{name}.b")}
+        (model,) = named
+        kernels = {name: held for name, held in model.kernels.items() if _is_known(name)}
     else:
-        model, kernels = _by_order(path, models, names)
+        model = _only_vgg16(list(models.values()), names)
+        kernels = dict(zip(CONVOLUTIONS, model.kernels.values(), strict=False))
         dense = len(model.kernels) - len(kernels)
     if model.normalised is not None:
-        raise InputError(
-            f"{path}: {shown([model.normalised])} is a batch normalisation, which a VGG-16 does "
+        raise WeightsError(
+            f"{shown([model.normalised])} is a batch normalisation, which a VGG-16 does "
             "not have; fold it into the convolutions"
         )
     tensors = {
-        key: tensor
-        for name, arrays in kernels.items()
-        for key, tensor in _tensors(path, name, arrays)
+        key: tensor for name, arrays in kernels.items() for key, tensor in _tensors(name, arrays)
     }
-    return KerasWeights(tensors, by_order, dense, names, keras_3)
+    return KerasWeights(tensors, not named, dense, keras_3)
 
 
-def _by_order(
-    path: Path, models: dict[str, _Model], names: list[str]
-) -> tuple[_Model, dict[str, list[h5py.Dataset]]]:
-    """Layers with Keras's own names, named by their order; dense layers may be convolutions."""
+def _is_known(layer: str) -> bool:
+    return is_layer_name(f"{layer}.weight")
+
+
+def _only_vgg16(models: list[_Model], names: list[str]) -> _Model:
+    """The model with Keras's default names whose kernels can only be a VGG-16's.
+
+    Its dense layers may be written as convolutions.
+    """
     counts = (len(CONVOLUTIONS), len(CONVOLUTIONS) + DENSE_LAYERS)
     fitting = [
         model
-        for model in models.values()
+        for model in models
         if len(model.kernels) in counts
         and all(_DEFAULT_NAME.fullmatch(name) for name in model.kernels)
     ]
     if len(fitting) != 1:
-        raise InputError(
-            f"{path}: {CONVOLUTIONS[0]} is missing, and its {len(names)} convolutions "
+        raise WeightsError(
+            f"{CONVOLUTIONS[0]} is missing, and its {len(names)} convolutions "
             f"({shown(names)} ...) are not the {len(CONVOLUTIONS)} of a VGG-16 with "
             f"or without {DENSE_LAYERS} dense layers"
         )
-    return fitting[0], dict(zip(CONVOLUTIONS, fitting[0].kernels.values(), strict=False))
+    return fitting[0]
 
 
-def _models(path: Path, group: h5py.Group) -> dict[str, _Model]:
-    """The layers of Keras 1 and 2, in order; a layer that is a model has those of several."""
+def _models(group: h5py.Group) -> dict[str, _Model]:
+    """The layers of Keras 1 and 2, in order; a layer that is a model has several."""
     models: dict[str, _Model] = {}
     for layer_name in _texts(group.attrs["layer_names"]):
-        layer = _member(path, group, layer_name)
-        owned: dict[str, list[tuple[str, Any]]] = {}
+        layer = _member(group, layer_name)
+        owned: dict[str, dict[str, Any]] = {}
         for weight in _texts(layer.attrs.get("weight_names", [])):
             owner = weight.rpartition("/")[0]
-            owned.setdefault(owner, []).append((weight, _member(path, layer, weight)))
+            owned.setdefault(owner, {})[weight] = _member(layer, weight)
         for owner, weights in owned.items():
             nested = len(owned) > 1
             model = models.setdefault(f"{layer_name}: " if nested else "", _Model())
             name = owner.rpartition("/")[2] if nested else layer_name
-            arrays = [array for _, array in weights]
-            if isinstance(arrays[0], h5py.Dataset) and arrays[0].ndim == 4:
+            arrays = list(weights.values())
+            axes = arrays[0].ndim if isinstance(arrays[0], h5py.Dataset) else 0
+            if axes == 4:
                 model.kernels[name] = arrays
-            elif any("_mean" in weight for weight, _ in weights) and not model.dense:
+            elif any("_mean" in weight for weight in weights) and not model.dense:
                 model.normalised = name
-            elif isinstance(arrays[0], h5py.Dataset) and arrays[0].ndim == 2:
+            elif axes == 2:
                 model.dense = True
     return models
 
 
-def _models_of_keras_3(path: Path, file: h5py.File) -> dict[str, _Model]:
-    """The layers of Keras 3, by the number in the name of their group."""
+def _models_of_keras_3(file: h5py.File) -> dict[str, _Model]:
+    """The layers of Keras 3, ordered by the number in the name of their group."""
     groups: list[str] = []
 
     def visit(name: str, held: Any) -> None:
@@ -212,15 +206,15 @@ def _models_of_keras_3(path: Path, file: h5py.File) -> dict[str, _Model]:
     models: dict[str, _Model] = {}
     for place in sorted(groups, key=_number):
         container, _, called = place.rpartition("/")
-        held = _member(path, file, f"{place}/vars")
-        arrays = [_member(path, held, key) for key in sorted(held)]
+        held = _member(file, f"{place}/vars")
+        arrays = [_member(held, key) for key in sorted(held)]
         model = models.setdefault(f"{container}/", _Model())
         if called.startswith("batch_normalization"):
             model.normalised = place
         elif arrays and isinstance(arrays[0], h5py.Dataset) and arrays[0].ndim == 4:
-            # Newer versions keep the name that the layer has in the model.
+            # Newer versions store the layer's name in the model.
             (name,) = _texts([held.attrs.get("name", called)])
-            model.kernels[name if is_layer_name(f"{name}.b") else called] = arrays
+            model.kernels[name if _is_known(name) else called] = arrays
     return models
 
 
@@ -230,64 +224,57 @@ def _number(place: str) -> tuple[str, int]:
     return place.rpartition("/")[0], int(digits[1]) if digits else 0
 
 
-def _tensors(path: Path, name: str, weights: list[h5py.Dataset]) -> Iterator[tuple[str, Tensor]]:
+def _tensors(name: str, weights: list[h5py.Dataset]) -> Iterator[tuple[str, Tensor]]:
     if len(weights) != 2:
-        raise InputError(
-            f"{path}: {name} has {len(weights)} arrays; a kernel and a bias are wanted"
-        )
+        raise WeightsError(f"{name} has {len(weights)} arrays; a kernel and a bias are wanted")
     for part, dataset in zip(("weight", "bias"), weights, strict=True):
-        # h5py knows no bfloat16: Keras 3 stores two bytes each and says so.
+        # h5py has no bfloat16: Keras 3 stores two bytes each and marks them.
         brain = dataset.dtype.itemsize == 2 and dataset.attrs.get("dtype") == "bfloat16"
-        # Checked before reading: a few compressed bytes may stand for any amount of memory.
+        # Check before reading: a few compressed bytes may stand for any amount of memory.
         if dataset.size > LARGEST_KERNEL or not (dataset.dtype.kind == "f" or brain):
-            raise InputError(
-                f"{path}: {name}.{part} has shape {dataset.shape} of {dataset.dtype}, which is "
-                "none of VGG-16's"
-            )
+            held = f"{dataset.shape} of {dataset.dtype}"
+            raise WeightsError(f"{name}.{part} has shape {held}, which is none of VGG-16's")
         if part == "weight" and dataset.shape[2:] == (3, 3) != dataset.shape[:2]:
-            raise InputError(
-                f"{path}: {name}.weight has shape {dataset.shape}, filters first, as Theano had "
-                "it: its kernels are turned round as well, and are not read"
+            raise WeightsError(
+                f"{name}.weight has shape {dataset.shape}, filters first, as Theano had "
+                "it: its kernels are flipped as well, and are not read"
             )
-        # A chunk is unpacked as a whole, however little of it the array needs.
+        # HDF5 unpacks whole chunks, however little of one the array needs.
         if dataset.chunks is not None and math.prod(dataset.chunks) > LARGEST_KERNEL:
-            raise InputError(
-                f"{path}: {name}.{part} is stored in chunks of shape {dataset.chunks}; at most "
+            raise WeightsError(
+                f"{name}.{part} is stored in chunks of shape {dataset.chunks}; at most "
                 f"{LARGEST_KERNEL} numbers each are read"
             )
         array = np.asarray(dataset[()])
-        tensor = (
-            torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).float()
-            if brain
-            else float_tensor(array)
-        )
+        if brain:
+            tensor = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).float()
+        else:
+            tensor = float_tensor(array)
         yield f"{name}.{part}", filters_first(tensor) if part == "weight" else tensor
 
 
-def _check_layout(path: Path, model: dict[str, Any]) -> None:
-    """Refuse a model whose convolutions step, spread or pad otherwise than VGG-16's."""
+def _check_layout(model: dict[str, Any]) -> None:
+    """Refuse a model whose convolutions have other strides, dilations or padding than VGG-16's."""
     convolutions = 0
     before: dict[str, Any] = {}
     for layer in _described_layers(model):
         settings = layer["config"]
         if layer["class_name"] in ("Conv2D", "Convolution2D"):
             convolutions += 1
+            name = shown([str(settings.get("name"))])
             for key in ("strides", "dilation_rate"):
                 if any(step != 1 for step in settings.get(key, [1])):
-                    raise InputError(
-                        f"{path}: {shown([str(settings.get('name'))])} has {key} "
-                        f"{settings[key]}, VGG-16 has 1"
-                    )
-            # Dense layers that are written as convolutions follow, and pad nothing.
+                    raise WeightsError(f"{name} has {key} {settings[key]}, VGG-16 has 1")
+            # Dense layers written as convolutions follow; they have no padding.
             if convolutions <= len(CONVOLUTIONS):
-                _check_padding(path, settings, before)
+                _check_padding(name, settings, before)
         before = layer
 
 
 def _described_layers(model: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """All layers of a description in order, those of models that are layers of it among them."""
+    """All layers of a description in order, including those of nested models."""
     described = model.get("config", {})
-    # Keras before 2.2.3 wrote a Sequential model as the list of its layers alone.
+    # Keras before 2.2.3 wrote a Sequential model as a bare list of its layers.
     for layer in described if isinstance(described, list) else described.get("layers", []):
         if isinstance(layer["config"], list) or "layers" in layer["config"]:
             yield from _described_layers(layer)
@@ -295,45 +282,38 @@ def _described_layers(model: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield layer
 
 
-def _check_padding(path: Path, settings: dict[str, Any], before: dict[str, Any]) -> None:
-    """Refuse a 3×3 convolution that does not get one row of zeros on every side.
+def _check_padding(name: str, settings: dict[str, Any], before: dict[str, Any]) -> None:
+    """Refuse a 3×3 convolution without one row of zeros on every side.
 
-    Args:
-        path: the file, for the message.
-        settings: the convolution's.
-        before: description of the layer before it: some networks pad in a layer of its own.
+    Some networks pad in a layer of its own, ``before`` the convolution.
     """
-    # Keras 1 had another name for it.
+    # Keras 1 called it border_mode.
     padding = settings.get("padding", settings.get("border_mode"))
-    if padding is None:
-        return
-    apart = None
+    zeros = None
     if before.get("class_name") == "ZeroPadding2D":
-        apart = before["config"]["padding"]
-    padded_apart = apart is not None and bool((np.asarray(apart) == 1).all())
-    if (padding, apart) == ("same", None) or (padding == "valid" and padded_apart):
+        zeros = before["config"]["padding"]
+    by_layer = zeros is not None and bool((np.asarray(zeros) == 1).all())
+    if padding is None or (padding, zeros) == ("same", None) or (padding == "valid" and by_layer):
         return
-    raise InputError(
-        f"{path}: {shown([str(settings.get('name'))])} has padding {padding}"
-        f"{'' if apart is None else f' behind zeros of {apart}'}, VGG-16 has same, or valid behind "
-        "one row of zeros (ZeroPadding2D)"
+    after = "" if zeros is None else f" after zeros of {zeros}"
+    raise WeightsError(
+        f"{name} has padding {padding}{after}, VGG-16 has same, or valid after one row of zeros "
+        "(ZeroPadding2D)"
     )
 
 
-def _member(path: Path, group: h5py.Group, name: str) -> Any:
-    """A group or dataset below ``group`` that lies in this very file."""
+def _member(group: h5py.Group, name: str) -> Any:
+    """A group or dataset below ``group`` in this file itself."""
     for part in filter(None, name.split("/")):
         link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
         if link is None:
-            raise InputError(f"{path}: {shown([name])} is missing")
+            raise WeightsError(f"{shown([name])} is missing")
         if isinstance(link, h5py.HardLink):
             group = group[part]
         if not isinstance(link, h5py.HardLink) or (
             isinstance(group, h5py.Dataset) and (group.external or group.is_virtual)
         ):
-            raise InputError(
-                f"{path}: {shown([name])} is a link to elsewhere, which is not followed"
-            )
+            raise WeightsError(f"{shown([name])} is a link to elsewhere, which is not followed")
     return group
 
 

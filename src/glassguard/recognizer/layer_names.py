@@ -1,30 +1,28 @@
-"""Finds VGG-16's thirteen convolutions by the names that a weight file gives its tensors.
+"""Finds VGG-16's thirteen convolutions by the names of the tensors in a weight file.
 
-Training code wraps a network in many ways, and every wrapping puts something before the names of
-its layers. What counts is the end of a name; tensors belong together that have the same beginning
-and lie in the same mapping.
+Training code wraps networks in many ways, and every wrapping adds a prefix to the names of their
+layers. Only the end of a name counts; tensors with the same prefix in the same mapping belong
+together.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from glassguard.errors import InputError
 from glassguard.recognizer.layers import CONVOLUTIONS
-from glassguard.recognizer.weight_arrays import shown
+from glassguard.recognizer.weight_arrays import WeightsError, shown
 
 Style = Literal["conv1_1", "conv_1_1", "block1_conv1", "features.0", "0"]
-"""How a file calls the first convolution."""
+"""Name of the first convolution in a file."""
 
 TORCHVISION_FEATURES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
-"""Where the thirteen convolutions stand in torchvision's ``vgg16().features``."""
+"""Indices of the thirteen convolutions in torchvision's ``vgg16().features``."""
 
-# What DataParallel and torch.compile put before the names of the module that they wrap.
+# Prefixes that DataParallel and torch.compile add to the names of a module that they wrap.
 _WRAPPED = r"(?:(?:module|_orig_mod)\.)*"
 _NAME = re.compile(
     r"(?P<prefix>(?:.*?[./])??)"
@@ -49,8 +47,8 @@ class Convolutions:
     """The tensors of one network in a file.
 
     Attributes:
-        style: how the file calls the first convolution.
-        called: the full name of the first convolution's kernel, that of its mapping before it.
+        style: the file's name of the first convolution.
+        called: full name of the first convolution's kernel, with its mapping.
         tensors: by ``conv1_1.weight`` to ``conv5_3.bias``, as the file has them.
         further: names of kernels between them, which VGG-16 does not have.
     """
@@ -60,6 +58,10 @@ class Convolutions:
     tensors: dict[str, Tensor] = field(default_factory=dict)
     further: list[str] = field(default_factory=list)
 
+    def is_whole(self) -> bool:
+        """Whether no tensor is missing."""
+        return self.tensors.keys() >= set(_KEYS)
+
 
 def is_layer_name(name: str) -> bool:
     """Whether a tensor's name ends like that of one of VGG-16's convolutions."""
@@ -67,54 +69,55 @@ def is_layer_name(name: str) -> bool:
 
 
 def find_convolutions(
-    path: Path, form: str, mappings: Mapping[str, Mapping[str, Tensor]], names: Sequence[str] = ()
+    form: str, mappings: Mapping[str, Mapping[str, Tensor]], names: Sequence[str] = ()
 ) -> Convolutions:
-    """The convolutions of the one VGG-16 that a file holds.
+    """The convolutions of the one VGG-16 in a file; some may be missing.
 
     Args:
-        path: the file, for messages.
-        form: what kind of file it is, for messages.
+        form: kind of file, for messages.
         mappings: tensors by name, by the place of their mapping in the file.
         names: what else the file names, for messages.
 
-    Returns:
-        What is there; some of the convolutions may be missing.
-
     Raises:
-        InputError: there is none; there are several of different weights; or the network has
-            layers between the convolutions that VGG-16 does not have.
+        WeightsError: there is none, there are several with different weights, or it has layers
+            between the convolutions that VGG-16 does not have.
     """
     found: dict[tuple[str, str, Style], Convolutions] = {}
     for place, tensors in mappings.items():
         for name, tensor in tensors.items():
-            _add(path, found, place, name, tensor)
+            _add(found, place, name, tensor)
     candidates = [
         (place, prefix, group)
         for (place, prefix, style), group in found.items()
         if _FIRST in group.tensors
         and group.tensors[_FIRST].ndim == 4
-        # Any sequence of layers is numbered.
-        and (style != "0" or group.tensors.keys() >= set(_KEYS))
+        # Any sequence of layers has numbers.
+        and (style != "0" or group.is_whole())
     ]
-    whole = [one for one in candidates if one[2].tensors.keys() >= set(_KEYS)]
+    whole = [one for one in candidates if one[2].is_whole()]
     if not candidates:
-        raise InputError(f"{path}: {_without(form, mappings, names)}")
+        held = [f"{place}{name}" for place, tensors in mappings.items() for name in tensors]
+        first = shown(held or names)
+        raise WeightsError(
+            f"{form} in which no layer is called {CONVOLUTIONS[0]}, nor features.0 as in "
+            f"torchvision; {f'its first are {first}' if first else 'it holds no tensors'}"
+        )
     place, prefix, chosen = (whole or candidates)[0]
     for _, _, other in whole[1:]:
         if not all(_equal(chosen.tensors[key], other.tensors[key]) for key in _KEYS):
-            raise InputError(
-                f"{path}: {form} of several networks with different weights ({chosen.called} and "
+            raise WeightsError(
+                f"{form} of several networks with different weights ({chosen.called} and "
                 f"{other.called}); save the one that is meant alone"
             )
     if chosen.further:
-        raise InputError(
-            f"{path}: {chosen.further[0]} lies between its convolutions, a VGG-16 has no such layer"
+        raise WeightsError(
+            f"{chosen.further[0]} lies between its convolutions, a VGG-16 has no such layer"
         )
     for name in (*mappings[place], *names):
         normalised = _NORMALISED.fullmatch(name.removeprefix(prefix)[:_LONGEST_NAME])
         if normalised and int(normalised[1] or 0) <= TORCHVISION_FEATURES[-1]:
-            raise InputError(
-                f"{path}: {shown([name])} belongs to a batch normalisation, which a VGG-16 does "
+            raise WeightsError(
+                f"{shown([name])} belongs to a batch normalisation, which a VGG-16 does "
                 "not have; fold it into the convolutions"
             )
     return chosen
@@ -125,7 +128,6 @@ def _match(name: str) -> re.Match[str] | None:
 
 
 def _add(
-    path: Path,
     found: dict[tuple[str, str, Style], Convolutions],
     place: str,
     name: str,
@@ -149,33 +151,23 @@ def _add(
         layer = f"conv{match['keras_block']}_{match['keras_place']}"
     group = found.setdefault((place, match["prefix"], style), Convolutions(style))
     if layer not in CONVOLUTIONS:
-        # What follows the convolutions may be anything: dense layers, or those of a detector.
+        # Anything may follow the convolutions: dense layers, or those of an object detector.
         if inside and layer[4:5] <= CONVOLUTIONS[-1][4] and tensor.ndim == 4:
             group.further.append(full)
         return
     key = f"{layer}.{'weight' if match['weight'] else 'bias'}"
     if key in group.tensors and not _equal(group.tensors[key], tensor):
-        raise InputError(f"{path}: holds {key} twice, the second time as {full}")
+        raise WeightsError(f"holds {key} twice, the second time as {full}")
     group.tensors[key] = tensor
     if key == _FIRST:
         group.called = full
 
 
 def is_plain(tensor: Tensor) -> bool:
-    """Whether a tensor holds its numbers one by one in main memory."""
+    """Whether a tensor is dense, in main memory, and of no subclass."""
     plain = type(tensor) in (Tensor, torch.nn.Parameter) and not tensor.is_nested
     return plain and tensor.layout == torch.strided and tensor.device.type == "cpu"
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:
-    both_plain = is_plain(one) and is_plain(other)
-    return both_plain and one.dtype == other.dtype and torch.equal(one, other)
-
-
-def _without(form: str, mappings: Mapping[str, Mapping[str, Tensor]], names: Sequence[str]) -> str:
-    held = [f"{place}{name}" for place, tensors in mappings.items() for name in tensors]
-    first = shown(held or names)
-    return (
-        f"{form} in which no layer is called {CONVOLUTIONS[0]}, nor features.0 as in torchvision; "
-        + (f"its first are {first}" if first else "it holds no tensors")
-    )
+    return is_plain(one) and is_plain(other) and one.dtype == other.dtype and one.equal(other)

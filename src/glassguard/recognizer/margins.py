@@ -1,4 +1,4 @@
-"""Classifiers by angle that demand a margin of the true class while they are trained."""
+"""Classification by angle, with a margin for the true class in training."""
 
 import math
 
@@ -9,32 +9,19 @@ from torch import Tensor, nn
 from glassguard.recognizer.settings import Margin
 
 LARGEST_COSINE = 1 - 1e-6
-"""The gradient of the angle is infinite where the cosine is 1."""
+"""The gradient of the angle is infinite at a cosine of 1."""
 
 
 class MarginClassifier(nn.Module):
-    """Logits ``scale * cosine`` to a centre of each class, harder for the true class.
+    """Logits ``scale * cosine`` to a centre of each class, lowered for the true class.
 
-    ``cosine``: cos θ - m (CosFace, Wang et al. 2018, eq. 4). ``arc``: cos(θ + m) (ArcFace, Deng et
-    al. 2019, eq. 3); beyond θ = π - m, where that would rise again, cos θ - m sin m as in their
-    code.
-
-    Args:
-        dimensions: of an embedding.
-        identities: classes.
-        kind: ``cosine`` or ``arc``.
-        margin: m; an angle in radians with ``arc``.
-        scale: factor of the cosines.
+    With margin m, ``cosine`` gives the true class cos θ - m (CosFace, Wang et al. 2018, eq. 4) and
+    ``arc`` cos(θ + m), m in radians (ArcFace, Deng et al. 2019, eq. 3); beyond θ = π - m, where
+    that would rise again, cos θ - m sin m as in their code.
     """
 
     def __init__(
-        self,
-        dimensions: int,
-        identities: int,
-        *,
-        kind: Margin,
-        margin: float,
-        scale: float,
+        self, dimensions: int, identities: int, *, kind: Margin, margin: float, scale: float
     ) -> None:
         super().__init__()
         self.centres = nn.Parameter(torch.empty(identities, dimensions))
@@ -44,7 +31,7 @@ class MarginClassifier(nn.Module):
         self.scale = scale
 
     def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
-        """N x dimensions float32 and N int64 (none: no margin) to N x identities logits."""
+        """N x dimensions float32 and N int64 (None: no margin) to N x identities logits."""
         cosines = F.linear(F.normalize(embeddings), F.normalize(self.centres))
         if labels is not None:
             true = F.one_hot(labels, cosines.shape[1])

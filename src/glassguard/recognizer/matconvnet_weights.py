@@ -9,32 +9,31 @@ import numpy as np
 import scipy.io
 from torch import Tensor
 
-from glassguard.errors import InputError
 from glassguard.recognizer.layers import CONVOLUTIONS
-from glassguard.recognizer.weight_arrays import damage_named, filters_first, float_tensor
-
-Colour = tuple[float, float, float]
+from glassguard.recognizer.preprocessing import Colour
+from glassguard.recognizer.weight_arrays import (
+    WeightsError,
+    damage_named,
+    filters_first,
+    float_tensor,
+)
 
 
 def matconvnet_convolutions(
     path: Path, *, at_most: int
 ) -> tuple[dict[str, Tensor], Colour | None, bool]:
-    """The convolutions that a file holds, and the mean colour that it subtracts.
-
-    Args:
-        path: the file.
-        at_most: bytes that it may unpack to.
+    """The convolutions in a file, and the mean colour that it subtracts.
 
     Returns:
         The tensors by ``conv1_1.weight`` to ``conv5_3.bias``, float32; the mean in the order of
-        ``conv1_1``'s inputs, None without one; whether the file has a mean at all, which may be a
-        picture and no colour.
+        ``conv1_1``'s inputs, or None; whether the file has any mean, which may be a picture.
 
     Raises:
-        InputError: the file is damaged, too large, or of a network with another layout.
+        WeightsError: the file is damaged, unpacks to more than ``at_most`` bytes, or holds another
+            network.
     """
     tensors: dict[str, Tensor] = {}
-    with damage_named(path, "MatConvNet .mat file"):
+    with damage_named("MatConvNet .mat file"):
         _check_unpacked_size(path, at_most)
         values = scipy.io.loadmat(
             path, variable_names=["net", "layers", "normalization", "meta"], simplify_cells=True
@@ -43,18 +42,16 @@ def matconvnet_convolutions(
         for layer in net["layers"]:
             name = str(layer.get("name"))
             if layer.get("type") == "bnorm":
-                raise InputError(f"{path}: {name} is a batch normalisation, VGG-16 has none")
+                raise WeightsError(f"{name} is a batch normalisation, VGG-16 has none")
             if name in CONVOLUTIONS:
-                _check_layout(path, name, layer)
-                kernel, bias = layer["weights"] if "weights" in layer else (
-                    layer["filters"], layer["biases"]
-                )  # fmt: skip
-                kernel = np.asarray(kernel)
-                # MATLAB has no trailing axes of one element.
+                _check_layout(name, layer)
+                older = layer.get("filters"), layer.get("biases")
+                kernel, bias = map(np.asarray, layer.get("weights", older))
+                # MATLAB drops trailing axes of one element.
                 kernel = kernel.reshape(kernel.shape + (1,) * (4 - kernel.ndim))
                 tensors[f"{name}.weight"] = filters_first(float_tensor(kernel))
-                tensors[f"{name}.bias"] = float_tensor(np.asarray(bias).reshape(-1))
-        # The field's place has changed once.
+                tensors[f"{name}.bias"] = float_tensor(bias.reshape(-1))
+        # The field has moved once.
         described = net.get("normalization", net.get("meta", {}).get("normalization", {}))
         if "averageImage" not in described:
             return tensors, None, False
@@ -62,17 +59,18 @@ def matconvnet_convolutions(
 
 
 def _one_colour(mean: np.ndarray) -> Colour | None:
-    colours = mean.reshape(-1, 3) if mean.size and mean.size % 3 == 0 else np.empty((0, 3))
-    if len(colours) == 0 or np.ptp(colours, axis=0).max() > 0 or not np.isfinite(colours).all():
+    """The colour of a mean picture that has only one."""
+    if mean.size == 0 or mean.size % 3 or not np.isfinite(mean).all():
         return None
-    first, second, third = colours[0]
-    return float(first), float(second), float(third)
+    colours = mean.reshape(-1, 3)
+    first, second, third = colours[0].tolist()
+    return (first, second, third) if (colours == colours[0]).all() else None
 
 
 def _check_unpacked_size(path: Path, at_most: int) -> None:
     """Refuse a MATLAB 5 file whose packed elements are larger than ``at_most`` bytes.
 
-    Nothing that is unpacked is kept: a few bytes may stand for any amount of memory.
+    It keeps nothing that it unpacks: a few bytes may stand for any amount of memory.
     """
     packed_element, block = 15, 1 << 20
     unpacked = 0
@@ -91,12 +89,10 @@ def _check_unpacked_size(path: Path, at_most: int) -> None:
                     unpacked += len(unpacking.decompress(packed, block))
                     packed = unpacking.unconsumed_tail
                     if unpacked > at_most:
-                        raise InputError(f"{path}: unpacks to more than {at_most} bytes")
+                        raise WeightsError(f"unpacks to more than {at_most} bytes")
 
 
-def _check_layout(path: Path, name: str, layer: dict[str, Any]) -> None:
+def _check_layout(name: str, layer: dict[str, Any]) -> None:
     for key in ("pad", "stride", "dilate"):
         if key in layer and not (np.asarray(layer[key]) == 1).all():
-            raise InputError(
-                f"{path}: {name} has {key} {np.asarray(layer[key]).tolist()}, VGG-16 has 1"
-            )
+            raise WeightsError(f"{name} has {key} {np.asarray(layer[key]).tolist()}, VGG-16 has 1")

@@ -1,10 +1,9 @@
 """VGG-16 as a face recognizer, with its preprocessing inside (Simonyan and Zisserman 2015).
 
-Pixels enter in [0, 1]; the subtraction of the means happens in the network, so that every attack
-and every gradient lives in pixel space and no caller can feed wrongly normalised data. Every
-activation is a module of its own (``nn.ReLU(inplace=False)``): in-place rectification would turn
-the gradient at a convolution's output into the gradient behind the ReLU, and a functional one
-would turn guided backpropagation into the plain gradient.
+Pixels enter in [0, 1] and the network subtracts the means: every attack and every gradient lives in
+pixel space, and no caller can feed wrongly normalised data. Every activation is a module of its own
+(``nn.ReLU(inplace=False)``): in place, the gradient at a convolution's output would become the one
+after the ReLU; as a function, guided backpropagation would become the plain gradient.
 """
 
 from collections import OrderedDict
@@ -32,9 +31,7 @@ from glassguard.recognizer.settings import Position
 class Normalisation(nn.Module):
     """Pixels in [0, 1] to the numbers that the convolutions were trained on.
 
-    Args:
-        mean: R, G, B means on the 0-255 scale, subtracted.
-        scale: divisor after the subtraction, on the 0-255 scale.
+    On the 0-255 scale, the R, G, B ``mean`` is subtracted and the rest divided by ``scale``.
     """
 
     mean: Tensor
@@ -57,8 +54,7 @@ def convolutional_layers(
 
     Args:
         width: share of the published number of filters in every layer.
-        batch_normalisation: put a batch normalisation behind every convolution, as pretraining
-            does; :func:`glassguard.recognizer.folding.fold_batch_normalisation` takes it out again.
+        batch_normalisation: add one after every convolution, as pretraining does.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     channels = 3
@@ -88,7 +84,7 @@ class FaceRecognizer(nn.Module):
         hidden: neurons in fc6 and fc7.
         mean: R, G, B means on the 0-255 scale.
         scale: divisor after subtraction of the mean.
-        dropout: share of dropped neurons behind fc6 and fc7 while training.
+        dropout: share of dropped neurons after fc6 and fc7 in training.
 
     Raises:
         ValueError: ``image_size`` is no multiple of 32.
@@ -127,14 +123,7 @@ class FaceRecognizer(nn.Module):
         )
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Logits of a batch.
-
-        Args:
-            pixels: N x 3 x H x W float32 in [0, 1], RGB.
-
-        Returns:
-            N x identities float32 logits.
-        """
+        """N x 3 x H x W float32 RGB in [0, 1] to N x identities float32 logits."""
         return self.classifier(self.flatten(self.features(self.normalisation(pixels))))
 
     def slice_modules(
@@ -142,8 +131,7 @@ class FaceRecognizer(nn.Module):
     ) -> OrderedDict[str, nn.Module]:
         """The module whose output is each slice, by the names in :data:`SLICES`.
 
-        Args:
-            positions: ``post_relu`` for the activations' outputs, ``pre_relu`` for their inputs.
+        ``post_relu`` slices are the activations' outputs, ``pre_relu`` slices their inputs.
         """
         modules: OrderedDict[str, nn.Module] = OrderedDict()
         for layers, part in ((CONVOLUTIONS, self.features), (DENSE, self.classifier)):
@@ -155,10 +143,6 @@ class FaceRecognizer(nn.Module):
                     modules[name + PRE_RELU] = getattr(part, name)
         return OrderedDict((name, modules[name]) for name in SLICES if name in modules)
 
-    def freeze_convolutions(self) -> None:
-        """Exclude the convolutions from training, as both studies do."""
-        self.features.requires_grad_(False)
-
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -169,15 +153,12 @@ def channels_last(network: Network) -> Network:
 
 
 def pixels_for(network: nn.Module, images: NDArray[np.uint8]) -> Tensor:
-    """Pictures as a network wants them: of its number type, in its memory.
+    """N x 3 x H x W pixels in [0, 1] of a network's number type, on its device.
 
     Args:
-        network: see :func:`~glassguard.recognizer.answers.weights_like`; float32 in main memory
-            where it has no weights.
+        network: see :func:`~glassguard.recognizer.answers.weights_like`; without weights, pixels
+            are float32 in main memory.
         images: N x H x W x 3 uint8 RGB; may be memory-mapped, and is copied.
-
-    Returns:
-        N x 3 x H x W in [0, 1].
 
     Raises:
         ValueError: the pictures are of another type or shape, or the network has no memory.
@@ -187,41 +168,25 @@ def pixels_for(network: nn.Module, images: NDArray[np.uint8]) -> Tensor:
             "pictures are uint8, N x height x width x 3: "
             f"{images.dtype}, {' x '.join(map(str, images.shape))}"
         )
-    # A memory-mapped file is read-only and torch needs memory of its own.
+    # A memory-mapped file may be read-only, which torch cannot use.
     pixels = to_pixels(torch.from_numpy(np.array(images)))
     return pixels.to(weights_like(network, pixels))
 
 
 def to_pixels(images: Tensor) -> Tensor:
-    """Pictures as they are stored to pixels as networks take them.
-
-    Args:
-        images: N x H x W x 3 uint8 RGB.
-
-    Returns:
-        N x 3 x H x W float32 in [0, 1], channels last in memory.
+    """N x H x W x 3 uint8 RGB to N x 3 x H x W float32 in [0, 1], channels last in memory.
 
     Raises:
         ValueError: the pictures are of another number type.
     """
     if images.dtype != torch.uint8:
         raise ValueError(f"pictures are uint8: {images.dtype}")
-    return (
-        images.permute(0, 3, 1, 2)
-        .to(torch.float32)
-        .div_(255.0)
-        .contiguous(memory_format=torch.channels_last)
-    )
+    pixels = images.permute(0, 3, 1, 2).to(torch.float32).div_(255.0)
+    return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def to_images(pixels: Tensor) -> Tensor:
-    """Pixels as networks take them to pictures as they are stored.
-
-    Args:
-        pixels: N x 3 x H x W float in [0, 1].
-
-    Returns:
-        N x H x W x 3 uint8 RGB, rounded to the nearest level.
+    """N x 3 x H x W float in [0, 1] to N x H x W x 3 uint8 RGB, rounded to the nearest level.
 
     Raises:
         ValueError: see :func:`~glassguard.recognizer.answers.require_pixels`.

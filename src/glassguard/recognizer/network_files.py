@@ -1,11 +1,11 @@
-"""What kind of file holds a network, told by its first bytes; imports little."""
+"""Tells the kind of a network's file by its first bytes; imports little."""
 
 from typing import Literal
 
 WeightFormat = Literal["safetensors", "zip", "pickle", "keras", "matconvnet"]
 
 START = 1024
-"""Bytes of a file that the functions here are given."""
+"""Number of bytes that the functions here need."""
 
 READABLE = (
     "readable are safetensors, PyTorch state dicts (vgg_face_dag, torchvision), Keras (HDF5, "
@@ -23,7 +23,7 @@ _NAMES: dict[WeightFormat, str] = {
 
 def weight_format(start: bytes) -> WeightFormat | None:
     """The format of a weight file that can be read; None for any other file."""
-    # Length of the header, then the header in JSON. First of all: a length may begin like any mark.
+    # The header's length, then the header in JSON. Checked first: a length may look like any mark.
     if start[6:9] == b"\0\0{":
         return "safetensors"
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
@@ -41,17 +41,14 @@ def why_no_weights(start: bytes) -> str | None:
     """What a file that is no readable weight file is; None for one that may be."""
     if weight_format(start) is not None:
         return None
-    # A table or an object of class torch.*, stored as the file's first object.
+    # The file's first object is a table or an object of class torch.*.
     if start[:8] in (b"\x03\0\0\0\x01\0\0\0", b"\x04\0\0\0\x01\0\0\0"):
         return "is a Torch7 file (.t7), which no maintained library reads"
     return _no_network(start) or "is no known weight file"
 
 
 def why_no_onnx(start: bytes) -> str | None:
-    """What a file that cannot be an ONNX model is; None for one that may be.
-
-    ONNX has no mark of its own, so a file of no known kind is left to the library.
-    """
+    """What a file that cannot be an ONNX model is; None for one that may be: ONNX has no mark."""
     found = weight_format(start)
     return f"is {_NAMES[found]}" if found is not None else _no_network(start)
 

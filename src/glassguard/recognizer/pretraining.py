@@ -1,7 +1,6 @@
 """Pretraining of the convolutions on people outside the study."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,62 +11,46 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.utils.data import DataLoader, TensorDataset
 
 from glassguard.errors import InputError
 from glassguard.progress import Progress
 from glassguard.recognizer.augmentation import mirror, occlude, vary
-from glassguard.recognizer.checkpoints import EpochCheckpoint, read_checkpoint
-from glassguard.recognizer.folding import fold_batch_normalisation
-from glassguard.recognizer.layers import DOWNSAMPLING, filters
+from glassguard.recognizer.layers import CONVOLUTIONS, DOWNSAMPLING, filters
 from glassguard.recognizer.margins import MarginClassifier
 from glassguard.recognizer.network import Normalisation, convolutional_layers, to_pixels
 from glassguard.recognizer.settings import Backbone
-from glassguard.recognizer.trainer import deterministic_trainer
+from glassguard.recognizer.trainer import (
+    EpochCheckpoint,
+    LabelledPictures,
+    deterministic_trainer,
+    read_checkpoint,
+)
 
 EMBEDDING_DIMENSIONS = 256
 WARM_UP = 0.1
 STATES = "glassguard_random_states"
 
 
-class PoolPictures(Dataset[tuple[Tensor, ...]]):
-    """Pictures of the pool, handed out in whole batches.
+class _Batches(TensorDataset):
+    """Hands out whole batches."""
 
-    Args:
-        images: N x H x W x 3 uint8.
-        labels: N int64.
-        taught: N x D float32, a teacher's embeddings, or None.
-    """
-
-    def __init__(
-        self,
-        images: NDArray[np.uint8],
-        labels: NDArray[np.int64],
-        taught: NDArray[np.float32] | None,
-    ) -> None:
-        self._parts = (images, labels) if taught is None else (images, labels, taught)
-
-    def __len__(self) -> int:
-        return len(self._parts[0])
-
-    def __getitem__(self, row: int) -> tuple[Tensor, ...]:
-        return tuple(torch.from_numpy(part[row : row + 1]) for part in self._parts)
-
-    def __getitems__(self, rows: Sequence[int]) -> tuple[Tensor, ...]:
-        return tuple(torch.from_numpy(part[rows]) for part in self._parts)
+    def __getitems__(self, rows: list[int]) -> tuple[Tensor, ...]:
+        return self[rows]
 
 
-def _as_it_is(batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _unchanged(batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return batch
 
 
 class BackbonePretraining(lightning.LightningModule):
     """VGG-16's convolutions with batch normalisation under a classifier with a margin.
 
-    Pictures grow from step to step (``pretraining.steps``), and the embedding is made from the same
-    places of a face at every size. The learning rate rises over the first tenth of all updates and
-    falls to zero along a line. With a teacher, the embedding is also drawn towards the teacher's of
-    the same picture, as far as a linear map can take it there.
+    Pictures grow from step to step (``pretraining.steps``); at every size, the embedding sees the
+    same places of a face. The learning rate rises over the first tenth of all updates and then
+    falls linearly to zero. A teacher also draws the embedding towards its own of the same picture,
+    up to a linear map.
 
     Args:
         settings: the ``backbone`` section of the configuration.
@@ -75,8 +58,7 @@ class BackbonePretraining(lightning.LightningModule):
         image_size: side of the study's pictures, pixels.
         teacher_dimensions: of a teacher's embedding; 0 without a teacher.
         seed: seed of everything that is done to pictures.
-        order: source of the order of the pictures, to be kept in checkpoints; None with several
-            devices.
+        order: generator of the order of the pictures, for checkpoints; None with several devices.
     """
 
     def __init__(
@@ -97,8 +79,8 @@ class BackbonePretraining(lightning.LightningModule):
             convolutional_layers(settings.width, batch_normalisation=True)
         )
         self.embedding = nn.Sequential(
-            # In place of the last pooling, which leaves small pictures one place where the dense
-            # layers of the study see many.
+            # Replaces the last pooling, which would reduce small pictures to one place where the
+            # dense layers of the study see many.
             nn.AdaptiveMaxPool2d(side),
             nn.Flatten(),
             nn.Dropout(0.2),
@@ -116,15 +98,11 @@ class BackbonePretraining(lightning.LightningModule):
         for module in self.features:
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        self.to_teacher = (
-            nn.Linear(EMBEDDING_DIMENSIONS, teacher_dimensions, bias=False)
-            if teacher_dimensions
-            else None
-        )
+        self.to_teacher = None
+        if teacher_dimensions:
+            self.to_teacher = nn.Linear(EMBEDDING_DIMENSIONS, teacher_dimensions, bias=False)
         self.to(memory_format=torch.channels_last)
-        self.epoch_sizes = [
-            step.image_size for step in pretraining.steps for _ in range(step.epochs)
-        ]
+        self.epoch_sizes = [one.image_size for one in pretraining.steps for _ in range(one.epochs)]
         self._seed = seed
         self._order = order
         self._states: dict[str, Tensor] = {}
@@ -135,17 +113,17 @@ class BackbonePretraining(lightning.LightningModule):
         return self.embedding(self.features[:-1](self.normalisation(pixels)).float())
 
     def on_train_start(self) -> None:
-        """Draw on the device that trains; know for how long the margin rises."""
+        """Seed a generator on the training device; count the updates in which the margin rises."""
         self._generator: torch.Generator = torch.Generator(self.device).manual_seed(self._seed)
         self._rising_updates = (
             self.settings.pretraining.margin_rise * self.trainer.estimated_stepping_batches
         )
 
     def on_train_epoch_start(self) -> None:
-        """Take up random numbers where a killed training was; show how far the epoch is."""
+        """Restore random states from a checkpoint; start the progress bar."""
         trainer = self.trainer
         if self._order is None:
-            # Each process has numbers of its own, also after one of them wrote a checkpoint.
+            # Each process draws numbers of its own, even after one of them wrote a checkpoint.
             seed = [self._seed, self.current_epoch, trainer.global_rank]
             drawn = np.random.SeedSequence(seed).generate_state(2)
             torch.manual_seed(int(drawn[0]))
@@ -156,11 +134,15 @@ class BackbonePretraining(lightning.LightningModule):
         self._states = {}
         if trainer.is_global_zero:
             self._progress = Progress(
-                description=f"pretraining: epoch {self.current_epoch + 1} of "
-                f"{len(self.epoch_sizes)} at {self.epoch_sizes[self.current_epoch]} px, batches",
+                description=f"pretraining: {self._epoch}, batches",
                 total=int(trainer.num_training_batches),
             )
             self._progress.__enter__()
+
+    @property
+    def _epoch(self) -> str:
+        sizes, epoch = self.epoch_sizes, self.current_epoch
+        return f"epoch {epoch + 1} of {len(sizes)} at {sizes[epoch]} px"
 
     def training_step(self, batch: tuple[Tensor, ...], _: int) -> Tensor:
         """Loss of one batch: uint8 N x H x W x 3 pictures, int64 labels, teacher's embeddings."""
@@ -187,24 +169,20 @@ class BackbonePretraining(lightning.LightningModule):
         return loss
 
     def on_train_batch_end(self, *_: object) -> None:
-        """One batch more."""
+        """Advance the progress bar."""
         if self.trainer.is_global_zero:
             self._progress.advance()
 
     def on_train_epoch_end(self) -> None:
-        """One plain line an epoch for the log."""
+        """Log one plain line per epoch."""
         if self.trainer.is_global_zero:
             self._progress.__exit__(None, None, None)
-            print(
-                f"pretraining: epoch {self.current_epoch + 1} of {len(self.epoch_sizes)} at "
-                f"{self.epoch_sizes[self.current_epoch]} px, "
-                f"loss {torch.stack(self._losses).mean():.3f}",
-                file=sys.stderr,
-            )
+            loss = torch.stack(self._losses).mean()
+            print(f"pretraining: {self._epoch}, loss {loss:.3f}", file=sys.stderr)
         self._losses.clear()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Where the random numbers are."""
+        """Store the states of all random generators."""
         checkpoint[STATES] = {}
         if self._order is not None:
             checkpoint[STATES] = {
@@ -214,7 +192,7 @@ class BackbonePretraining(lightning.LightningModule):
             }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Kept until the first epoch starts: until then others draw as well."""
+        """Keep the states until the first epoch starts: others draw random numbers before that."""
         self._states = checkpoint[STATES]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -223,46 +201,41 @@ class BackbonePretraining(lightning.LightningModule):
         rate, decay = pretraining.learning_rate, pretraining.weight_decay
         optimizer: torch.optim.Optimizer
         if pretraining.optimizer == "adamw":
-            decayed = [parameter for parameter in self.parameters() if parameter.ndim > 1]
-            spared = [parameter for parameter in self.parameters() if parameter.ndim == 1]
             groups: list[dict[str, Any]] = [
-                {"params": decayed},
-                {"params": spared, "weight_decay": 0.0},
+                {"params": [one for one in self.parameters() if one.ndim > 1]},
+                {"params": [one for one in self.parameters() if one.ndim == 1], "weight_decay": 0},
             ]
             optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=decay)
         else:
             optimizer = torch.optim.SGD(
                 self.parameters(), lr=rate, momentum=0.9, nesterov=True, weight_decay=decay
             )
-        updates = int(self.trainer.estimated_stepping_batches)
-        schedule = one_cycle(optimizer, pretraining.learning_rate, updates)
+        schedule = one_cycle(optimizer, rate, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def one_cycle(
     optimizer: torch.optim.Optimizer, peak: float, updates: int
 ) -> torch.optim.lr_scheduler.OneCycleLR:
-    """The rate of learning up to its peak and down to nothing, for any number of updates."""
-    # PyTorch divides by the length of the warm-up beyond its first update, here nothing.
+    """A learning rate that rises to ``peak`` and falls to zero, for any number of updates."""
+    # With a warm-up of exactly one update, PyTorch would divide by zero.
     alone = updates * WARM_UP == 1
     return torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         max_lr=peak,
         total_steps=updates,
         pct_start=WARM_UP + 1e-9 if alone else WARM_UP,
-        # A cosine would leave nothing for the largest pictures, which come last.
+        # A cosine would leave almost nothing for the largest pictures, which come last.
         anneal_strategy="linear",
         cycle_momentum=False,
     )
 
 
 def pretrain(
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    *,
-    validation_images: NDArray[np.uint8],
-    validation_labels: NDArray[np.int64],
+    pictures: LabelledPictures,
+    validation: LabelledPictures,
     settings: Backbone,
+    *,
     seed: int,
     taught: NDArray[np.float32] | None = None,
     checkpoint: Path | None = None,
@@ -271,51 +244,46 @@ def pretrain(
     """Train the convolutions to tell the people of a pool apart.
 
     Args:
-        images: N x H x W x 3 uint8 RGB.
-        labels: N class indices, 0 to people - 1.
-        validation_images: other pictures of the same people, M x H x W x 3 uint8.
-        validation_labels: their class indices.
+        pictures: what is trained on.
+        validation: other pictures of the same people.
         settings: the ``backbone`` section of the configuration.
         seed: seed of everything random.
-        taught: a teacher's embeddings of ``images``, N x D float32; needed with
+        taught: a teacher's embeddings of ``pictures``, N x D float32; required with
             ``pretraining.teacher``.
-        checkpoint: file that the state is kept in after every epoch, and taken from where a
-            training of the same settings and pictures was killed; none is kept without it. On one
-            CPU the weights are those of an unbroken training to the bit.
+        checkpoint: file that stores the state after every epoch, and from which a killed training
+            of the same settings and pictures resumes; None stores nothing. On one CPU the weights
+            are those of an unbroken training to the bit.
         bound_to: digest of settings and pictures that ``checkpoint`` belongs to.
 
     Returns:
         The folded convolutions (``conv1_1.weight`` ...), and ``pool_val_accuracy``, the sizes of
-        the pool, and what it was trained on.
+        the pool, and the devices.
 
     Raises:
-        InputError: the accelerator is not here.
+        InputError: this machine lacks the accelerator.
     """
     lightning.seed_everything(seed, verbose=False)
     pretraining = settings.pretraining
-    identities = int(labels.max()) + 1
-    # Generators do not survive the way into the processes of several devices, which shuffle anew.
+    identities, count = int(pictures.labels.max()) + 1, len(pictures.images)
+    # A generator cannot be handed to the processes of several devices, which shuffle on their own.
     order = torch.Generator().manual_seed(seed) if pretraining.devices == 1 else None
     model = BackbonePretraining(
         settings,
         identities=identities,
-        image_size=images.shape[1],
+        image_size=pictures.images.shape[1],
         teacher_dimensions=0 if taught is None else taught.shape[1],
         seed=seed,
         order=order,
     )
     resumed = None if checkpoint is None else read_checkpoint(checkpoint, bound_to)
     if resumed is not None:
-        print(f"pretraining: goes on after epoch {resumed['epoch'] + 1}", file=sys.stderr)
+        print(f"pretraining: resumes after epoch {resumed['epoch'] + 1}", file=sys.stderr)
         if order is not None:
             order.set_state(resumed[STATES]["order"])
     try:
         trainer = deterministic_trainer(
             epochs=len(model.epoch_sizes),
-            precision=pretraining.precision,
-            accelerator=pretraining.accelerator,
-            devices=pretraining.devices,
-            strategy=pretraining.strategy,
+            **pretraining.model_dump(include={"precision", "accelerator", "devices", "strategy"}),
             callbacks=[] if checkpoint is None else [EpochCheckpoint(checkpoint, bound_to)],
         )
     except ValueError as error:
@@ -323,34 +291,50 @@ def pretrain(
             f"backbone.pretraining: accelerator={pretraining.accelerator}, "
             f"devices={pretraining.devices}: {error}"
         ) from None
-    batch_size = min(pretraining.batch_size, len(images))
+    arrays = (pictures.images, pictures.labels, taught)
     batches = DataLoader(
-        PoolPictures(images, labels, taught),
-        batch_size=batch_size,
+        _Batches(*(torch.from_numpy(array) for array in arrays if array is not None)),
+        batch_size=min(pretraining.batch_size, count),
         shuffle=True,
         drop_last=True,
-        collate_fn=_as_it_is,  # type: ignore[arg-type]
+        collate_fn=_unchanged,  # type: ignore[arg-type]
         generator=order,
     )
     trainer.fit(model, batches, ckpt_path=checkpoint if resumed else None, weights_only=True)
     model.cpu().eval()
-    accuracy = _accuracy(model, validation_images, validation_labels)
     return fold_batch_normalisation(model.features), {
         "pool_identities": identities,
-        "pool_images": len(images),
-        "pool_val_accuracy": accuracy,
+        "pool_images": count,
+        "pool_val_accuracy": _accuracy(model, validation),
         "accelerator": trainer.accelerator.name(),
         "devices": trainer.num_devices,
     }
 
 
 @torch.inference_mode()
-def _accuracy(
-    model: BackbonePretraining, images: NDArray[np.uint8], labels: NDArray[np.int64]
-) -> float:
+def _accuracy(model: BackbonePretraining, pictures: LabelledPictures) -> float:
     correct = 0
-    for start in range(0, len(images), 64):
-        pixels = to_pixels(torch.from_numpy(images[start : start + 64]))
-        predictions = model.classifier(model.embed(pixels)).argmax(1).numpy()
-        correct += int((predictions == labels[start : start + 64]).sum())
-    return correct / len(images)
+    for start in range(0, len(pictures.images), 64):
+        rows = slice(start, start + 64)
+        logits = model.classifier(model.embed(to_pixels(torch.from_numpy(pictures.images[rows]))))
+        correct += int((logits.argmax(1).numpy() == pictures.labels[rows]).sum())
+    return correct / len(pictures.images)
+
+
+def fold_batch_normalisation(features: nn.Sequential) -> dict[str, Tensor]:
+    """Weights of plain convolutions that compute what convolution and normalisation compute.
+
+    Args:
+        features: ``convolutional_layers(width, batch_normalisation=True)`` in evaluation mode;
+            in training mode (``ValueError``), they use the statistics of the batch.
+
+    Returns:
+        ``conv1_1.weight`` to ``conv5_3.bias``, float32.
+    """
+    if features.training:
+        raise ValueError("features must be in evaluation mode to be folded")
+    plain = nn.ModuleDict()
+    for name in CONVOLUTIONS:
+        normalisation = getattr(features, name.replace("conv", "norm"))
+        plain[name] = fuse_conv_bn_eval(getattr(features, name), normalisation)
+    return {name: tensor.detach().contiguous() for name, tensor in plain.state_dict().items()}

@@ -18,15 +18,13 @@ from glassguard.settings import (
 
 def _divisors(value: Any) -> Any:
     given = value if isinstance(value, list | tuple) else [value]
-    if len(given) not in (1, 3) or not all(
-        isinstance(number, int | float) and 0 < number < math.inf for number in given
-    ):
+    possible = [isinstance(one, int | float) and 0 < one < math.inf for one in given]
+    if len(given) not in (1, 3) or not all(possible):
         raise ValueError(f"must be a number above 0, or a list of three (given: {value!r})")
     return tuple(given) if len(given) == 3 else given[0]
 
 
 Divisors = Annotated[float | tuple[float, float, float], BeforeValidator(_divisors)]
-
 
 Convolution = Literal[
     "conv1_1",
@@ -44,19 +42,13 @@ Convolution = Literal[
     "conv5_3",
 ]
 
-
 OccluderShape = Literal["rectangle", "patches"]
-
-
 Cover = Literal["colour", "texture", "mean", "surroundings"]
-
-
 Position = Literal["post_relu", "pre_relu"]
 Channels = Literal["rgb", "bgr"]
 Margin = Literal["cosine", "arc"]
 Accelerator = Literal["cpu", "gpu", "auto"]
 Strategy = Literal["auto", "ddp_spawn"]
-
 
 Layer = Annotated[str, Field(pattern=r"^(conv(1_[12]|2_[12]|3_[123]|4_[123]|5_[123])|fc[67])$")]
 

@@ -10,7 +10,7 @@ from glassguard.faces.alignment import WINDOW, warp
 from glassguard.recognizer.settings import TeacherNetwork
 
 FRAME = 112
-"""Side of the pictures that :data:`glassguard.faces.alignment.WINDOW` is a part of."""
+"""Side of the pictures of which :data:`glassguard.faces.alignment.WINDOW` is a part."""
 
 EXTERNAL = 1
 """ONNX's ``TensorProto.DataLocation.EXTERNAL``: the numbers lie in another file."""
@@ -19,11 +19,7 @@ EXTERNAL = 1
 class EmbeddingNetwork:
     """A face embedding network, read from the bytes of its ONNX file.
 
-    It is asked for one picture at a time: exported networks often have that number built in.
-
-    Args:
-        model: content of the file.
-        settings: what its input looks like.
+    It gets one picture at a time: exported networks often have that number built in.
 
     Raises:
         ValueError: the weights lie in another file, or OpenCV cannot read or run the network.
@@ -50,15 +46,10 @@ class EmbeddingNetwork:
         self.dimensions = len(embedding)
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embedding of an aligned face.
+        """Embedding, float32 D of length one, of an aligned face.
 
-        Args:
-            picture: uint8 RGB, size×size×3, as :mod:`glassguard.faces.alignment` makes it. It is
-                put back into the 112×112 pose that published networks expect, with its mean
-                colour around it.
-
-        Returns:
-            float32 D, of length one.
+        The face is uint8 RGB, size×size×3, as :mod:`glassguard.faces.alignment` makes it. It goes
+        back into the 112×112 pose that published networks expect, with its mean colour around it.
         """
         settings = self._settings
         pixels = in_frame(picture, settings.image_size).astype(np.float32)
@@ -71,14 +62,9 @@ class EmbeddingNetwork:
 
 
 def in_frame(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Put an aligned face back into the whole pose that it is the inner part of.
+    """An aligned face (uint8 RGB, S×S×3) in the whole pose of which it is the inner part.
 
-    Args:
-        picture: uint8 RGB, S×S×3.
-        size: side of the whole, pixels.
-
-    Returns:
-        uint8 RGB, size×size×3.
+    The result is uint8 RGB, size×size×3.
     """
     left, top, side = WINDOW
     whole = size / FRAME
@@ -89,10 +75,10 @@ def in_frame(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 def _points_to_other_files(model: bytes) -> bool:
-    """Whether an initializer of an ONNX file is kept elsewhere (onnx.proto, ``TensorProto``).
+    """Whether an ONNX file keeps an initializer elsewhere; false for other files.
 
-    Fields: ``ModelProto.graph`` is 7, ``GraphProto.initializer`` 5, ``TensorProto.data_location``
-    14. What is no such message has no such fields.
+    onnx.proto: ``ModelProto.graph`` is field 7, ``GraphProto.initializer`` 5,
+    ``TensorProto.data_location`` 14.
     """
     try:
         return any(
@@ -106,7 +92,7 @@ def _points_to_other_files(model: bytes) -> bool:
 
 
 def _fields(message: memoryview, wanted: int) -> Iterator:
-    """Values of a field of a Protocol Buffers message: numbers, or the bytes of what it holds."""
+    """Values of a field of a Protocol Buffers message: numbers or bytes."""
     at = 0
     while at < len(message):
         tag, at = _number(message, at)
@@ -125,7 +111,7 @@ def _fields(message: memoryview, wanted: int) -> Iterator:
 
 
 def _number(message: memoryview, at: int) -> tuple[int, int]:
-    """A variable-length integer, and where it ends."""
+    """A variable-length integer and its end."""
     value = shift = 0
     while message[at] & 128:
         value |= (message[at] & 127) << shift

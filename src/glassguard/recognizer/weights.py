@@ -1,4 +1,4 @@
-"""Reading and writing of networks as safetensors: no pickle, every shape checked by name."""
+"""Networks as safetensors files: no pickle, every shape checked by name."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from glassguard.recognizer.network import FaceRecognizer, channels_last, convolu
 
 METADATA_KEY = "glassguard"
 LARGEST_WIDTH = 1.0
-"""Of a backbone, as in the configuration."""
+"""As in the configuration."""
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -36,14 +36,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def relative_width(tensors: dict[str, Tensor], path: Path) -> float:
-    """Share of VGG-16's filters that the first convolution of a weight file has.
-
-    Args:
-        tensors: tensors by name.
-        path: the file, for the message.
+    """Share of VGG-16's filters in the first convolution of a weight file.
 
     Raises:
-        InputError: there is no first convolution, or it has more filters than VGG-16's.
+        InputError: there is no such convolution, or it has more filters than VGG-16's.
     """
     first = tensors.get(f"{CONVOLUTIONS[0]}.weight")
     if first is None or first.ndim != 4 or not 1 <= len(first) <= FILTERS_PER_BLOCK[0]:
@@ -57,15 +53,10 @@ def relative_width(tensors: dict[str, Tensor], path: Path) -> float:
 def check_convolutions(
     tensors: dict[str, Tensor], *, width: float, path: Path
 ) -> dict[str, Tensor]:
-    """The thirteen convolutions of a weight file, in order and of the right shape.
-
-    Args:
-        tensors: tensors by name, ``conv1_1.weight`` to ``conv5_3.bias`` among them.
-        width: relative width that the shapes must fit.
-        path: the file, for the message.
+    """``conv1_1.weight`` to ``conv5_3.bias`` of a weight file, float32, in this order.
 
     Raises:
-        InputError: a convolution is missing or has another shape.
+        InputError: a convolution is missing, or its shape is not that of a VGG-16 of ``width``.
     """
     checked: dict[str, Tensor] = {}
     layers = convolutional_layers(width)
@@ -73,10 +64,8 @@ def check_convolutions(
         for part, expected in layers[name].state_dict().items():
             key = f"{name}.{part}"
             if key not in tensors:
-                raise InputError(
-                    f"{path}: {key} is missing; "
-                    f"a VGG-16 has {CONVOLUTIONS[0]} to {CONVOLUTIONS[-1]}"
-                )
+                whole = f"a VGG-16 has {CONVOLUTIONS[0]} to {CONVOLUTIONS[-1]}"
+                raise InputError(f"{path}: {key} is missing; {whole}")
             if tensors[key].shape != expected.shape:
                 raise InputError(
                     f"{path}: {key} has shape {tuple(tensors[key].shape)}, "
@@ -105,11 +94,8 @@ class BackboneFile:
 
 def write_backbone(path: Path, backbone: BackboneFile) -> None:
     """Write a backbone; the same backbone gives the same bytes."""
-    _write(
-        path,
-        backbone.tensors,
-        {"width": backbone.width, "mean": list(backbone.mean), "scale": backbone.scale},
-    )
+    described = {"width": backbone.width, "mean": backbone.mean, "scale": backbone.scale}
+    _write(path, backbone.tensors, described)
 
 
 def read_backbone(path: Path) -> BackboneFile:
@@ -122,18 +108,13 @@ def read_backbone(path: Path) -> BackboneFile:
     described = described_backbone(metadata)
     if described is None:
         raise InputError(f"{path}: not a backbone that glassguard wrote: no width, mean and scale")
-    width, mean, scale = described
-    checked = check_convolutions(tensors, width=width, path=path)
-    return BackboneFile(checked, width, mean, scale)
+    return BackboneFile(check_convolutions(tensors, width=described[0], path=path), *described)
 
 
 def described_backbone(
     metadata: dict[str, str],
 ) -> tuple[float, tuple[float, float, float], float] | None:
-    """Width, mean and scale that :func:`write_backbone` put beside the tensors, if it did.
-
-    A file from elsewhere may say anything: what no network could have is none of ours.
-    """
+    """Width, mean and scale as :func:`write_backbone` stores them; None if no network has such."""
     try:
         described = json.loads(metadata[METADATA_KEY])
         red, green, blue = (float(value) for value in described["mean"])
@@ -141,32 +122,27 @@ def described_backbone(
     except (KeyError, ValueError, TypeError):
         return None
     finite = all(math.isfinite(value) for value in (red, green, blue, scale))
-    if not (finite and scale > 0 and 0 < width <= LARGEST_WIDTH):
-        return None
-    return width, (red, green, blue), scale
+    possible = finite and scale > 0 and 0 < width <= LARGEST_WIDTH
+    return (width, (red, green, blue), scale) if possible else None
 
 
 def write_recognizer(path: Path, network: FaceRecognizer, identities: list[str]) -> None:
     """Write a whole recognizer with the names of its classes, in the order of its logits."""
-    described = {
-        "identities": identities,
-        "image_size": network.image_size,
-        "width": network.width,
-    }
+    size, width = network.image_size, network.width
+    described = {"identities": identities, "image_size": size, "width": width}
     _write(path, network.state_dict(), described)
 
 
 def _write(path: Path, tensors: dict[str, Tensor], described: dict[str, object]) -> None:
-    # One entry only: safetensors writes several in no fixed order, and files are compared by bytes.
+    # One entry: safetensors writes several in no fixed order, and files are compared by bytes.
     metadata = {METADATA_KEY: json.dumps(described, sort_keys=True)}
     save_file({name: value.contiguous() for name, value in tensors.items()}, path, metadata)
 
 
 def read_recognizer(path: Path) -> tuple[FaceRecognizer, list[str]]:
-    """A recognizer in evaluation mode, channels last, without gradients of its weights.
+    """A recognizer and the names of its classes in the order of its logits.
 
-    Returns:
-        The network, and the names of its classes in the order of its logits.
+    The network is in evaluation mode, channels last, without gradients of its weights.
 
     Raises:
         InputError: the file is missing or no recognizer of ours.

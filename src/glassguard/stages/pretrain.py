@@ -4,9 +4,11 @@ import hashlib
 import json
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from glassguard.configuration.sections import BackboneSection
 from glassguard.configuration.sources import sources
@@ -19,6 +21,7 @@ from glassguard.files.formats import (
     write_json,
 )
 from glassguard.recognizer.pretraining import pretrain
+from glassguard.recognizer.trainer import LabelledPictures
 from glassguard.recognizer.weights import BackboneFile, write_backbone
 from glassguard.stages.paths import OutputPath
 
@@ -34,23 +37,9 @@ def run(
 ) -> dict[str, float | int | str]:
     """Train on the rows of split ``train``, measure on those of split ``val``.
 
-    After every epoch the state is kept in ``<backbone>.checkpoint``; a call that was killed goes on
-    from there when it is made again for the same settings and pictures.
-
-    Args:
-        config: the section.
-        images: uint8 N×H×W×3.
-        manifest: table of the pictures.
-        backbone: safetensors file to write.
-        metrics: JSON file to write.
-        teacher: embeddings of all pictures, needed with ``pretraining.teacher``.
-
-    Returns:
-        What is written to ``metrics``.
-
-    Raises:
-        InputError: the files do not belong together, there are too few people, or the accelerator
-            is not here.
+    ``<backbone>.checkpoint`` stores the state after every epoch; a second call for the same
+    settings and pictures resumes a killed one from there. ``teacher`` (embeddings of all pictures)
+    is required with ``pretraining.teacher``.
     """
     settings = config.backbone
     torch.set_num_threads(settings.pretraining.threads)
@@ -60,30 +49,30 @@ def run(
     people, labels = np.unique(rows["identity"].to_numpy(dtype=str), return_inverse=True)
     if len(people) < 2:
         raise InputError(f"{manifest}: pretraining needs at least 2 people, there is {len(people)}")
-    train = np.flatnonzero(rows["split"] == "train")
-    validation = np.flatnonzero(rows["split"] == "val")
+    splits = rows["split"].to_numpy()
+    trained, validation = (
+        LabelledPictures.chosen(pictures, labels, splits == name) for name in ("train", "val")
+    )
     taught = None
     if settings.pretraining.teacher is not None:
         if teacher is None:
             raise InputError("backbone.pretraining.teacher: needs --teacher, its embeddings")
         embeddings = read_embeddings(teacher)
         check_rows(rows, embeddings, manifest, teacher)
-        taught = np.ascontiguousarray(embeddings[train])
-    chosen = np.ascontiguousarray(pictures[train]), labels[train].astype(np.int64)
+        taught = np.ascontiguousarray(embeddings[splits == "train"])
     checkpoint = backbone.with_name(f"{backbone.name}.checkpoint")
     tensors, measured = pretrain(
-        *chosen,
-        validation_images=np.ascontiguousarray(pictures[validation]),
-        validation_labels=labels[validation].astype(np.int64),
-        settings=settings,
+        trained,
+        validation,
+        settings,
         seed=config.seed,
         taught=taught,
         checkpoint=checkpoint,
-        bound_to=_digest(config, [*chosen, *([] if taught is None else [taught])]),
+        bound_to=_digest(config, trained.images, trained.labels, taught),
     )
     write_backbone(backbone, BackboneFile(tensors, settings.width, *settings.normalisation()))
-    # The study's own people are told from a pool's by the test split, which only the study has.
-    own_people = bool((rows["split"] == "test").any())
+    # Only the study has a test split: it tells the study's own people from a pool's.
+    own_people = bool((splits == "test").any())
     described = {
         "backbone": "pretrained on the study's own training pictures"
         if own_people
@@ -97,14 +86,15 @@ def run(
     return described
 
 
-def _digest(config: BackboneSection, arrays: list[np.ndarray]) -> str:
-    """Of everything that decides what is trained."""
+def _digest(config: BackboneSection, *arrays: NDArray[Any] | None) -> str:
+    """Digest of everything that decides what is trained."""
     settings = config.model_dump(mode="json")
     versions = [version("torch"), version("pytorch-lightning")]
     digest = hashlib.sha256(json.dumps([settings, versions], sort_keys=True).encode())
     for file in sources("pretrain"):
         digest.update(file.read_bytes())
     for array in arrays:
-        digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(array.data)
+        if array is not None:
+            digest.update(f"{array.dtype} {array.shape}".encode())
+            digest.update(array.data)
     return digest.hexdigest()

@@ -10,12 +10,12 @@ import pytest
 import scipy.io
 import torch
 import torch.nn.functional as F
-import weight_files
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from recognizer import weight_files
+from recognizer.weight_files import renamed, tensors
 from shipped import section
 from torch import Tensor
-from weight_files import renamed, tensors
 
 from glassguard.configuration.sections import BackboneSection
 from glassguard.errors import InputError

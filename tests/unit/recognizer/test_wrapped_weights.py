@@ -9,25 +9,25 @@ import h5py
 import numpy as np
 import pytest
 import torch
-import weight_files
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recognizer import weight_files
+from recognizer.weight_files import STYLES, renamed, tensors
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from weight_files import STYLES, renamed, tensors
 
 from glassguard.errors import InputError
 from glassguard.recognizer import published_weights
 from glassguard.recognizer.layers import CONVOLUTIONS
-from glassguard.recognizer.published_weights import (
+from glassguard.recognizer.preprocessing import (
     DEEPFACE,
     KERAS_VGGFACE,
     OWN_SAFETENSORS,
     TORCHVISION,
     UNKNOWN,
     VGG_FACE_DAG,
-    read_published_weights,
 )
+from glassguard.recognizer.published_weights import read_published_weights
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 PREFIXES = ("model.", "module.", "_orig_mod.", "backbone.", "net.", "encoder.vgg.")
@@ -43,7 +43,7 @@ wrappings = st.lists(st.sampled_from([*KEYS, list, tuple]), max_size=3)
 drawn = st.tuples(
     st.sampled_from([1 / 64, 1 / 32, 3 / 64]), st.integers(0, 2**31), st.sampled_from(DTYPES)
 )
-"""What :func:`weight_files.tensors` makes tensors of."""
+"""What :func:`recognizer.weight_files.tensors` makes tensors of."""
 
 
 def check_same(path: Path, state: dict[str, Tensor]) -> None:

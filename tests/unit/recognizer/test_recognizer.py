@@ -14,7 +14,6 @@ from glassguard.configuration.schema import Recognizer
 from glassguard.errors import InputError
 from glassguard.recognizer.augmentation import mirror, occlude, vary
 from glassguard.recognizer.confidences import probabilities_of
-from glassguard.recognizer.folding import fold_batch_normalisation
 from glassguard.recognizer.head import train_dense_layers
 from glassguard.recognizer.layers import CONVOLUTIONS, LAYERS, PRE_RELU, SLICES, paper_index
 from glassguard.recognizer.network import (
@@ -24,8 +23,9 @@ from glassguard.recognizer.network import (
     to_images,
     to_pixels,
 )
-from glassguard.recognizer.pretraining import pretrain
+from glassguard.recognizer.pretraining import fold_batch_normalisation, pretrain
 from glassguard.recognizer.settings import Backbone, Occlusion
+from glassguard.recognizer.trainer import LabelledPictures
 from glassguard.recognizer.weights import (
     BackboneFile,
     check_convolutions,
@@ -246,6 +246,8 @@ def striped_people(people: int, images: int, size: int = 32) -> tuple[np.ndarray
 
 def test_pretraining_and_dense_training_learn_and_repeat():
     images, labels = striped_people(4, 48)
+    pictures = LabelledPictures(images[::2], labels[::2])
+    validation = LabelledPictures(images[1::2], labels[1::2])
     settings = Backbone.model_validate(
         section(
             "backbone/pretrain",
@@ -264,11 +266,9 @@ def test_pretraining_and_dense_training_learn_and_repeat():
 
     def whole() -> tuple[list, np.ndarray]:
         tensors, measured = pretrain(
-            images[::2],
-            labels[::2],
-            validation_images=images[1::2],
-            validation_labels=labels[1::2],
-            settings=settings,
+            pictures,
+            validation,
+            settings,
             seed=3,
         )
         assert measured["pool_val_accuracy"] > 0.6
@@ -277,11 +277,9 @@ def test_pretraining_and_dense_training_learn_and_repeat():
         before = network.features.conv1_1.weight.clone()
         history = train_dense_layers(
             network,
-            train_images=images[::2],
-            train_labels=labels[::2],
-            validation_images=images[1::2],
-            validation_labels=labels[1::2],
-            settings=Recognizer.model_validate(
+            pictures,
+            validation,
+            Recognizer.model_validate(
                 section(
                     "recognizer/dense",
                     hidden=64,
@@ -310,6 +308,7 @@ def test_pretraining_and_dense_training_learn_and_repeat():
 
 def test_dense_layers_learn_from_copies_masked_by_their_own_saliency():
     images, labels = striped_people(3, 8)
+    pictures = LabelledPictures(images, labels)
     settings = Recognizer.model_validate(
         section(
             "recognizer/dense",
@@ -339,11 +338,9 @@ def test_dense_layers_learn_from_copies_masked_by_their_own_saliency():
         network = small_network(width=1 / 8, hidden=16)
         train_dense_layers(
             network,
-            train_images=images,
-            train_labels=labels,
-            validation_images=images,
-            validation_labels=labels,
-            settings=settings,
+            pictures,
+            pictures,
+            settings,
             seed=3,
             further_copies=further,
         )

@@ -9,68 +9,17 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-import yaml
-from shipped import section
+from recognizer.pretraining_pool import EPOCHS, PEOPLE, arguments, pool, settings
 
 from glassguard.cli import main
-from glassguard.configuration.compose import compose_study
-from glassguard.configuration.sections import BackboneSection, sections
-from glassguard.errors import InputError
-from glassguard.faces.manifest import COLUMNS
-from glassguard.recognizer.checkpoints import read_checkpoint
+from glassguard.configuration.sections import BackboneSection
 from glassguard.recognizer.margins import MarginClassifier
 from glassguard.recognizer.pretraining import BackbonePretraining, one_cycle, pretrain
-from glassguard.recognizer.settings import Backbone, TeacherNetwork
-from glassguard.recognizer.teacher import EmbeddingNetwork, in_frame
+from glassguard.recognizer.settings import Backbone
+from glassguard.recognizer.trainer import LabelledPictures, read_checkpoint
 from glassguard.stages import pretrain as pretrain_stage
-
-CONF = Path(__file__).resolve().parents[2] / "conf"
-EPOCHS = 6
-PEOPLE = 4
-TEACHER = {**section("teacher/mobilefacenet"), "file": "teacher.onnx"}
-
-
-def settings(**pretraining) -> dict:
-    return section(
-        "backbone/pretrain",
-        width=1 / 16,
-        pretraining={
-            "steps": [{"image_size": 32, "epochs": EPOCHS}],
-            "batch_size": 8,
-            "threads": 1,
-            **pretraining,
-        },
-    )
-
-
-def pool(folder: Path, images: int = 10) -> tuple[np.ndarray, np.ndarray]:
-    """People told apart by colour, and their table, as the stage ``pool`` leaves them."""
-    generator = np.random.default_rng(4)
-    labels = np.repeat(np.arange(PEOPLE), images)
-    noise = generator.normal(0, 25, (len(labels), 32, 32, 3))
-    pictures = np.clip(60 + 40 * labels[:, None, None, None] + noise, 0, 255).astype(np.uint8)
-    np.save(folder / "images.npy", pictures)
-    frame = pd.DataFrame("1", index=range(len(labels)), columns=list(COLUMNS))
-    frame["image_id"] = [str(number) for number in range(len(labels))]
-    frame["identity"] = [f"p{label}" for label in labels]
-    frame["split"] = np.where(np.arange(len(labels)) % images == 0, "val", "train")
-    frame.to_csv(folder / "manifest.csv", index=False)
-    return pictures, labels
-
-
-def arguments(folder: Path, out: str, **pretraining) -> list[str]:
-    config = folder / f"{out}.yaml"
-    config.write_text(yaml.safe_dump({"seed": 3, "backbone": settings(**pretraining)}))
-    (folder / out).mkdir(exist_ok=True)
-    return [
-        *("pretrain", "--config", str(config)),
-        *("--images", str(folder / "images.npy"), "--manifest", str(folder / "manifest.csv")),
-        *("--backbone", str(folder / out / "backbone.safetensors")),
-        *("--metrics", str(folder / out / "metrics.json")),
-    ]
 
 
 @pytest.mark.parametrize("updates", range(1, 21))
@@ -150,7 +99,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path: Path, changes: di
         assert process.wait() == -signal.SIGKILL
     assert checkpoint.is_file()
     again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "pretraining: goes on after epoch" in again.stderr
+    assert "pretraining: resumes after epoch" in again.stderr
     assert "epoch 1 of" not in again.stderr
     names = ("backbone.safetensors", "metrics.json")
     for name in names:
@@ -200,7 +149,7 @@ def test_a_checkpoint_of_something_else_is_not_used(
     capsys.readouterr()
     assert main(arguments(tmp_path, "out", **changed)) == 0
     said = capsys.readouterr().err
-    assert "goes on" not in said
+    assert "resumes" not in said
     assert f"epoch 1 of {EPOCHS}" in said
     assert not (tmp_path / "executed").exists()
 
@@ -212,7 +161,7 @@ def test_a_training_that_was_finished_is_not_done_again(
     assert read_checkpoint(checkpoint, "something else") is None
     capsys.readouterr()
     assert main(arguments(tmp_path, "out")) == 0
-    assert f"goes on after epoch {EPOCHS}" in capsys.readouterr().err
+    assert f"resumes after epoch {EPOCHS}" in capsys.readouterr().err
     assert not checkpoint.exists()
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["precision"] == "float32"
@@ -228,20 +177,18 @@ def test_a_training_that_was_finished_is_not_done_again(
     ],
 )
 def test_other_ways_to_train_learn_as_well(tmp_path: Path, changes: dict) -> None:
-    images, labels = pool(tmp_path)
+    pictures = LabelledPictures(*pool(tmp_path))
     _, measured = pretrain(
-        images,
-        labels,
-        validation_images=images,
-        validation_labels=labels,
-        settings=Backbone.model_validate(settings(margin=0.05, scale=12.0, **changes)),
+        pictures,
+        pictures,
+        Backbone.model_validate(settings(margin=0.05, scale=12.0, **changes)),
         seed=1,
     )
     assert measured["pool_val_accuracy"] > 0.4
 
 
 def test_the_margin_rises_to_its_full_size(tmp_path: Path, monkeypatch) -> None:
-    images, labels = pool(tmp_path)
+    pictures = LabelledPictures(*pool(tmp_path))
     asked: list[float] = []
     forward = MarginClassifier.forward
 
@@ -252,14 +199,12 @@ def test_the_margin_rises_to_its_full_size(tmp_path: Path, monkeypatch) -> None:
 
     monkeypatch.setattr(MarginClassifier, "forward", heard)
     pretrain(
-        images,
-        labels,
-        validation_images=images,
-        validation_labels=labels,
-        settings=Backbone.model_validate(settings(margin=0.2, margin_rise=0.5)),
+        pictures,
+        pictures,
+        Backbone.model_validate(settings(margin=0.2, margin_rise=0.5)),
         seed=1,
     )
-    updates = EPOCHS * (len(images) // 8)
+    updates = EPOCHS * (len(pictures.images) // 8)
     expected = [0.2 * min(1.0, 2 * update / updates) for update in range(updates)]
     assert asked == pytest.approx(expected)
 
@@ -314,150 +259,3 @@ def test_an_accelerator_that_is_not_here_is_one_line(tmp_path: Path, capsys) -> 
 def test_several_devices_need_a_strategy() -> None:
     with pytest.raises(ValueError, match="ddp_spawn"):
         BackboneSection.model_validate({"seed": 0, "backbone": settings(devices=2)})
-
-
-# ---- a teacher
-
-
-def field(number: int, content: bytes | str | int) -> bytes:
-    """A field of a Protocol Buffers message."""
-
-    def number_of(value: int) -> bytes:
-        digits = []
-        while value > 127:
-            digits.append(value & 127 | 128)
-            value >>= 7
-        return bytes([*digits, value])
-
-    if isinstance(content, int):
-        return number_of(number << 3) + number_of(content)
-    payload = content.encode() if isinstance(content, str) else content
-    return number_of(number << 3 | 2) + number_of(len(payload)) + payload
-
-
-def onnx_network(side: int, dimensions: int, *, external: bool = False) -> bytes:
-    """One convolution over the whole picture, as an ONNX file (onnx.proto)."""
-    weights = np.random.default_rng(1).standard_normal((dimensions, 3, side, side))
-    tensor = b"".join(field(1, size) for size in weights.shape) + field(2, 1) + field(8, "w")
-    if external:
-        tensor += field(13, field(1, "location") + field(2, "elsewhere.data")) + field(14, 1)
-    else:
-        tensor += field(9, weights.astype("<f4").tobytes())
-
-    def value(name: str, shape: tuple[int, ...]) -> bytes:
-        sizes = b"".join(field(1, field(1, size)) for size in shape)
-        return field(1, name) + field(2, field(1, field(1, 1) + field(2, sizes)))
-
-    kernel = field(1, "kernel_shape") + field(8, side) * 2 + field(20, 7)
-    node = field(1, "x") + field(1, "w") + field(2, "y") + field(4, "Conv") + field(5, kernel)
-    graph = (
-        field(1, node)
-        + field(2, "g")
-        + field(5, tensor)
-        + field(11, value("x", (1, 3, side, side)))
-        + field(12, value("y", (1, dimensions, 1, 1)))
-    )
-    return field(1, 8) + field(8, field(2, 13)) + field(7, graph)
-
-
-def network_settings(**changes) -> TeacherNetwork:
-    values = {key: value for key, value in TEACHER.items() if key != "weight"}
-    return TeacherNetwork.model_validate({**values, "image_size": 32, **changes})
-
-
-def test_a_teacher_sees_the_whole_pose_in_its_own_colours() -> None:
-    picture = np.random.default_rng(0).integers(0, 255, (96, 96, 3), dtype=np.uint8)
-    whole = in_frame(picture, 112)
-    assert np.array_equal(whole[10:106, 8:104], picture)
-    assert np.abs(whole[:9].astype(int) - picture.mean((0, 1))).max() <= 1
-
-    model = onnx_network(32, 5)
-    weights = np.random.default_rng(1).standard_normal((5, 3, 32, 32)).astype(np.float32)
-    for channels in ("rgb", "bgr"):
-        given = network_settings(channels=channels)
-        pixels = (in_frame(picture, 32) - np.array(given.mean)) / np.array(given.scale)
-        ordered = pixels if channels == "rgb" else pixels[..., ::-1]
-        expected = np.einsum("hwc,dchw->d", ordered, weights)
-        embedding = EmbeddingNetwork(model, given)(picture)
-        assert embedding.dtype == np.float32
-        assert np.allclose(embedding, expected / np.linalg.norm(expected), atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (onnx_network(32, 5, external=True), "weights lie in another file"),
-        (b"nothing of the kind", "not a network"),
-        (b"", "not a network"),
-        (onnx_network(32, 5)[:500], "not a network"),
-        (None, "cannot be read"),
-    ],
-)
-def test_a_teacher_that_cannot_be_used_is_one_line(
-    tmp_path: Path, capsys, content: bytes | None, said: str
-) -> None:
-    pool(tmp_path)
-    path = tmp_path / "teacher.onnx"
-    if content is not None:
-        path.write_bytes(content)
-    config = tmp_path / "teacher.yaml"
-    config.write_text(yaml.safe_dump({"teacher": network_settings().model_dump(mode="json")}))
-    options = ["--teacher", str(path), "--images", str(tmp_path / "images.npy")]
-    options += ["--embeddings", str(tmp_path / "embeddings.npy")]
-    assert main(["teacher", "--config", str(config), *options]) == 2
-    lines = capsys.readouterr().err.splitlines()
-    ours = [line for line in lines if line.startswith("glassguard teacher:")]
-    assert len(ours) == 1
-    assert "backbone.pretraining.teacher.file" in ours[0]
-    assert said in ours[0]
-
-
-def test_a_teacher_changes_what_is_learnt(tmp_path: Path) -> None:
-    pictures, _ = pool(tmp_path)
-    path = tmp_path / "teacher.onnx"
-    path.write_bytes(onnx_network(32, 5))
-    config = tmp_path / "teacher.yaml"
-    config.write_text(yaml.safe_dump({"teacher": network_settings().model_dump(mode="json")}))
-    embeddings = tmp_path / "embeddings.npy"
-    options = ["--teacher", str(path), "--images", str(tmp_path / "images.npy")]
-    assert (
-        main(["teacher", "--config", str(config), *options, "--embeddings", str(embeddings)]) == 0
-    )
-    rows = np.load(embeddings)
-    assert rows.shape == (len(pictures), 5)
-    assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
-
-    taught = {"teacher": {**TEACHER, "image_size": 32}}
-    assert main([*arguments(tmp_path, "taught", **taught), "--teacher", str(embeddings)]) == 0
-    assert main(arguments(tmp_path, "alone")) == 0
-    name = "backbone.safetensors"
-    alone, with_teacher = ((tmp_path / out / name).read_bytes() for out in ("alone", "taught"))
-    assert alone != with_teacher
-
-
-def test_a_teacher_without_embeddings_is_refused(tmp_path: Path, capsys) -> None:
-    pool(tmp_path)
-    taught = {"teacher": {**TEACHER, "image_size": 32}}
-    assert main(arguments(tmp_path, "out", **taught)) == 2
-    assert "needs --teacher" in capsys.readouterr().err
-    np.save(tmp_path / "short.npy", np.zeros((3, 5), np.float32))
-    given = [*arguments(tmp_path, "out", **taught), "--teacher", str(tmp_path / "short.npy")]
-    assert main(given) == 2
-    assert "has 3 rows" in capsys.readouterr().err
-
-
-def test_how_much_a_teacher_counts_does_not_ask_it_again(tmp_path: Path) -> None:
-    file = tmp_path / "teacher.onnx"
-    file.write_bytes(b"not opened here")
-    chosen = [
-        "+teacher@backbone.pretraining.teacher=mobilefacenet",
-        f"backbone.pretraining.teacher.file={file}",
-    ]
-    before = sections(compose_study(CONF, "smoke", chosen))
-    after = sections(
-        compose_study(CONF, "smoke", [*chosen, "backbone.pretraining.teacher.weight=1"])
-    )
-    assert {name for name in before if before[name] != after[name]} == {"backbone", "report"}
-    assert "teacher" not in sections(compose_study(CONF, "smoke"))
-    with pytest.raises(InputError, match=r"backbone\.pretraining\.teacher\.file: .*no such file"):
-        compose_study(CONF, "smoke", [*chosen[:1], "backbone.pretraining.teacher.file=gone.onnx"])
