@@ -12,7 +12,7 @@ from PIL import Image
 from shipped import section
 
 from glassguard.configuration.sections import DataSection, PoolSection
-from glassguard.datasets import intake
+from glassguard.datasets import intake, reading
 from glassguard.datasets.folders import check_folder, people_of_folder, same_person_key
 from glassguard.datasets.scratch import Scratch
 from glassguard.errors import InputError
@@ -169,7 +169,7 @@ def test_who_falls_out_after_reading_is_replaced_by_the_next(people, tmp_path, c
     shared_with(people, "eva", "cid", 9)
     aligned = []
     monkeypatch.setattr(
-        intake, "align", lambda *given, **keys: aligned.append(1) or align(*given, **keys)
+        reading, "align", lambda *given, **keys: aligned.append(1) or align(*given, **keys)
     )
     _, _, manifest, reasons = run_data(people, tmp_path / "out", identities=5)
     assert set(manifest.identity) == {"Bo_Ek", "cid", "dora", "finn", "gil"}
@@ -209,7 +209,7 @@ def test_large_pictures_are_worked_on_one_at_a_time(
     people, tmp_path, monkeypatch, large, at_a_time
 ):
     monkeypatch.setattr(intake, "WORKERS", 3)
-    monkeypatch.setattr(intake, "LARGE", large)
+    monkeypatch.setattr(reading, "LARGE", large)
     under_way, most = 0, 0
 
     def slow_align(*arguments, **keywords):
@@ -220,7 +220,7 @@ def test_large_pictures_are_worked_on_one_at_a_time(
         under_way -= 1
         return align(*arguments, **keywords)
 
-    monkeypatch.setattr(intake, "align", slow_align)
+    monkeypatch.setattr(reading, "align", slow_align)
     run_data(people, tmp_path / "out")
     assert most == at_a_time
 
@@ -476,7 +476,7 @@ def outputs(folder: Path) -> dict[str, bytes]:
 def stop_after(count: int, monkeypatch) -> list[str]:
     """Make the ``count``-th alignment fail like a kill; returns the list of alignments so far."""
     done: list[str] = []
-    align = intake.align
+    align = reading.align
 
     def aligned(*arguments, **keywords):
         if len(done) == count:
@@ -484,7 +484,7 @@ def stop_after(count: int, monkeypatch) -> list[str]:
         done.append("one")
         return align(*arguments, **keywords)
 
-    monkeypatch.setattr(intake, "align", aligned)
+    monkeypatch.setattr(reading, "align", aligned)
     monkeypatch.setattr(intake, "WORKERS", 1)
     return done
 

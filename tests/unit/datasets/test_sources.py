@@ -23,7 +23,7 @@ from sklearn import datasets
 from sklearn.datasets import _lfw
 
 from glassguard.configuration.sections import DataSection, FetchPicturesSection
-from glassguard.datasets import archives, bounded_archives
+from glassguard.datasets import archives
 from glassguard.datasets.archives import open_files
 from glassguard.datasets.downloads import download
 from glassguard.datasets.sources import celeba, lfw
@@ -358,7 +358,7 @@ def test_long_names_and_large_members_are_no_long_headers(tmp_path):
 
 def test_a_table_of_contents_of_any_length_is_not_read(tmp_path, monkeypatch):
     path = write_archive({f"{n}.jpg": bytes(1000) for n in range(100)}, tmp_path / "a.zip")
-    monkeypatch.setattr(bounded_archives, "LONGEST_CONTENTS", 5000)
+    monkeypatch.setattr(archives, "LONGEST_CONTENTS", 5000)
     with (
         pytest.raises(InputError, match=r"a\.zip: .*table of contents has 5\d\d\d bytes, at most"),
         open_files(path, key="data.root", scratch=tmp_path),
