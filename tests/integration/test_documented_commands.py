@@ -193,7 +193,7 @@ COMMANDS: dict[str, Run | str] = {
     # docs/add-a-source.md
     "snakemake --cores 2 --until data --config experiment=smoke "
     """'overrides=["data=vggface2","data.detector=null","data.minimum_images=8","""
-    """"data.root=made/test_pictures_of_both_parts_are0/pictures"]'""": (
+    """"data.root=made/test_both_parts_are_read0/pictures"]'""": (
         "needs the files of the page: test_add_pages runs it"
     ),
     # docs/cluster.md

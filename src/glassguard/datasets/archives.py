@@ -21,7 +21,7 @@ from typing import IO
 from glassguard.datasets.folders import find_files, printable
 from glassguard.datasets.pictures import FileOnDisk, FoundFiles, not_longer
 from glassguard.errors import InputError
-from glassguard.faces.decoding import PictureError
+from glassguard.faces.decoding import PictureError, one_line
 from glassguard.progress import track
 
 ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
@@ -68,7 +68,7 @@ class _ZipMember:
             with self.archive.open(self.entry) as file:
                 return not_longer(file.read(maximum_bytes + 1), maximum_bytes)
         except _BROKEN as error:
-            raise PictureError(f"damaged inside of its archive: {_one_line(error)}") from None
+            raise PictureError(f"damaged inside of its archive: {one_line(error)}") from None
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def open_files(root: Path, *, key: str, scratch: Path) -> Iterator[FoundFiles]:
             else:
                 found_files = _unpack_tar(root, key, unpacked)
         except (*_BROKEN, OSError) as error:
-            reason = _one_line(error)
+            reason = one_line(error)
             raise InputError(f"{key}: {root}: damaged or unreadable archive: {reason}") from None
         yield found_files
 
@@ -188,10 +188,6 @@ def _refuse_too_many(count: int, root: Path, key: str) -> None:
 
 def _name(name: str) -> str:
     return printable(name.replace("\0", "\\0"))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 def _tar_members(path: Path) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
