@@ -28,6 +28,7 @@ class Page:
         source: the new code, below ``src``.
         changed: a file of the study that the addition changes or makes.
         untouched: rules that must not run again.
+        experiment: the folder below ``results``.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Page:
     source: str
     changed: str
     untouched: str
+    experiment: str = "smoke"
 
 
 PAGES = [
@@ -46,6 +48,15 @@ PAGES = [
         "glassguard/attack/translation_invariant.py",
         "attacks/glasses/images.npy",
         "data|pretrain|recognizer",
+    ),
+    Page(
+        "add-a-source",
+        4,
+        "data",
+        "glassguard/datasets/sources/vggface2.py",
+        "data/images.npy",
+        "fetch|fetch_pictures|pretrain",
+        "smoke_vggface2",
     ),
 ]
 
@@ -60,7 +71,8 @@ def followed(page: Page, finished: Checkout, tmp_path: Path) -> Checkout:
     """A copy of the finished checkout with the files of the page."""
     copy = Checkout(tmp_path / "checkout")
     shutil.copytree(finished.folder, copy.folder, symlinks=True)
-    shutil.copytree(ROOT / "tests", copy.folder / "tests", dirs_exist_ok=True)
+    for part in ("docs", "tests"):
+        shutil.copytree(ROOT / part, copy.folder / part, dirs_exist_ok=True)
     shutil.copy(ROOT / "pyproject.toml", copy.folder)
     files = FILE.findall(text_of(page))
     assert 0 < len({path for path, _, _ in files}) <= page.files
@@ -81,7 +93,8 @@ def text_of(page: Page) -> str:
 
 
 def test_the_files_of_the_page_are_all_that_is_needed(page: Page, followed: Checkout) -> None:
-    changed = followed.results / page.changed
+    results = followed.folder / "results" / page.experiment
+    changed = results / page.changed
     before = changed.read_bytes() if changed.exists() else None
     (commands,) = COMMANDS.findall(text_of(page))
     environment = {
@@ -104,7 +117,7 @@ def test_the_files_of_the_page_are_all_that_is_needed(page: Page, followed: Chec
     assert re.search(r"^=* ?\d+ passed", output, flags=re.MULTILINE)
     assert not re.search(rf"^({page.untouched}) +\d+$", output, flags=re.MULTILINE)
     assert changed.read_bytes() != before
-    sources = (followed.results / "config" / "code" / f"{page.stage}.sha256").read_text()
+    sources = (results / "config" / "code" / f"{page.stage}.sha256").read_text()
     assert page.source in sources
 
 

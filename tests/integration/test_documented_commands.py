@@ -190,6 +190,12 @@ COMMANDS: dict[str, Run | str] = {
     """'overrides=["attack@attacks.glasses=translation_invariant"]'""": (
         "needs the files of the page: test_add_an_attack runs it"
     ),
+    # docs/add-a-source.md
+    "snakemake --cores 2 --until data --config experiment=smoke "
+    """'overrides=["data=vggface2","data.detector=null","data.minimum_images=8","""
+    """"data.root=made/test_both_parts_are_read0/pictures"]'""": (
+        "needs the files of the page: test_add_pages runs it"
+    ),
     # docs/cluster.md
     "pip install --constraint requirements/constraints.txt --editable '.[slurm]'": INSTALLS,
     "profiles/slurm/run --config experiment=embedded 'replicates=[0,1,2,3,4,5,6,7,8,9]'": CLUSTER,

@@ -1,5 +1,11 @@
-"""Files of pictures in a folder or in an archive, read one at a time and without trust."""
+"""Files of pictures in a folder or in an archive, read one at a time and without trust.
 
+A small archive may announce any amount of content, and the libraries read a name, a header or a
+table of contents as a whole, however long it says it is. So all of that is read within bounds.
+"""
+
+import gzip
+import io
 import lzma
 import tarfile
 import tempfile
@@ -12,21 +18,24 @@ from os import pread
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from glassguard.datasets.bounded_archives import open_zip, tar_members
 from glassguard.datasets.folders import find_files, printable
 from glassguard.datasets.pictures import FileOnDisk, FoundFiles, not_longer
 from glassguard.errors import InputError
-from glassguard.faces.decoding import PictureError
+from glassguard.faces.decoding import PictureError, one_line
 from glassguard.progress import track
 
 ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
-"""How the names of archives that can be read end."""
+"""Endings of the archives that can be read."""
 MAXIMUM_MEMBERS = 1_000_000
-"""Entries of an archive. The largest published collection of these has 202,599 pictures."""
+"""Entries of an archive. CelebA, the largest collection that is read, has 202,599 pictures."""
 MAXIMUM_MEMBER_BYTES = 64 * 2**20
-"""Larger members of a compressed archive are passed over."""
+"""Larger members of a TAR archive are rejected."""
 MAXIMUM_UNPACKED_BYTES = 32 * 2**30
-"""All members of a compressed archive that are kept."""
+"""All members of a TAR archive that are kept."""
+LONGEST_HEADER = 2**20
+"""Bytes between two members of a TAR archive: a header with long names and attributes."""
+LONGEST_CONTENTS = 64 * 2**20
+"""Bytes of a ZIP archive's table of contents. CelebA's pictures need 20 million."""
 
 _BROKEN = (
     tarfile.TarError,
@@ -59,7 +68,7 @@ class _ZipMember:
             with self.archive.open(self.entry) as file:
                 return not_longer(file.read(maximum_bytes + 1), maximum_bytes)
         except _BROKEN as error:
-            raise PictureError(f"damaged inside of its archive: {_one_line(error)}") from None
+            raise PictureError(f"damaged inside of its archive: {one_line(error)}") from None
 
 
 @dataclass(frozen=True)
@@ -83,9 +92,9 @@ class _Piece:
 def open_files(root: Path, *, key: str, scratch: Path) -> Iterator[FoundFiles]:
     """The files of a folder or archive.
 
-    No member of an archive is written under its own name, so no path in one leads anywhere. A ZIP
-    archive's members are read in place. Those of a TAR archive, which can only be read in order,
-    are first copied into one nameless file.
+    No member of an archive is written under its own name, so no path in it leads anywhere. The
+    members of a ZIP archive are read in place. Those of a TAR archive, which can only be read in
+    order, are first copied into one nameless file.
 
     Args:
         root: a folder, or a file whose name ends in one of :data:`ARCHIVES`.
@@ -109,11 +118,12 @@ def open_files(root: Path, *, key: str, scratch: Path) -> Iterator[FoundFiles]:
         unpacked = opened.enter_context(tempfile.TemporaryFile(dir=scratch))
         try:
             if root.suffix.lower() == ".zip":
-                found_files = _members_of_zip(opened.enter_context(open_zip(root)), root, key)
+                found_files = _members_of_zip(opened.enter_context(_open_zip(root)), root, key)
             else:
                 found_files = _unpack_tar(root, key, unpacked)
         except (*_BROKEN, OSError) as error:
-            raise _unreadable(root, key, error) from None
+            reason = one_line(error)
+            raise InputError(f"{key}: {root}: damaged or unreadable archive: {reason}") from None
         yield found_files
 
 
@@ -134,12 +144,12 @@ def _unpack_tar(root: Path, key: str, unpacked: IO[bytes]) -> FoundFiles:
     """Copy the files of a TAR archive into one file, in a single pass."""
     found = FoundFiles({}, [])
     position = count = 0
-    for member, archive in track(tar_members(root), description=f"unpacking {root.name}"):
+    for member, archive in track(_tar_members(root), description=f"unpacking {root.name}"):
         count += 1
         _refuse_too_many(count, root, key)
         if member.isdir() or not _takes(member.name, found):
             continue
-        # The pieces of a sparse file have a table of their own, of any length.
+        # A sparse file has a table of its pieces, which may be of any length.
         if not member.isreg() or member.issparse():
             found.rejected.append((_name(member.name), "not a regular file of its archive"))
             continue
@@ -159,14 +169,14 @@ def _unpack_tar(root: Path, key: str, unpacked: IO[bytes]) -> FoundFiles:
 
 
 def _takes(name: str, found: FoundFiles) -> bool:
-    """Whether a member of an archive is looked at; a suspicious one is put on record."""
+    """Whether a member of an archive is read; a suspicious one is put on record."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
         found.rejected.append((_name(name), "path that leads out of its archive"))
     elif name in found.files:
         found.rejected.append((_name(name), "twice in its archive"))
     else:
-        # A Mac keeps what it remembers about files in "__MACOSX", under the same names.
+        # macOS keeps attributes of files in "__MACOSX", under the same names.
         return not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
     return False
 
@@ -176,13 +186,60 @@ def _refuse_too_many(count: int, root: Path, key: str) -> None:
         raise InputError(f"{key}: {root}: holds more than {MAXIMUM_MEMBERS} files")
 
 
-def _unreadable(root: Path, key: str, error: Exception) -> InputError:
-    return InputError(f"{key}: {root}: damaged or unreadable archive: {_one_line(error)}")
-
-
 def _name(name: str) -> str:
     return printable(name.replace("\0", "\\0"))
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
+def _tar_members(path: Path) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
+    """Members of a TAR archive in a single pass, each with the archive to read it from."""
+    plain = path.suffix.lower() == ".tar"
+    with path.open("rb") if plain else gzip.open(path) as file:
+        stream = _Stretch(file)
+        # Its type asks for a file to write to as well, but only ``read`` is called.
+        with tarfile.open(path, "r|", fileobj=stream) as archive:  # type: ignore[call-overload]
+            for member in archive:
+                # A stream needs neither earlier members nor what they say of later ones.
+                archive.members.clear()
+                archive.pax_headers.clear()
+                stream.allow_header_at(archive.offset)
+                yield member, archive
+
+
+class _Stretch:
+    """A file that is read no further than to the end of the next header."""
+
+    def __init__(self, file: io.BufferedIOBase) -> None:
+        self._file = file
+        self._position = 0
+        self.allow_header_at(0)
+
+    def allow_header_at(self, position: int) -> None:
+        # The library reads a record ahead.
+        self._end = position + LONGEST_HEADER + tarfile.RECORDSIZE
+
+    def read(self, size: int) -> bytes:
+        if self._position > self._end:
+            raise tarfile.ReadError(f"a header is longer than {LONGEST_HEADER} bytes")
+        content = self._file.read(size)
+        self._position += len(content)
+        return content
+
+
+@contextmanager
+def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    with _BoundedReader(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
+        file.bounded = False
+        yield archive
+
+
+class _BoundedReader(io.BufferedReader):
+    """Refuses the one long read that a ZIP archive is opened with."""
+
+    bounded = True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.bounded and size is not None and size > LONGEST_CONTENTS:
+            raise zipfile.BadZipFile(
+                f"its table of contents has {size} bytes, at most {LONGEST_CONTENTS} are read"
+            )
+        return super().read(size)

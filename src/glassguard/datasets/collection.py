@@ -1,6 +1,6 @@
-"""Which aligned pictures a study uses: copies, look-alikes, and people with too few pictures.
+"""Which aligned pictures a study uses: no copies under two names, nobody with too few pictures.
 
-A photograph that is filed under two people shows one of them, and nothing says whom. Near
+A photograph that is filed under two people shows one of them, and nothing says which. Near
 duplicates of one person's pictures stay on one side of a split
 (:mod:`glassguard.faces.duplicates`).
 """
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from glassguard.datasets.pictures import GivenPicture
+from glassguard.datasets.scratch import AlignedPicture
 from glassguard.faces import duplicates
 from glassguard.faces.splits import split_by_person
 
@@ -20,9 +22,9 @@ class Limits:
     """How much of a source is used.
 
     Attributes:
-        section: part of the configuration that has these limits, for messages.
-        identities: people with most files that are kept; all when None.
-        images_per_identity: pictures of a person, at most; all when None.
+        section: section of the configuration that has these limits, for messages.
+        identities: how many people are kept, those with most files; all when None.
+        images_per_identity: pictures of a person at most; all when None.
         minimum_images: people with fewer usable pictures are left out.
     """
 
@@ -32,7 +34,7 @@ class Limits:
     minimum_images: int
 
     def too_few(self, count: str) -> str:
-        """Why a person with so few pictures is left out."""
+        """Reason for leaving out a person with so few pictures."""
         return f"person has {count}, fewer than {self.section}.minimum_images={self.minimum_images}"
 
 
@@ -52,55 +54,45 @@ class Splitting:
 
     @property
     def distinct(self) -> int:
-        """Distinct pictures that a person needs."""
+        """How many distinct pictures a person needs."""
         parts = len(self.fractions) if self.fold is None else round(1 / self.fractions["test"])
         return parts + 1
 
 
-@dataclass
-class Picture:
-    """An aligned picture of a person; ``row`` says where its pixels are.
+@dataclass(frozen=True, kw_only=True)
+class Picture(AlignedPicture):
+    """An aligned picture of a person.
 
     Attributes:
         image_id: unique name.
         identity: the person.
         source: name in tables.
-        sha256: of the file's bytes.
-        width: of the picture before alignment, pixels.
-        height: likewise.
-        eyes: x and y of the left, then of the right eye in the aligned picture.
-        aligned_by: one of :data:`glassguard.faces.manifest.ALIGNED_BY`.
-        hash: 64-bit perceptual hash of the aligned picture.
-        row: number of the aligned picture in whatever holds the pixels.
     """
 
     image_id: str
     identity: str
     source: str
-    sha256: str
-    width: int
-    height: int
-    eyes: tuple[float, float, float, float]
-    aligned_by: str
-    hash: int
-    row: int
 
 
 @dataclass
 class Collection:
-    """Pictures that may be used, and (source, reason) of those that may not.
+    """Pictures that may be used, and why others may not.
 
     Attributes:
         pictures: those that may be used.
         rejected: source and reason of the others.
-        spare: of the same people, beyond the number that is wanted, and aligned all the same.
-        unread: digest and person of further pictures of these people.
+        spare: aligned pictures of the same people beyond the number that is wanted.
+        unread: SHA-256 and person of further pictures of these people.
     """
 
     pictures: list[Picture] = field(default_factory=list)
     rejected: list[tuple[str, str]] = field(default_factory=list)
     spare: list[Picture] = field(default_factory=list)
     unread: list[tuple[str, str]] = field(default_factory=list)
+
+    def refuse(self, pictures: Iterable[GivenPicture | Picture], reason: str) -> None:
+        """Put pictures that are not in the collection on record, all for one reason."""
+        self.rejected += [(picture.source, reason) for picture in pictures]
 
     def reject(self, reasons: Mapping[int, str]) -> None:
         """Drop pictures by position, each with its reason."""
@@ -116,7 +108,7 @@ class Collection:
         return [picture.identity for picture in self.pictures]
 
     def commonest_reason(self) -> str:
-        """What most pictures were rejected for, to go into a message; empty when none was."""
+        """What most pictures were rejected for, as part of a message; empty when none was."""
         if not self.rejected:
             return ""
         reason, count = Counter(reason for _, reason in self.rejected).most_common(1)[0]
@@ -130,8 +122,7 @@ Pixels = Callable[[int], np.ndarray]
 def reject_shared(collection: Collection, image: Pixels, distance: int) -> None:
     """Reject photographs that are filed under two people: exact copies and look-alikes.
 
-    Pictures beyond the wanted number of a person are compared too; files that were not decoded
-    are compared by their bytes alone.
+    Spare pictures are compared too. Files that were not decoded are compared by their bytes alone.
 
     Args:
         collection: the pictures.
@@ -166,9 +157,9 @@ def reject_people_of_study(
     hashes: np.ndarray,
     distance: int,
 ) -> None:
-    """Reject everybody of whom a photograph is in a study.
+    """Reject everybody of whom a study has a photograph.
 
-    One photograph says who somebody is, whatever the collection calls that person.
+    One photograph tells who somebody is, whatever name the collection has for that person.
 
     Args:
         collection: the pictures.
@@ -198,7 +189,7 @@ def reject_people_of_study(
 
 
 def people_left_out(collection: Collection, limits: Limits, splitting: Splitting) -> dict[str, str]:
-    """Why people cannot be used with the pictures that are left, by their name."""
+    """Why people cannot be used with the pictures that are left, by name."""
     groups = _groups(collection, splitting)
     labels = np.array(collection.labels(), dtype=str)
     wanted = limits.minimum_images
@@ -223,14 +214,14 @@ def split(
     """Reject people with too few pictures, and split those of the others.
 
     Args:
-        collection: the pictures; who has too few is taken out of it.
+        collection: the pictures; people with too few are taken out of it.
         limits: how many pictures a person needs.
         splitting: how they are split.
         seed: of the split.
 
     Returns:
-        Name of the split of each picture that is left, and how many of them are near-duplicates
-        of another one.
+        The split of each picture that is left, and how many of these are near-duplicates of
+        another one.
     """
     people = people_left_out(collection, limits, splitting)
     groups = _groups(collection, splitting)

@@ -1,4 +1,4 @@
-"""Downloads of one file: resumed, retried, limited in size, checked, and only then put in place."""
+"""Downloads of one file: resumed, retried, limited in size, and checked before they count."""
 
 import hashlib
 import time
@@ -18,18 +18,17 @@ SILENCE = 30.0
 """Seconds without a byte after which a connection counts as broken."""
 LONGEST_PAUSE = 60.0
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Answers that a later attempt may mend."""
+"""Answers after which another attempt may succeed."""
 USER_AGENT = "glassguard (reproduction of published studies)"
 
 
 class DownloadError(InputError):
-    """A file could not be downloaded, or is not the one that was asked for.
+    """A file could not be downloaded, or is not the expected one.
 
     Attributes:
         url: the address.
         reason: what is wrong, without the address.
-        passing: whether it failed for reasons that a later call may mend: the server is to blame,
-            and not the file.
+        passing: whether the server is to blame and not the file, so that a later call may succeed.
     """
 
     def __init__(self, url: str, reason: str, *, passing: bool = False) -> None:
@@ -40,7 +39,7 @@ class DownloadError(InputError):
 
 
 class _InterruptedError(Exception):
-    """An attempt failed in a way that another one may mend."""
+    """An attempt failed, and another one may succeed."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -48,20 +47,18 @@ class _InterruptedError(Exception):
 
 
 LOCK = ".lock"
-"""Name of the file that :func:`alone_in` locks; it stays, since a removed one locks nothing."""
+"""File that :func:`alone_in` locks. It stays, since a removed file locks nothing."""
 
 
 @contextmanager
 def alone_in(folder: Path, *, lock_name: str = LOCK) -> Iterator[None]:
     """Let one process at a time download into a folder that several studies share.
 
-    Whoever comes second waits, and says so once. A lock of a process that was killed counts for
-    nothing.
+    The second process waits and says so once. A killed process leaves no lock behind.
 
     Args:
-        folder: is made where it is missing.
-        lock_name: file in it that is locked; those who work on different files of the folder
-            lock files of their own.
+        folder: the folder; created if missing.
+        lock_name: file in it to lock; calls for different files of the folder each lock their own.
 
     Raises:
         InputError: the folder cannot be written to, or lies on a file system without locks.
@@ -82,11 +79,11 @@ def alone_in(folder: Path, *, lock_name: str = LOCK) -> Iterator[None]:
 
 @contextmanager
 def writing_into(folder: Path) -> Iterator[None]:
-    """Say in one line that a folder cannot be written to: no room, no right, no folder.
+    """Report in one line that a folder cannot be written to: no room, no right, no folder.
 
     Raises:
-        InputError: in place of an ``OSError``. It is no :class:`DownloadError`: no server is to
-            blame, and no other address would help.
+        InputError: in place of an ``OSError``. Not a :class:`DownloadError`, since no server is to
+            blame and no other address would help.
     """
     try:
         yield
@@ -109,21 +106,20 @@ def download(
 ) -> str:
     """Download one file.
 
-    What has arrived lies in ``<destination>.part`` until it is complete and checked, so that an
-    interrupted download goes on where it stopped, in this call or a later one, and nobody ever
-    sees half a file. Two calls must not work on one destination at the same time
-    (:func:`alone_in`).
+    What has arrived is kept in ``<destination>.part`` until it is complete and checked. So an
+    interrupted download continues in this call or a later one, and nobody sees half a file. Two
+    calls must not work on one destination at the same time (:func:`alone_in`).
 
     Args:
         url: http or https address; redirections are followed.
-        destination: file to write; its folder is made. One that is there is replaced.
-        sha256: expected digest in hexadecimal, or its first characters where no more of it is
-            published; None takes what comes.
+        destination: file to write or replace; its folder is created.
+        sha256: expected digest in hexadecimal, or its first characters where no more is published;
+            None accepts any file.
         maximum_bytes: longer files are refused, before or while they arrive.
         attempts: tries in a row that may fail for passing reasons (no connection, a broken one,
-            HTTP 408, 425, 429 and 5xx); one that brought a mebibyte or more starts the count again.
-        pause: seconds before the second try, doubled each time up to a minute. ``Retry-After`` of
-            the server is respected within that minute.
+            HTTP 408, 425, 429 and 5xx). A try that brought a mebibyte or more restarts the count.
+        pause: seconds before the second try, doubled each time up to a minute. The server's
+            ``Retry-After`` is respected within that minute.
         silence: seconds without a byte after which the connection counts as broken.
         deadline: seconds that one try may take as a whole; None for no limit.
         show_progress: show the bytes that have arrived.
@@ -133,7 +129,7 @@ def download(
 
     Raises:
         DownloadError: the address cannot be reached or refuses, what arrives is empty, too long
-            or a web page, or it has another digest. Nothing is left at the destination by this.
+            or a web page, or it has another digest. Nothing is written to the destination.
         InputError: the folder cannot be written to, or is full. What has arrived stays there.
     """
     part = _Part(destination)
@@ -145,14 +141,13 @@ def download(
             try:
                 with _progress(destination.name, show_progress) as progress:
                     _attempt(url, part, sha256, maximum_bytes, silence, deadline, progress)
-                digest = part.sha256()
+                digest = digest_of(part.path)
                 if sha256 is None or digest.startswith(sha256.lower()):
                     part.finish(destination)
                     return digest
                 length = part.length()
                 part.discard()
-                # The piece from an earlier try may be another version's; a whole file is what it
-                # is.
+                # A piece from an earlier try may be of another version; a file in one piece is not.
                 if not resumed:
                     raise DownloadError(
                         url, f"has SHA-256 {digest} ({length} bytes), expected is {sha256.lower()}"
@@ -171,14 +166,14 @@ def download_published(
 ) -> dict[str, float | int | str]:
     """Download a published file that experiments share, unless it is there, and check its digest.
 
-    Without a known digest, that of the first download is kept in ``<file>.sha256``, in the form
-    that ``sha256sum --check`` reads, and every later download must have it. Calls for one file
-    take turns, and a file that another call has put there meanwhile is not fetched again.
+    If no digest is known, the digest of the first download is kept in ``<file>.sha256``, as
+    ``sha256sum --check`` reads it, and later downloads must match it. Calls for one file take
+    turns, and only the first of them downloads.
 
     Args:
         url: http or https address.
         file: where to put it.
-        sha256: expected digest in hexadecimal, or its first characters; None where none is known.
+        sha256: expected digest in hexadecimal, or its first characters; None if none is known.
         maximum_bytes: longer files are refused.
 
     Returns:
@@ -191,7 +186,7 @@ def download_published(
     with alone_in(file.parent, lock_name=f".{file.name}.lock"), writing_into(file.parent):
         recorded = _recorded(known) if sha256 is None else None
         expected = sha256 or recorded
-        digest = sha256_of(file) if expected is not None and file.is_file() else ""
+        digest = digest_of(file) if expected is not None and file.is_file() else ""
         if not expected or not digest.startswith(expected):
             try:
                 digest = download(url, file, sha256=expected, maximum_bytes=maximum_bytes)
@@ -215,14 +210,16 @@ def _recorded(known: Path) -> str | None:
     return digest
 
 
-def sha256_of(file: Path) -> str:
-    """SHA-256 of a file in hexadecimal."""
+def digest_of(file: Path, kind: str = "sha256") -> str:
+    """Digest of a file in hexadecimal; MD5 only to recognize a file, not to trust it."""
     with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+        return hashlib.file_digest(
+            content, lambda: hashlib.new(kind, usedforsecurity=False)
+        ).hexdigest()
 
 
 class _Part:
-    """What has arrived of a file, and the server's name for that version of it."""
+    """What has arrived of a file, and the server's name for its version."""
 
     def __init__(self, destination: Path) -> None:
         self.path = destination.with_name(destination.name + ".part")
@@ -237,10 +234,6 @@ class _Part:
     def start(self, version: str) -> None:
         self.path.write_bytes(b"")
         self._version.write_text(version + "\n")
-
-    def sha256(self) -> str:
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def finish(self, destination: Path) -> None:
         self.path.replace(destination)
@@ -266,11 +259,11 @@ def _attempt(
     deadline: float | None,
     progress: Progress | None,
 ) -> None:
-    """Bring the part to the full length, or say why not."""
+    """Complete the part, or raise why that failed."""
     ends = None if deadline is None else time.monotonic() + deadline
-    # Compressed answers would have neither the file's length nor its positions.
+    # A compressed answer would have another length and other positions.
     headers = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
-    # Without a version or a digest nothing would tell that two pieces are of one file.
+    # Only a version or a digest tells whether two pieces are of one file.
     if part.length() and (part.version() or sha256):
         headers["Range"] = f"bytes={part.length()}-"
         if part.version():
@@ -282,7 +275,7 @@ def _attempt(
                 progress.total = total
                 progress.advance(part.length())
             with part.path.open("ab") as file:
-                # What has arrived is written at once: a broken connection loses nothing of it.
+                # Written as it arrives: a broken connection loses nothing.
                 while block := response.raw.read1(BLOCK, decode_content=False):
                     if file.tell() + len(block) > maximum_bytes:
                         file.close()
@@ -302,7 +295,7 @@ def _attempt(
     except requests.RequestException as error:
         raise DownloadError(url, _plain(error)) from None
     except ValueError as error:
-        # Of an address that a server points to and that is none.
+        # A redirection to something that is no address.
         raise DownloadError(url, f"sends what is no answer: {str(error)[:200]}") from None
     _refuse_other_things(url, part, total)
 
@@ -314,7 +307,7 @@ def _begin(
     asked: dict[str, str],
     maximum_bytes: int,
 ) -> int | None:
-    """Prepare the part for the body of an answer; returns the length of the file where known."""
+    """Prepare the part for the body of an answer; returns the file's length where it is known."""
     status = response.status_code
     if status == 416:
         part.discard()
@@ -344,12 +337,12 @@ def _begin(
 
 
 def _is_number(header: str) -> bool:
-    # Other scripts have digits too, which are no number of HTTP's.
+    # HTTP knows the digits of ASCII only.
     return header.isascii() and header.isdecimal()
 
 
 def _version(response: requests.Response) -> str:
-    """The server's name for the version of a file; empty where it has none to rely on."""
+    """The server's name for the version of a file; empty where it gives no reliable one."""
     tag = response.headers.get("ETag", "")
     return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
 
@@ -369,7 +362,7 @@ def _refuse_other_things(url: str, part: _Part, total: int | None) -> None:
 
 
 def _plain(error: requests.RequestException) -> str:
-    """What went wrong, on one line, without the library's inner names."""
+    """What went wrong in one line, without the library's internal names."""
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     if isinstance(error, requests.exceptions.SSLError):

@@ -1,4 +1,4 @@
-"""Folders of photographs: one sub-folder per person, or any layout."""
+"""Folders of photographs, with one sub-folder per person or in another layout."""
 
 import os
 import unicodedata
@@ -9,19 +9,19 @@ from glassguard.errors import InputError
 from glassguard.faces.decoding import SUFFIXES
 
 _NOT_ON_A_LINE = ("Cc", "Zl", "Zp")
-"""Unicode categories: control characters, separators of lines and of paragraphs."""
+"""Unicode categories of control characters and of separators of lines and paragraphs."""
 _ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 
 
 def check_folder(root: Path, *, key: str) -> None:
-    """Refuse a folder that cannot hold a study. Quick: opens no picture.
+    """Refuse a folder that cannot hold a study, without opening a picture.
 
     Args:
         root: the folder.
         key: the configuration's key that names it, for the message.
 
     Raises:
-        InputError: it is missing, no directory, cannot be read, or no sub-folder holds a file
+        InputError: it is missing, no directory, or cannot be read, or no sub-folder holds a file
             that is named like a picture or has no suffix.
     """
     try:
@@ -48,16 +48,15 @@ def check_folder(root: Path, *, key: str) -> None:
 def people_of_folder(root: Path, *, key: str) -> GivenPeople:
     """The pictures in a folder with one sub-folder per person, at any depth.
 
-    Hidden files and folders are passed over. A link to a file inside the root counts as that
-    file. Links that lead out of the root, and links to folders, which may run in circles, are
-    rejected.
+    Hidden files and folders are skipped. A link to a file inside the root counts as that file.
+    Links that lead out of the root and links to folders, which may be circular, are rejected.
 
     Args:
         root: folder with one sub-folder per person.
         key: the configuration's key that names it, for messages.
 
     Raises:
-        InputError: as :func:`check_folder`; or a folder's name is not valid UTF-8.
+        InputError: as :func:`check_folder`, or a folder's name is not valid UTF-8 or not one line.
     """
     check_folder(root, key=key)
     base = root.resolve()
@@ -84,7 +83,7 @@ def people_of_folder(root: Path, *, key: str) -> GivenPeople:
 
 
 def find_files(root: Path, *, key: str) -> tuple[dict[str, Path], list[tuple[str, str]]]:
-    """All files below a folder, whatever its layout; hidden files and links as above.
+    """All files below a folder in any layout; hidden files and links as in a folder of people.
 
     Args:
         root: the folder.
@@ -104,7 +103,7 @@ def find_files(root: Path, *, key: str) -> tuple[dict[str, Path], list[tuple[str
 
 
 def printable(name: str) -> str:
-    """A file's name as one line of text, whatever bytes it is made of."""
+    """A file's name, made of any bytes, as one line of text."""
     text = os.fsencode(name).decode("utf-8", "replace")
     return "".join(
         letter.encode("unicode_escape").decode()
@@ -115,13 +114,13 @@ def printable(name: str) -> str:
 
 
 def same_person_key(name: str) -> str:
-    """A name without case, accents and whatever is no letter and no digit.
+    """A name without case, accents, and characters other than letters and digits.
 
-    ``Tom_Hardy``, ``tom hardy`` and ``Tom-Hardy`` are the same person in different collections, and
-    so are ``José`` and ``Jose``. A name of signs alone stays as it is.
+    ``Tom_Hardy``, ``tom hardy`` and ``Tom-Hardy`` are one person in different collections, and so
+    are ``José`` and ``Jose``. A name without letters and digits stays as it is.
     """
     folded = unicodedata.normalize("NFKD", name.casefold())
-    # Accents are marks of their own now. Marks of other scripts are vowels.
+    # Accents are marks of their own now. Marks of other scripts may be vowels.
     kept = (
         sign for sign in folded if unicodedata.category(sign)[0] in "LNM" and sign not in _ACCENTS
     )

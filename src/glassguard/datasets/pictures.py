@@ -1,4 +1,4 @@
-"""Pictures as a source gives them: who is shown, which bytes, and where the face is."""
+"""Pictures as a source gives them: the person, the bytes, and where the face is."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ class PictureFile(Protocol):
         """Text that changes with the content. Raises ``OSError``."""
 
     def read(self, maximum_bytes: int) -> bytes:
-        """The whole content; safe on several threads.
+        """The whole content; may be called on several threads.
 
         Raises:
             OSError: it cannot be read.
@@ -55,7 +55,7 @@ class FoundFiles:
 
     Attributes:
         files: by path inside it, with ``/``, sorted.
-        rejected: (path, reason) of what was seen and is not read.
+        rejected: (path, reason) of files that are not read.
     """
 
     files: dict[str, PictureFile]
@@ -69,9 +69,9 @@ class GivenPicture:
     Attributes:
         source: its name in tables.
         file: its bytes.
-        rectangle: of the face, pixels of the stored picture; None where the whole picture is it.
+        rectangle: of the face, pixels of the stored picture; None where it fills the picture.
         landmarks: int32 5×2 in the order of :data:`glassguard.faces.alignment.COMMON_POSE`,
-            pixels of the stored picture; None where the source knows none.
+            pixels of the stored picture; None where the source has none.
     """
 
     source: str
@@ -86,7 +86,7 @@ class GivenPeople:
 
     Attributes:
         people: pictures by name of the person, in a fixed order.
-        rejected: (source, reason) of what was seen and is not used.
+        rejected: (source, reason) of pictures that are not used.
     """
 
     people: dict[str, list[GivenPicture]] = field(default_factory=dict)

@@ -1,13 +1,14 @@
-"""Aligned pictures on disk while it is not known yet which of them are kept.
+"""Aligned pictures on disk until it is known which of them the study uses.
 
-Decoding and aligning is nearly all the work of preparing photographs, so what is done is written
-down beside the pixels: after an interruption the same call takes it from there.
+Decoding and aligning are nearly all the work of preparing photographs. A journal records what is
+done, so that the same call continues after an interruption.
 """
 
 import hashlib
 import json
 import os
 import sys
+import threading
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,13 +22,14 @@ from glassguard.locks import lock_or_wait
 
 @dataclass(frozen=True)
 class AlignedPicture:
-    """What is known of an aligned picture beside its pixels.
+    """What is known of an aligned picture apart from its pixels.
 
     Attributes:
         row: where its pixels are in :class:`Scratch`.
         width: of the picture before alignment, pixels.
         height: likewise.
-        eyes: x and y of the left, then of the right eye (of the viewer's) in the aligned picture.
+        eyes: x and y of the left, then of the right eye as the viewer sees them, in the aligned
+            picture.
         aligned_by: one of :data:`glassguard.faces.manifest.ALIGNED_BY`.
         sha256: of the file's bytes.
         hash: 64-bit perceptual hash of the aligned picture.
@@ -45,10 +47,10 @@ class AlignedPicture:
 class Scratch:
     """Pixels in ``<output>.partial``, and a journal of them in ``<output>.journal``.
 
-    Both are removed when the work ends well, and stay where it is interrupted or fails. A journal
-    that was written under other settings counts for nothing. A picture is in the journal only
-    after its pixels are in the file; each line carries their checksum, so that what a failing
-    machine lost is made again. One process at a time has them; another one waits.
+    Both are removed when the work succeeds, and stay when it is interrupted or fails. A journal
+    written under other settings is ignored. A picture enters the journal after its pixels are in
+    the file, with their checksum: what a failing machine lost is made again. One process at a time
+    uses them, on any number of threads; another process waits.
 
     Args:
         output: file of pictures that is made from this one, in a folder with room.
@@ -67,6 +69,7 @@ class Scratch:
         self._known: dict[str, tuple[AlignedPicture | str, int]] = {}
         self._checksums: dict[int, int] = {}
         self._rows = 0
+        self._adding = threading.Lock()
 
     def __enter__(self) -> Self:
         pixels, journal = self._paths
@@ -76,7 +79,7 @@ class Scratch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # Removed before the lock goes: else whoever waits would lock a file about to be removed.
+        # Removed before it is unlocked: else a waiting process would lock a file about to go.
         if kind is None:
             for path in self._paths:
                 path.unlink(missing_ok=True)
@@ -84,31 +87,34 @@ class Scratch:
         self._pixels.close()
 
     def recall(self, key: str) -> AlignedPicture | str | None:
-        """What came of a file, in this or an interrupted call; None where that is not known."""
+        """What became of a file in this or an interrupted call; None where that is unknown."""
         outcome, checksum = self._known.get(key, (None, 0))
         if isinstance(outcome, AlignedPicture) and zlib.crc32(self._read(outcome.row)) != checksum:
             return None
         return outcome
 
     def keep(self, key: str, image: np.ndarray, **known: Any) -> AlignedPicture:
-        """Keep a picture, uint8 size×size×3, and what is known of it but for its row."""
+        """Keep a picture, uint8 size×size×3, with all attributes of it but its row."""
         pixels = np.ascontiguousarray(image).tobytes()
-        picture = AlignedPicture(row=self._rows, **known)
-        self._pixels.write(pixels)
-        self._pixels.flush()
-        self._rows += 1
-        self._note(key, picture, zlib.crc32(pixels))
+        with self._adding:
+            picture = AlignedPicture(row=self._rows, **known)
+            self._pixels.write(pixels)
+            self._pixels.flush()
+            self._rows += 1
+            self._note(key, picture, zlib.crc32(pixels))
         return picture
 
-    def refuse(self, key: str, reason: str) -> None:
-        """Keep why a file gives no picture."""
-        self._note(key, reason, 0)
+    def refuse(self, key: str, reason: str) -> str:
+        """Keep why a file gives no picture; returns the reason."""
+        with self._adding:
+            self._note(key, reason, 0)
+        return reason
 
     def image(self, row: int) -> np.ndarray:
         """The picture of a row, uint8 size×size×3.
 
         Raises:
-            InputError: it is not what was put there.
+            InputError: its pixels have changed since they were kept.
         """
         content = self._read(row)
         if zlib.crc32(content) != self._checksums[row]:
@@ -134,7 +140,7 @@ class Scratch:
             self._checksums[known.row] = checksum
 
     def _recall_journal(self) -> None:
-        """Read what an interrupted call left, up to the first line that is not whole."""
+        """Read what an interrupted call left, up to the first incomplete line."""
         there = os.fstat(self._pixels.fileno()).st_size // self._bytes
         self._journal.seek(0)
         whole = 0
@@ -157,17 +163,17 @@ class Scratch:
 
 
 def _open_alone(path: Path) -> IO[bytes]:
-    """Open a file to add to it, once no other process has it."""
+    """Open a file to append to, once no other process has it."""
     while True:
         file = path.open("a+b")
         try:
             lock_or_wait(file, f"{path}: waiting for another preparation into it")
         except OSError as error:
-            # Better than no work at all, where nobody else is at it.
+            # Without locks the work is still possible, as long as nobody else does it too.
             print(f"{path}: cannot be locked ({error.strerror}): start nothing else that writes it",
                   file=sys.stderr)  # fmt: skip
             return file
-        # Who had it may have removed it at its end, and a removed file locks nothing.
+        # The process that had it may have removed it, and a removed file locks nothing.
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
             return file
         file.close()

@@ -1,6 +1,6 @@
 """Settings that all sources of pictures share, and those of published files.
 
-Each source is a module of :mod:`glassguard.datasets.sources`, which adds what only it needs.
+Each source is a module of :mod:`glassguard.datasets.sources`, which adds its own.
 """
 
 from abc import ABC, abstractmethod
@@ -28,7 +28,7 @@ RequiredRoot = Annotated[GivenPath, BeforeValidator(_given)]
 
 
 class Fetch(Strict, ABC):
-    """How the pictures of a source are downloaded."""
+    """Settings of a source's download, and the download."""
 
     @abstractmethod
     def download(self, *, listing: Path, gone: Path) -> Metrics:
@@ -37,7 +37,7 @@ class Fetch(Strict, ABC):
         Args:
             listing: table to write, a row per picture
                 (:data:`glassguard.datasets.tables.LISTING_COLUMNS`).
-            gone: table to write, a row per picture that is not there any more, with the reason.
+            gone: table to write, a row per picture that is no longer there, with the reason.
 
         Returns:
             How many people and pictures there are.
@@ -48,7 +48,7 @@ class Fetch(Strict, ABC):
 
 
 class DataCommon(Strict):
-    """What every source of pictures has."""
+    """Settings of every source of pictures."""
 
     image_size: int = Field(
         ge=32, le=512, multiple_of=32, description="side of an aligned face, pixels"
@@ -67,27 +67,24 @@ class DataCommon(Strict):
     source: str
 
     @model_validator(mode="after")
-    def _leaves_training_pictures(self) -> "DataCommon":
+    def _splits_exist(self) -> "DataCommon":
         if self.validation_fraction + self.test_fraction > 0.8:
             raise ValueError(
                 "validation_fraction + test_fraction must leave at least 0.2 for training"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _fold_exists(self) -> "DataCommon":
-        if self.fold is not None:
-            folds = round(1 / self.test_fraction)
-            if abs(folds * self.test_fraction - 1) > 1e-6:
-                raise ValueError(
-                    f"fold: test_fraction must be one part of a whole number, such as 0.2 (5 "
-                    f"folds), and is {self.test_fraction:g}"
-                )
-            if self.fold >= folds:
-                raise ValueError(
-                    f"fold: {self.fold} is none of the {folds} folds of test_fraction="
-                    f"{self.test_fraction:g}; allowed are 0 to {folds - 1} and null"
-                )
+        if self.fold is None:
+            return self
+        folds = round(1 / self.test_fraction)
+        if abs(folds * self.test_fraction - 1) > 1e-6:
+            raise ValueError(
+                f"fold: test_fraction must be one part of a whole number, such as 0.2 (5 folds), "
+                f"and is {self.test_fraction:g}"
+            )
+        if self.fold >= folds:
+            raise ValueError(
+                f"fold: {self.fold} is none of the {folds} folds of test_fraction="
+                f"{self.test_fraction:g}; allowed are 0 to {folds - 1} and null"
+            )
         return self
 
     @property
@@ -97,18 +94,18 @@ class DataCommon(Strict):
 
     @property
     def fractions(self) -> dict[str, float]:
-        """Share of each split; what is left is for training."""
+        """Share of each split; the rest is for training."""
         return {"val": self.validation_fraction, "test": self.test_fraction}
 
     @property
     def inputs(self) -> dict[str, Path]:
-        """The files and folders to read that the user gave, by their keys."""
+        """Files and folders that the user gave, by their keys."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
         return {f"data.{key}": path for key, path in values.items() if isinstance(path, Path)}
 
 
 class PhotographData(DataCommon, ABC):
-    """What every source of photographs has."""
+    """Settings of every source of photographs."""
 
     detector: GivenPath | None = Field(
         description="YuNet ONNX file, or the name of a download; without it faces are aligned by "
@@ -135,10 +132,10 @@ class PhotographData(DataCommon, ABC):
     def open_people(
         self, *, listing: Path | None, scratch: Path
     ) -> AbstractContextManager[GivenPeople]:
-        """The people and their pictures, to be read while the context is open.
+        """The people and their pictures, readable while the context is open.
 
         Args:
-            listing: what :meth:`Fetch.download` wrote; needed where the pictures are downloaded.
+            listing: what :meth:`Fetch.download` wrote; needed for pictures that are downloaded.
             scratch: folder for a nameless temporary file, into which TAR archives are unpacked.
 
         Raises:
@@ -155,7 +152,7 @@ class PhotographData(DataCommon, ABC):
 
 
 class PublishedFile(Strict):
-    """A file to download, and what is known of it before it arrives."""
+    """A file to download, and what is known about it in advance."""
 
     file: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name in the folder of downloads"
@@ -164,13 +161,13 @@ class PublishedFile(Strict):
     sha256: str | None = Field(
         pattern=r"^[0-9a-f]{8,64}$",
         description="digest of the file, or its first characters as far as published; when null, "
-        "that of the first download is kept beside it and every later download must have the same",
+        "the digest of the first download is kept next to it and later downloads must match it",
     )
     maximum_bytes: int = Field(ge=1, description="longer files are refused")
 
 
 class Download(PublishedFile):
-    """A published file that a study may use."""
+    """A published file that a study can ask for by name."""
 
     key: Literal["backbone.weights", "data.detector"] = Field(
         description="the key that may ask for it by its name"

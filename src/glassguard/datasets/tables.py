@@ -1,4 +1,4 @@
-"""Files that the preparation of pictures leaves: listings, aligned pictures, and their tables."""
+"""Files of prepared pictures: listings of downloads, aligned pictures, and their tables."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from glassguard.faces.rectangles import Rectangle
 from glassguard.files.formats import read_table, require_columns, write_csv
 
 LISTING_COLUMNS = ("identity", "source", "path", "left", "top", "right", "bottom")
-"""A row of a listing is a picture that was downloaded: the person, the picture's name in tables,
-its file, and the rectangle of the face in pixels of the stored picture
+"""A row of a listing is a downloaded picture: the person, the picture's name in tables, its file,
+and the rectangle of the face in pixels of the stored picture
 (:data:`glassguard.faces.rectangles.Rectangle`)."""
 
 
@@ -40,11 +40,11 @@ class Outputs:
         size: int,
         rejected: Sequence[tuple[str, str]] = (),
     ) -> dict[str, float | int | str]:
-        """Write all three files; one picture at a time is in memory.
+        """Write all three files with one picture at a time in memory.
 
         Args:
             pictures: uint8 size×size×3, and its row of the manifest.
-            count: how many there are.
+            count: number of pictures.
             size: side of a picture, pixels.
             rejected: (source, reason) of what is not used.
 
@@ -52,7 +52,7 @@ class Outputs:
             How many people and pictures there are, by split, and how many only a crop aligned.
         """
         rows = []
-        # A memory map's pages would count as memory until the last picture is written.
+        # The pages of a memory map would count as memory until the end.
         with self.images.open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size, 3)}
             np.lib.format.write_array_header_1_0(file, header)

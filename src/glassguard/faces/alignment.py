@@ -1,7 +1,7 @@
 """Faces into one common pose by a similarity transform.
 
-A similarity (rotation, one scale, shift) keeps the face's proportions, which tell people apart.
-Points are (x, y) in pixels, with the centre of the top left pixel at (0, 0).
+A similarity (rotation, one scale, shift) keeps the proportions of the face, which tell people
+apart. Points are (x, y) in pixels, with the centre of the top left pixel at (0, 0).
 """
 
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from glassguard.faces.rectangles import Rectangle
 COMMON_POSE = np.array(
     [(38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20)]
 )
-"""Left eye, right eye, nose, left and right corner of the mouth (left of the picture) in a picture
-of 112×112: the pose of ArcFace (Deng et al. 2019), which published networks expect."""
+"""Left eye, right eye, nose, left and right corner of the mouth, as seen in a picture of 112×112:
+the pose of ArcFace (Deng et al. 2019), which published networks expect."""
 
 WINDOW = (8.0, 10.0, 96.0)
-"""x, y and side of the part of the 112×112 picture that is kept: less background, same face."""
+"""x, y and side of the part of the 112×112 picture that is kept: the face with less background."""
 
 CROP_EYES = np.array([(0.330, 0.412), (0.617, 0.412)])
-"""Where the eyes usually are in a tight crop, as shares of the side of its centred square.
+"""Usual places of the eyes in a tight crop, as shares of the side of its largest centred square.
 
-Medians of what YuNet found in 2,310 web photographs of 30 public figures, cropped by a face
-detector (5th to 95th percentile: x 0.27-0.40 and 0.54-0.68, y 0.34-0.49). The square is the
-largest one in the middle, so that a crop that is higher than wide keeps its proportions."""
+They are the medians of what YuNet found in 2,310 web photographs of 30 public figures, cropped by
+a face detector (5th to 95th percentile: x 0.27-0.40 and 0.54-0.68, y 0.34-0.49). With the square, a
+crop that is higher than wide keeps its proportions."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ def similarity_transform(points: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
     Args:
         points: K×2 with K ≥ 2, not all in one place.
-        wanted: K×2, where they should come to lie.
+        wanted: K×2, their new places.
 
     Returns:
-        float64 2×3 matrix that takes (x, y, 1) to the new place.
+        float64 2×3 matrix that maps (x, y, 1) to the new place.
 
     Raises:
         ValueError: all points coincide.
@@ -97,13 +97,13 @@ def warp(picture: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
         size: side of the new picture.
 
     Returns:
-        uint8 RGB, size×size×3; what lies outside of the picture has its mean colour, which adds
-        no edge that a network could take for a feature, as black does.
+        uint8 RGB, size×size×3. Pixels from outside the picture have its mean colour, since black
+        would add edges that a network could take for features.
     """
     mean = picture.mean(axis=(0, 1))
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if scale < 0.5:
-        # Bilinear sampling skips pixels below half size: average them away first.
+        # Below half size, bilinear sampling skips pixels: average them first.
         height, width = picture.shape[:2]
         smaller = (max(1, round(width * scale * 2)), max(1, round(height * scale * 2)))
         picture = cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA)
@@ -148,7 +148,7 @@ def align_by_crop(
     Args:
         picture: uint8 RGB, H×W×3.
         size: side of the aligned picture, pixels.
-        rectangle: the crop, inside of the picture; the whole picture when None.
+        rectangle: the crop, within the picture; the whole picture when None.
     """
     height, width = picture.shape[:2]
     left, top, right, bottom = rectangle or (0, 0, width, height)

@@ -1,9 +1,8 @@
 """Bytes of a picture file to RGB, without trusting the file.
 
-Nothing in a folder of downloaded pictures can be relied on: files are cut off, are web pages by
-another name, are far larger than memory, carry their rotation apart from their pixels. Whatever
-is wrong ends in :class:`PictureError` with a reason of one line. Metadata that is broken or larger
-than a decoder allows is not wrong: no pixel needs it.
+A folder of downloaded pictures may hold anything: files that are cut off, web pages under another
+name, pictures far larger than memory. Every fault ends in :class:`PictureError` with a reason of
+one line. Metadata that is broken or larger than a decoder allows is no fault: no pixel needs it.
 """
 
 from collections.abc import Callable
@@ -14,28 +13,27 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from glassguard.faces.formats import bmp, jpeg, png, webp
-from glassguard.faces.formats.bare import Bare, FormatError
-from glassguard.faces.formats.rotation import orientation
+from glassguard.faces.formats.metadata import Bare, FormatError, orientation
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp")
-"""Endings by which files of the four formats are usually named, lower case."""
+"""Usual endings of files of the four formats, lower case."""
 
 MINIMUM_SIDE = 24
-"""Pixels. With a smaller side the eyes of a cropped face are less than seven pixels apart."""
+"""Pixels. In a smaller crop the eyes are less than seven pixels apart."""
 
 BYTES_PER_PIXEL = 8
-"""Uncompressed pixels of the richest kind (16-bit RGBA): no honest file needs more."""
+"""Of 16-bit RGBA, the largest kind, without compression: no honest file needs more."""
 
 LARGEST_FILE = 64 << 20
-"""Bytes; packed pictures of any size that is read are smaller."""
+"""Bytes; compressed pictures of any allowed size are smaller."""
 
 BAND = 512
-"""Rows that are converted at a time, so that a large picture is in memory twice and not thrice."""
+"""Rows that are converted at a time: a large picture is in memory twice and not three times."""
 
 NEUTRAL = (128, 128, 128)
-"""Grey behind transparent pixels: the least contrast to faces of any brightness."""
+"""Grey behind transparent pixels: little contrast to faces of any brightness."""
 
-Image.init()  # registers the decoders once, since pictures are opened on several threads
+Image.init()  # registers the decoders before pictures are opened on several threads
 
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda stored: stored[:, ::-1],
@@ -49,25 +47,25 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 
 
 WEBP_DIVISOR = 3
-"""A WebP may have that much fewer pixels: its decoder holds a picture five times over."""
+"""By which ``maximum_pixels`` is divided for WebP: its decoder holds a picture five times."""
 
 
 class PictureError(Exception):
-    """A file that cannot be used; the message is the reason, one line."""
+    """A file that cannot be used; the message is the reason in one line."""
 
 
 def maximum_bytes(maximum_pixels: int) -> int:
-    """Size of a file above which it is not read."""
+    """Size above which a file is not read."""
     return min(maximum_pixels * BYTES_PER_PIXEL, LARGEST_FILE)
 
 
 _Rows = Callable[[int, int], NDArray[np.uint8]]
-"""RGB of the rows from the first to before the second."""
+"""RGB of rows from the first to before the second."""
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """A picture of which the header was read; ``rows`` decodes it."""
+    """A picture whose header is read; ``rows`` decodes it."""
 
     size: tuple[int, int]
     orientation: int
@@ -77,22 +75,21 @@ class _Opened:
 def decode(content: bytes, *, maximum_pixels: int, rotate: bool = True) -> NDArray[np.uint8]:
     """Decode the bytes of a JPEG, PNG, WebP or BMP file.
 
-    The header is read first, and the picture's size is judged before a pixel is decoded. EXIF
-    rotation is applied, transparent pixels show :data:`NEUTRAL`, 16-bit samples keep their upper
-    eight bits, CMYK and grey become RGB; of several frames the first is taken.
+    The size is checked before a pixel is decoded. EXIF rotation is applied, transparent pixels
+    show :data:`NEUTRAL`, 16-bit samples keep their upper eight bits, CMYK and grey become RGB; of
+    several frames the first is taken.
 
     Args:
         content: the whole file.
         maximum_pixels: width times height above which the picture is rejected.
-        rotate: apply EXIF rotation; not where coordinates are known that count stored pixels.
+        rotate: apply EXIF rotation; False where known coordinates count stored pixels.
 
     Returns:
         uint8 RGB, H×W×3.
 
     Raises:
-        PictureError: the file is empty, no picture, of another format, of a kind of its format
-            that is not read, its pixels are cut off or damaged, or the picture is too large or
-            too small.
+        PictureError: the file is empty, no picture, or of a format or kind that is not read; its
+            pixels are cut off or damaged; or the picture is too large or too small.
     """
     opened = _opened(content, maximum_pixels)
     turn = _UPRIGHT.get(opened.orientation) if rotate else None
@@ -105,20 +102,20 @@ def decode(content: bytes, *, maximum_pixels: int, rotate: bool = True) -> NDArr
             pixels[top:bottom] = rows(top, bottom)
         if turn is None:
             return pixels
-        # Turned only now that the decoder's own memory, several times the picture's, can go.
+        # Turned after the decoder's memory, several times the picture's, is freed.
         del opened, rows
         return np.ascontiguousarray(turn(pixels))
     except FormatError as error:
         raise PictureError(str(error)) from None
-    except Exception as error:  # damaged data raises a dozen kinds of errors, by format
-        raise PictureError(f"damaged picture: {_one_line(error)}") from None
+    except Exception as error:  # damaged data raises a dozen kinds of errors
+        raise PictureError(f"damaged picture: {one_line(error)}") from None
 
 
 def stored_size(content: bytes, *, maximum_pixels: int) -> tuple[int, int]:
-    """Width and height as :func:`decode` finds them in the header, before any rotation.
+    """Width and height by the header, before any rotation.
 
     Raises:
-        PictureError: as :func:`decode` does for what a header tells.
+        PictureError: as in :func:`decode`, for what a header tells.
     """
     return _opened(content, maximum_pixels).size
 
@@ -133,7 +130,7 @@ def _opened(content: bytes, maximum_pixels: int) -> _Opened:
     except FormatError as error:
         raise PictureError(str(error)) from None
     except Exception as error:  # a hostile header may raise anything inside a decoder
-        raise PictureError(f"damaged picture: {_one_line(error)}") from None
+        raise PictureError(f"damaged picture: {one_line(error)}") from None
     width, height = opened.size
     allowed = maximum_pixels // WEBP_DIVISOR if webp.recognises(content) else maximum_pixels
     if width * height > allowed:
@@ -190,9 +187,9 @@ def _png(content: bytes) -> _Opened:
 
 
 def _transparent_pixels(bare: Bare) -> NDArray[np.bool_]:
-    """Where a 16-bit PNG has its transparent colour, compared in all its bits, H×W."""
+    """Where a 16-bit PNG has its transparent colour in all bits, H×W."""
     colour = np.array(bare.transparent)
-    # Pillow keeps both bytes of a grey sample, and either the upper or the lower one of colour.
+    # Pillow keeps both bytes of a grey sample, and either the upper or the lower byte of colour.
     parts = {"I;16B": colour}
     if colour.size > 1:
         parts = {"RGB;16B": colour >> 8, "RGB;16L": colour & 0xFF}
@@ -228,16 +225,17 @@ def _header(bare: Bare, format: str) -> ImageFile.ImageFile:
 
 def _rgb(picture: Image.Image) -> NDArray[np.uint8]:
     if picture.mode.startswith("I"):
-        # Pillow would clip 16-bit grey at 255 and leave nearly all of it white.
+        # Pillow would clip 16-bit grey at 255: nearly all of it would be white.
         grey = (np.asarray(picture) >> 8).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     if picture.has_transparency_data:
         layer = picture.convert("RGBA")
         background = Image.new("RGBA", layer.size, (*NEUTRAL, 255))
         picture = Image.alpha_composite(background, layer)
-    # A conversion to what it is would copy a picture of any size.
+    # Converting RGB to RGB would copy it.
     return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Message of an error in one line, at most 120 characters."""
     return " ".join(str(error).split())[:120] or type(error).__name__

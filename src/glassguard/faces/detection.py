@@ -1,4 +1,4 @@
-"""Five landmarks of the face that a picture is about, by YuNet (Wu et al. 2023)."""
+"""Five landmarks of the main face of a picture, by YuNet (Wu et al. 2023)."""
 
 import cv2
 import numpy as np
@@ -9,27 +9,27 @@ from glassguard.faces.alignment import (
     align_by_landmarks,
     common_pose,
 )
-from glassguard.faces.rectangles import Rectangle, widened
+from glassguard.faces.rectangles import Rectangle, clipped, widened
 
 LONG_SIDE = 320
-"""Pixels to which the longer side is brought: the size that YuNet was trained at. Smaller crops
-are enlarged; they lose faces otherwise (below 160 pixels most of them)."""
+"""Pixels to which the longer side is scaled: the size that YuNet was trained at. Smaller crops are
+enlarged, since faces in them are missed otherwise (most of them below 160 pixels)."""
 
 SECOND_LOOK = 4 * LONG_SIDE
-"""The same for a second look at a photograph of at least twice :data:`LONG_SIDE` in which the first
-finds no face, or one smaller than :data:`SMALL`."""
+"""The same for a second look, if the first finds no face or one smaller than :data:`SMALL` in a
+photograph of at least twice :data:`LONG_SIDE`."""
 
 SMALL = LONG_SIDE / 4
-"""Longer side of a face that the first look sees too coarsely, pixels after shrinking."""
+"""Longer side of a face that needs a second look, pixels after scaling."""
 
 SCORE = 0.6
-"""Score from which a face counts; tight crops hold one face and rarely anything face-like."""
+"""Score from which a face counts; tight crops rarely hold anything else that looks like a face."""
 
 
 class LandmarkDetector:
     """YuNet, read from the bytes of its ONNX file.
 
-    One object is for one thread: the detector keeps the size of its input.
+    One object is for one thread, since the detector keeps the size of its input.
 
     Args:
         model: content of ``face_detection_yunet_2023mar.onnx``.
@@ -40,7 +40,7 @@ class LandmarkDetector:
 
     def __init__(self, model: bytes) -> None:
         buffer = np.frombuffer(model, dtype=np.uint8)
-        # OpenCV warns of a setting that it makes itself.
+        # OpenCV warns about a setting of its own.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         try:
             self._detector = cv2.FaceDetectorYN.create(
@@ -48,15 +48,15 @@ class LandmarkDetector:
             )
             self.landmarks(np.zeros((LONG_SIDE, LONG_SIDE, 3), np.uint8))
         except cv2.error:
-            # OpenCV says where in its sources it gave up, which helps nobody here.
+            # OpenCV's message names a line of its sources, which does not help.
             raise ValueError("not a YuNet model in ONNX that OpenCV can read") from None
 
     def landmarks(self, picture: np.ndarray) -> np.ndarray | None:
         """Landmarks of the largest and most central face.
 
-        Of several faces the one with the greatest area less twice the squared distance of its
-        centre from the picture's is taken, the rule of FaceNet's and SphereFace's alignment. Where
-        the face is a small part of a large photograph, landmarks are read in a crop around it.
+        Of several faces, the one with the largest area minus twice the squared distance of its
+        centre from the picture's is taken, as in the alignment of FaceNet and SphereFace. If the
+        face is a small part of a large photograph, landmarks are read in a crop around it.
 
         Args:
             picture: uint8 RGB, H×W×3.
@@ -80,7 +80,7 @@ class LandmarkDetector:
         return _points(nearer, crop, LONG_SIDE) + np.array([left, top])
 
     def _best_face(self, picture: np.ndarray, long_side: int) -> np.ndarray | None:
-        """YuNet's row of the face, in pixels of the picture brought to ``long_side``."""
+        """YuNet's row of the face, in pixels of the picture scaled to ``long_side``."""
         inner = _brought_to(picture, long_side)
         shrinking = cv2.INTER_AREA if inner[0] < picture.shape[1] else cv2.INTER_LINEAR
         resized = cv2.resize(picture, inner, interpolation=shrinking)
@@ -94,7 +94,7 @@ class LandmarkDetector:
 
 
 def _brought_to(picture: np.ndarray, long_side: int) -> tuple[int, int]:
-    """Width and height of the picture when its longer side is ``long_side``."""
+    """Width and height of the picture scaled to ``long_side``."""
     height, width = picture.shape[:2]
     scale = long_side / max(height, width)
     return max(1, round(width * scale)), max(1, round(height * scale))
@@ -104,25 +104,18 @@ def _points(face: np.ndarray, picture: np.ndarray, long_side: int) -> np.ndarray
     """Landmarks of YuNet's row in the picture's own pixels, float64 5×2."""
     height, width = picture.shape[:2]
     inner = _brought_to(picture, long_side)
-    # YuNet names the eyes by the person: the right eye, on the left of the picture, is first.
+    # YuNet names the eyes as the person does: the right eye, on the left of the picture, is first.
     points = face[4:14].reshape(5, 2).astype(np.float64)
     return (points + 0.5) * np.array([width / inner[0], height / inner[1]]) - 0.5
 
 
-def _around(face: np.ndarray, picture: np.ndarray, long_side: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the face with half of its longer side around it."""
-    height, width = picture.shape[:2]
-    scale = max(height, width) / long_side
-    left, top, right, bottom = scale * np.array(
-        [face[0], face[1], face[0] + face[2], face[1] + face[3]]
-    )
+def _around(face: np.ndarray, picture: np.ndarray, long_side: int) -> Rectangle:
+    """The face with half of its longer side around it, as far as the picture reaches."""
+    scale = max(picture.shape[:2]) / long_side
     margin = scale * face[2:4].max() / 2
-    return (
-        max(0, round(left - margin)),
-        max(0, round(top - margin)),
-        min(width, round(right + margin)),
-        min(height, round(bottom + margin)),
-    )
+    left, top, right, bottom = scale * np.concatenate([face[:2], face[:2] + face[2:4]])
+    edges = left - margin, top - margin, right + margin, bottom + margin
+    return clipped((round(edges[0]), round(edges[1]), round(edges[2]), round(edges[3])), picture)
 
 
 def align(
@@ -135,18 +128,18 @@ def align(
 ) -> AlignedFace:
     """Bring the face of a picture into the common pose.
 
-    By the landmarks that are given, else by those that the detector finds, else by the crop.
-    Landmarks count where the eyes come to lie apart and inside the aligned picture (those of a
-    full profile do not).
+    It is aligned by the given landmarks, else by those that the detector finds, else by the crop.
+    Landmarks count if both eyes lie inside the aligned picture and apart, unlike in a full
+    profile.
 
     Args:
         picture: uint8 RGB, H×W×3.
         detector: None to look for no landmarks.
         size: side of the aligned picture, pixels.
-        rectangle: the face, inside of the picture; the detector sees a margin around it
+        rectangle: the face, within the picture; the detector sees a margin around it
             (:data:`glassguard.faces.rectangles.MARGIN`). The whole picture when None.
         landmarks: float64 5×2 in the order of :data:`glassguard.faces.alignment.COMMON_POSE`,
-            where the source of the picture knows them.
+            where the source of the picture has them.
     """
     face = _usable(picture, landmarks, size, "landmarks")
     if face is None and detector is not None:

@@ -1,7 +1,7 @@
 """The same photograph twice: by its bytes, or by how it looks.
 
-A photograph that lies on both sides of a split makes a test a memory exercise, so exact copies
-are dropped and pictures that look alike stay on one side.
+A photograph on both sides of a split would turn a test into an exercise in memory. So exact copies
+are dropped, and pictures that look alike stay on one side.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ def digest(content: bytes | memoryview) -> str:
 def perceptual_hash(picture: np.ndarray) -> np.uint64:
     """64-bit hash by the discrete cosine transform (pHash, Zauner 2010, section 3.2.1).
 
-    Survives another size, compression, slight changes of brightness; not mirroring.
+    It survives scaling, compression and slight changes of brightness, but not mirroring.
 
     Args:
         picture: uint8 RGB, H×W×3.
 
     Returns:
-        One bit for each of the 8×8 lowest frequencies of the 32×32 grey picture: above their
-        median or not.
+        One bit for each of the 8×8 lowest frequencies of the 32×32 grey picture: whether it is
+        above their median.
     """
     frequencies = cv2.dct(_small_grey(picture).astype(np.float32))[:8, :8].ravel()
     bits = frequencies > np.median(frequencies[1:])
@@ -50,8 +50,8 @@ def near_pairs(hashes: np.ndarray, others: np.ndarray, distance: int) -> np.ndar
         distance: number of differing bits up to which two pictures look alike.
 
     Returns:
-        int64 P×2: positions in ``hashes`` and in ``others``, sorted. Beside the pairs themselves,
-        memory is bounded whatever N, for a given M.
+        int64 P×2: positions in ``hashes`` and in ``others``, sorted. Memory does not grow with N,
+        apart from the pairs.
     """
     found = [np.empty((0, 2), dtype=np.int64)]
     for start in range(0, len(hashes), _ROWS_AT_ONCE):
@@ -64,7 +64,7 @@ def near_pairs(hashes: np.ndarray, others: np.ndarray, distance: int) -> np.ndar
 def group_near_duplicates(
     hashes: np.ndarray, labels: Sequence[str] | np.ndarray, distance: int
 ) -> np.ndarray:
-    """Group each person's pictures that look alike, directly or by way of others.
+    """Group pictures of a person that look alike, directly or through others.
 
     Args:
         hashes: uint64 N.
@@ -72,7 +72,7 @@ def group_near_duplicates(
         distance: see :func:`near_pairs`.
 
     Returns:
-        int64 N: number of the group; pictures of two people never share one.
+        int64 N: number of the group; pictures of two people never share a group.
     """
     names = np.asarray(labels)
     edges = [np.empty((0, 2), dtype=np.int64)]
@@ -87,9 +87,9 @@ def group_near_duplicates(
 def copies_under_several_names(
     digests: Sequence[str], labels: Sequence[str]
 ) -> dict[int, list[str]]:
-    """Pictures whose very bytes are filed under more than one person.
+    """Files that are filed under more than one person.
 
-    Nobody can tell from the file whose picture it is, so it is of use under none of the names.
+    Nothing tells whom such a file shows, so it is useless under each of the names.
 
     Returns:
         For each such picture, by position, the sorted names.
@@ -107,9 +107,9 @@ def copies_under_several_names(
 def same_photograph(first: np.ndarray, second: np.ndarray) -> bool:
     """Whether two aligned faces with near hashes are one photograph.
 
-    Aligned faces of two people differ in as few bits as two copies of one photograph once in a
-    million pairs, which is often in a large collection. Their 32×32 grey pictures tell them
-    apart: in web photographs of 30 public figures the correlation was at most 0.88 for pictures
+    In one of a million pairs, aligned faces of two people differ in as few bits as two copies of
+    one photograph, which is often in a large collection. Their 32×32 grey pictures tell them
+    apart: in web photographs of 30 public figures, the correlation was at most 0.88 for pictures
     of two people with hashes up to 6 bits apart, and above 0.93 for nearly all true copies.
 
     Args:

@@ -4,16 +4,16 @@ import numpy as np
 
 Rectangle = tuple[int, int, int, int]
 """Left, top, right and bottom edge of a face in pixels of its picture; right and bottom are the
-first pixels that do not belong to it. Published rectangles may reach out of their picture."""
+first pixels outside. Published rectangles may reach beyond their picture."""
 
 MARGIN = 0.3
 """Share of a face's side that is added on each side before landmarks are looked for. Rectangles
-cut through chins and hair, and detectors know whole heads. It is small enough that the face in the
-middle stays the largest one."""
+cut through chins and hair, while detectors know whole heads. The margin is small enough that the
+face in the middle stays the largest one."""
 
 
 def clipped(rectangle: Rectangle, picture: np.ndarray) -> Rectangle:
-    """The part of a rectangle that lies inside a picture; of no size where none does."""
+    """The part of a rectangle that lies inside a picture; of size 0 if none does."""
     height, width = picture.shape[:2]
     left, top, right, bottom = rectangle
     left, top = min(max(left, 0), width), min(max(top, 0), height)

@@ -1,4 +1,4 @@
-"""Which pictures are learnt from, which are chosen on, and which nothing is chosen on."""
+"""Splits: which pictures to learn from, which to choose on, and which only to measure on."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,19 +13,19 @@ def split_by_person(
     seed: int,
     fold: int | None = None,
 ) -> np.ndarray:
-    """Split each person's pictures by themselves, never taking a group apart.
+    """Split each person's pictures on their own, without dividing a group.
 
-    Each person has the wanted share in every split, to within half a picture where no groups
-    stand in the way, and at least one picture. A person's split depends on the seed, the name and
-    the person's own pictures, so that adding people moves nobody's pictures.
+    Every split gets its share of each person's pictures, to within half a picture as far as groups
+    allow, and at least one picture. A person's split depends on the seed, the name and the
+    person's own pictures, so adding people moves nobody's pictures.
 
     Args:
         labels: person of each picture, N.
         groups: N numbers; pictures of one number stay together.
-        fractions: share by name of the split; what is left is ``train``.
+        fractions: share by name of the split; the rest is ``train``.
         seed: non-negative.
-        fold: take for ``test`` one of the 1 / ``fractions["test"]`` parts that share nothing and
-            together hold every picture, by its number from 0; a part of its own when None.
+        fold: number from 0 of one of the 1 / ``fractions["test"]`` disjoint parts that together
+            hold every picture; it becomes ``test``. A random part when None.
 
     Returns:
         N names of splits.
@@ -56,11 +56,9 @@ def split_by_person(
 
 def _folds(name: str, groups: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
     """Number of the part of each picture; parts of one size, to within one group."""
-    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    if len(members) <= count:
-        raise ValueError(f"{name}: {len(members)} distinct picture(s) cannot fill {count} folds")
-    order = [members[position] for position in generator.permutation(len(members))]
-    order.sort(key=len, reverse=True)
+    order = _large_first(groups, generator)
+    if len(order) <= count:
+        raise ValueError(f"{name}: {len(order)} distinct picture(s) cannot fill {count} folds")
     folds = np.empty(len(groups), dtype=np.int64)
     sizes = np.zeros(count, dtype=np.int64)
     for rows in order:
@@ -73,16 +71,14 @@ def _folds(name: str, groups: np.ndarray, count: int, generator: np.random.Gener
 def _split_person(
     name: str, groups: np.ndarray, fractions: Mapping[str, float], generator: np.random.Generator
 ) -> np.ndarray:
-    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    if len(members) <= len(fractions):
+    order = _large_first(groups, generator)
+    if len(order) <= len(fractions):
         raise ValueError(
-            f"{name}: {len(members)} distinct picture(s) cannot fill {len(fractions) + 1} splits"
+            f"{name}: {len(order)} distinct picture(s) cannot fill {len(fractions) + 1} splits"
         )
     wanted = {split: max(1, round(share * len(groups))) for split, share in fractions.items()}
     missing = {"train": len(groups) - sum(wanted.values()), **wanted}
     empty = set(missing)
-    order = [members[position] for position in generator.permutation(len(members))]
-    order.sort(key=len, reverse=True)  # stable; large groups first, single pictures fill the gaps
     splits = np.empty(len(groups), dtype=object)
     for done, rows in enumerate(order):
         allowed = empty if len(order) - done <= len(empty) else missing
@@ -91,3 +87,10 @@ def _split_person(
         missing[chosen] -= len(rows)
         empty.discard(chosen)
     return splits
+
+
+def _large_first(groups: np.ndarray, generator: np.random.Generator) -> list[np.ndarray]:
+    """Positions of each group in random order, large groups first: single pictures fill gaps."""
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    order = [members[position] for position in generator.permutation(len(members))]
+    return sorted(order, key=len, reverse=True)

@@ -1,12 +1,13 @@
-"""Makes the study's aligned faces, their splits and the list of pictures that were not used."""
+"""Make the study's aligned faces, their splits and the list of pictures that are not used."""
 
 from pathlib import Path
 
 from glassguard.configuration.sections import DataSection
 from glassguard.configuration.sources import digests
 from glassguard.datasets.collection import Limits, Splitting
-from glassguard.datasets.intake import Reading, collect_enough, open_scratch, split_and_write
-from glassguard.datasets.settings import PhotographData
+from glassguard.datasets.intake import Intake
+from glassguard.datasets.reading import Reading
+from glassguard.datasets.settings import Metrics, PhotographData
 from glassguard.datasets.tables import Outputs
 from glassguard.stages.paths import OutputPath
 
@@ -21,27 +22,13 @@ def run(
     manifest: OutputPath,
     rejected: OutputPath,
     listing: Path | None = None,
-) -> dict[str, float | int | str]:
+) -> Metrics:
     """Draw the study's people, or read their photographs.
 
-    A call that was interrupted continues from ``<images>.partial``.
-
-    Args:
-        config: the section.
-        images: uint8 N×H×W×3 to write.
-        manifest: table to write, a row per picture (:mod:`glassguard.faces.manifest`).
-        rejected: table to write, a row per picture that was given and is not used.
-        listing: pictures that ``fetch_pictures`` downloaded
-            (:data:`glassguard.datasets.tables.LISTING_COLUMNS`).
-
-    Returns:
-        How many people and pictures there are, by split and by kind of alignment.
-
-    Raises:
-        InputError: the source or the detector cannot be used, or too few people are left.
+    An interrupted call continues from ``<images>.partial``. ``listing`` is what ``fetch_pictures``
+    wrote.
     """
-    data = config.data
-    outputs = Outputs(images, manifest, rejected)
+    data, outputs = config.data, Outputs(images, manifest, rejected)
     if not isinstance(data, PhotographData):
         return data.draw(
             {f"person_{number:03d}": number for number in range(data.identities)},
@@ -52,32 +39,18 @@ def run(
             fold=data.fold,
         )
     root = data.inputs.get("data.root")
-    place = f"data.source={data.source}" if root is None else f"data.root: {root}"
-    limits = Limits("data", data.identities, data.images_per_identity, data.minimum_images)
-    splitting = Splitting(data.fractions, data.duplicate_distance, data.fold)
-    reading = Reading.with_detector(
-        data.detector, size=data.image_size, maximum_pixels=data.maximum_pixels
-    )
+    reading = Reading.of(data)
     with (
         data.open_people(listing=listing, scratch=images.parent) as given,
-        open_scratch(images, reading, code=digests("data")) as scratch,
+        reading.open_scratch(images, code=digests("data")) as scratch,
     ):
-        collection = collect_enough(
-            given,
-            limits=limits,
-            splitting=splitting,
+        intake = Intake(
+            place=f"data.source={data.source}" if root is None else f"data.root: {root}",
+            limits=Limits("data", data.identities, data.images_per_identity, data.minimum_images),
+            splitting=Splitting(data.fractions, data.duplicate_distance, data.fold),
             reading=reading,
-            seed=config.seed,
             scratch=scratch,
-            place=place,
-        )
-        return split_and_write(
-            collection,
-            scratch,
-            outputs,
-            limits=limits,
-            splitting=splitting,
-            least_people=LEAST_PEOPLE,
             seed=config.seed,
-            place=place,
         )
+        collection = intake.collect_enough(given)
+        return intake.split_and_write(collection, outputs, least_people=LEAST_PEOPLE)

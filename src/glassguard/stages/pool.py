@@ -1,4 +1,4 @@
-"""Makes the aligned faces of other people that the backbone is pretrained on."""
+"""Make the aligned faces of other people that the backbone is pretrained on."""
 
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from glassguard.datasets.collection import (
     reject_shared,
 )
 from glassguard.datasets.folders import people_of_folder, same_person_key
-from glassguard.datasets.intake import Reading, collect, open_scratch, split_and_write
-from glassguard.datasets.settings import PhotographData
+from glassguard.datasets.intake import Intake
+from glassguard.datasets.reading import Reading
+from glassguard.datasets.settings import Metrics, PhotographData
 from glassguard.datasets.tables import Outputs
 from glassguard.errors import InputError
 from glassguard.faces.duplicates import perceptual_hash
@@ -24,7 +25,7 @@ from glassguard.stages.paths import OutputPath
 
 LEAST_PEOPLE = 2
 FRACTIONS = {"val": 0.1}
-"""A look at how pretraining goes; nothing of the study is chosen on the pool."""
+"""Shows how pretraining goes; nothing of the study is chosen on the pool."""
 
 FIRST_IDENTITY = 10_000
 """Drawn people of the study are numbered from 0, at most 1,000 of them."""
@@ -38,22 +39,10 @@ def run(
     rejected: OutputPath,
     study_manifest: Path | None = None,
     study_images: Path | None = None,
-) -> dict[str, float | int | str]:
+) -> Metrics:
     """Draw other people, or read them from a folder and leave out whoever is in the study.
 
-    Args:
-        config: the section; with photographs, people are read from ``backbone.pool``.
-        images: uint8 N×H×W×3 to write.
-        manifest: table to write, a row per picture; splits ``train`` and ``val`` only.
-        rejected: table to write, a row per picture that was given and is not used.
-        study_manifest: the study's manifest; needed with a folder.
-        study_images: the study's pictures; needed with a folder.
-
-    Returns:
-        How many people and pictures there are, by split and by kind of alignment.
-
-    Raises:
-        InputError: the folder or the detector cannot be used, or too few people are left.
+    Only a folder needs the study's manifest and pictures.
     """
     data, seed, outputs = config.data, config.seed, Outputs(images, manifest, rejected)
     wanted, root = config.backbone.pretraining, config.backbone.pool
@@ -69,25 +58,24 @@ def run(
         raise InputError("backbone.pool: needs --study-manifest and --study-images")
     if root is None:
         raise InputError("backbone.pool is required with photographs to make a pool")
-    reading = Reading.with_detector(
-        data.detector, size=data.image_size, maximum_pixels=data.maximum_pixels
-    )
-    limits = Limits(
-        "backbone.pretraining",
-        wanted.identities,
-        wanted.images_per_identity,
-        wanted.minimum_images,
-    )
-    distance = data.duplicate_distance
     study, pictures = read_manifest(study_manifest), read_images(study_images)
-    with open_scratch(images, reading, code=digests("pool")) as scratch:
-        collection = collect(
-            people_of_folder(root, key="backbone.pool"),
-            key="backbone.pool",
-            limits=limits,
+    reading, distance = Reading.of(data), data.duplicate_distance
+    with reading.open_scratch(images, code=digests("pool")) as scratch:
+        intake = Intake(
+            place=f"backbone.pool: {root}",
+            limits=Limits(
+                "backbone.pretraining",
+                wanted.identities,
+                wanted.images_per_identity,
+                wanted.minimum_images,
+            ),
+            splitting=Splitting(FRACTIONS, distance),
             reading=reading,
-            seed=seed,
             scratch=scratch,
+            seed=seed,
+        )
+        collection = intake.collect(
+            people_of_folder(root, key="backbone.pool"),
             excluded={same_person_key(name) for name in study.identity},
         )
         reject_shared(collection, scratch.image, distance)
@@ -100,13 +88,4 @@ def run(
             hashes=np.array([perceptual_hash(one) for one in progress], np.uint64),
             distance=distance,
         )
-        return split_and_write(
-            collection,
-            scratch,
-            outputs,
-            limits=limits,
-            splitting=Splitting(FRACTIONS, distance),
-            least_people=LEAST_PEOPLE,
-            seed=seed,
-            place=f"backbone.pool: {root}",
-        )
+        return intake.split_and_write(collection, outputs, least_people=LEAST_PEOPLE)

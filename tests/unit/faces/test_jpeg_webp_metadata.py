@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from glassguard.faces.decoding import stored_size
-from glassguard.faces.formats.rotation import orientation
+from glassguard.faces.formats.metadata import orientation
 
 XMP = b'<rdf:Description tiff:Orientation="6"/>'
 JPEG_XMP = b"http://ns.adobe.com/xap/1.0/\0"

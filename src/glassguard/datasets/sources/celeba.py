@@ -27,8 +27,8 @@ from glassguard.faces.rectangles import Rectangle
 from glassguard.settings import GivenPath
 
 FACE: Rectangle = (26, 57, 158, 189)
-"""Where a face lies in the 178×218 pixels of ``img_align_celeba``, whose eyes were brought to about
-(69, 111) and (108, 111). This square has them at
+"""Where a face lies in the 178×218 pixels of ``img_align_celeba``, which were aligned with the eyes
+at about (69, 111) and (108, 111). In this square they lie at
 :data:`glassguard.faces.alignment.CROP_EYES`."""
 
 _LISTS = {
@@ -88,18 +88,14 @@ class Pictures(PhotographData):
         return _parsed(people_of, *text, "data.people_file")
 
     def _landmarks(self, found: FoundFiles, listed: Mapping[str, str]) -> dict[str, np.ndarray]:
-        """Landmarks of the listed pictures; empty where none are given."""
+        """Landmarks of the listed pictures; empty where there is no list of them."""
         text = self._list("landmarks_file", self.landmarks_file, found)
         if text is None:
             return {}
         return _parsed(lambda content: landmarks_of(content, listed), *text, "data.landmarks_file")
 
     def _list(self, key: str, given: Path | None, found: FoundFiles) -> tuple[str, str] | None:
-        """A list by its path, else inside the pictures' folder or archive, else beside it.
-
-        Returns:
-            Its text, and where it was found.
-        """
+        """Text of a list and where it was found: as given, among the pictures, or beside them."""
         name, above = _LISTS[key], self.root.parent
         beside = [above / name, above / "Anno" / name, above.parent / "Anno" / name]
         places: list[tuple[PictureFile, str]]
@@ -130,9 +126,9 @@ def _parsed(parse: Callable[[str], dict], text: str, place: str, key: str) -> di
 
 
 def listed_name(path: str) -> str | None:
-    """The six-digit name by which CelebA's lists know a picture; None for another path."""
+    """Name of a picture in CelebA's lists, six digits and ``.jpg``; None for another path."""
     found = _PATH.search(path)
-    return found and found.group(1).replace(".png", ".jpg")
+    return found and found[1].replace(".png", ".jpg")
 
 
 def people_of(text: str) -> dict[str, str]:
@@ -162,11 +158,11 @@ def landmarks_of(text: str, wanted: Iterable[str]) -> dict[str, np.ndarray]:
 
     Args:
         text: the file.
-        wanted: names of files; other lines are passed over, since all take a lot of memory.
+        wanted: names of files; other lines are skipped, since all of them take much memory.
 
     Returns:
-        int32 5×2 by file, in the order of :data:`glassguard.faces.alignment.COMMON_POSE` (CelebA's
-        left is the left of the picture).
+        int32 5×2 by file, in the order of :data:`glassguard.faces.alignment.COMMON_POSE`; in
+        CelebA, left means the left of the picture.
 
     Raises:
         ValueError: the header is missing, or a line is something else.

@@ -43,7 +43,7 @@ class Pictures(DataCommon):
         Returns:
             See :meth:`glassguard.datasets.tables.Outputs.write`.
         """
-        import numpy as np  # these take long, and settings are read everywhere
+        import numpy as np  # imported late, since settings are read everywhere
 
         from glassguard.faces.duplicates import digest
         from glassguard.faces.embedded.population import render_people

@@ -1,4 +1,4 @@
-"""Labeled Faces in the Wild (Huang et al. 2007), from a copy or from where scikit-learn has it."""
+"""Labeled Faces in the Wild (Huang et al. 2007), from a copy or scikit-learn's address."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from glassguard.datasets import layouts, settings
-from glassguard.datasets.downloads import DownloadError, alone_in, download, sha256_of
+from glassguard.datasets.downloads import DownloadError, alone_in, digest_of, download
 from glassguard.datasets.folders import find_files
 from glassguard.datasets.pictures import GivenPeople
 from glassguard.datasets.settings import Metrics, PhotographData
@@ -22,9 +22,9 @@ from glassguard.faces.rectangles import Rectangle
 from glassguard.settings import GivenPath
 
 FACE: Rectangle = (56, 51, 202, 197)
-"""Where a face lies in the 250×250 pixels of LFW (Huang et al. 2007, section 3): the pictures were
+"""Where a face lies in the 250×250 pixels of LFW (Huang et al. 2007, section 3). The pictures were
 cut 2.2 times as large as the box of a face detector, in which eyes usually lie at 0.31 and 0.69 of
-the width and 0.38 of the height. This square has them at
+the width and 0.38 of the height. In this square they lie at
 :data:`glassguard.faces.alignment.CROP_EYES`."""
 
 _PATH = re.compile(r"(?:^|/)([^/]+)/\1_\d{4}\.(?i:jpe?g)$")
@@ -32,14 +32,7 @@ _PATH = re.compile(r"(?:^|/)([^/]+)/\1_\d{4}\.(?i:jpe?g)$")
 
 @dataclass(frozen=True)
 class Archive:
-    """One variant of LFW, as scikit-learn's fetcher knows it.
-
-    Attributes:
-        folder: what it unpacks to.
-        file: name of the archive.
-        url: its address.
-        sha256: its digest.
-    """
+    """One variant of LFW, as scikit-learn's fetcher has it; ``folder`` is what it unpacks to."""
 
     folder: str
     file: str
@@ -64,7 +57,7 @@ LONGEST_ARCHIVE = 400_000_000
 
 
 class Fetch(settings.Fetch):
-    """How LFW is downloaded, as scikit-learn has it."""
+    """Download of LFW as scikit-learn does it."""
 
     data_home: GivenPath | None = Field(description="scikit-learn's data folder; its own when null")
     funneled: bool = Field(description="the variant of which in-plane rotation is removed")
@@ -73,8 +66,8 @@ class Fetch(settings.Fetch):
         """Download LFW, once for all experiments, and list the pictures.
 
         Archive and folder are scikit-learn's: what its fetcher has downloaded is used, and it
-        finds what is downloaded here. Its own download begins anew after every interruption; this
-        one continues. Calls with one ``data_home`` take turns. Interrupted unpacking is done again.
+        finds what is downloaded here. Its own download starts again after an interruption; this
+        one continues. Calls with one ``data_home`` take turns. Interrupted unpacking is repeated.
 
         See :meth:`glassguard.datasets.settings.Fetch.download`.
         """
@@ -85,8 +78,8 @@ class Fetch(settings.Fetch):
         folder = home / wanted.folder
         archive = home / wanted.file
         with alone_in(home):
-            # The archive is removed once all of it is unpacked; nothing else tells a part from the
-            # whole.
+            # The archive is removed once it is unpacked: as long as it is there, the folder may be
+            # incomplete.
             if archive.exists() or not folder.is_dir():
                 if archive.exists():
                     _check(archive, wanted)
@@ -95,15 +88,13 @@ class Fetch(settings.Fetch):
                 _unpack(archive, folder)
         files, _ = find_files(folder, key="data.fetch.data_home")
         pictures = [
-            (shown, name, folder / name, FACE)
-            for name in files
-            if (shown := person(name)) is not None
+            (match[1], name, folder / name, FACE) for name in files if (match := _PATH.search(name))
         ]
         if not pictures:
             raise InputError(f"{folder}: no pictures of LFW; delete it and start again")
         write_listing(pictures, listing)
         write_rejected([], gone)
-        return {"people": len({shown for shown, *_ in pictures}), "pictures": len(pictures)}
+        return {"people": len({person for person, *_ in pictures}), "pictures": len(pictures)}
 
 
 class Pictures(PhotographData):
@@ -115,7 +106,7 @@ class Pictures(PhotographData):
 
     @property
     def needs_fetching(self) -> bool:
-        """True without a copy."""
+        """Whether no copy is given."""
         return self.root is None
 
     def open_people(
@@ -127,20 +118,14 @@ class Pictures(PhotographData):
         return layouts.open_people(
             self.root,
             scratch=scratch,
-            person_of=person,
             layout="lfw/NAME/NAME_0001.jpg",
+            path_of=_PATH,
             rectangle=FACE,
         )
 
 
-def person(path: str) -> str | None:
-    """Who is shown by ``.../<Name>/<Name>_<four digits>.jpg``; None for another path."""
-    found = _PATH.search(path)
-    return found and found.group(1)
-
-
 def _data_home(given: Path | None) -> Path:
-    """scikit-learn's folder of downloads, which it makes."""
+    """scikit-learn's folder of downloads, created if missing."""
     from sklearn import datasets  # takes a second
 
     try:
@@ -152,9 +137,9 @@ def _data_home(given: Path | None) -> Path:
 
 
 def _check(archive: Path, wanted: Archive) -> None:
-    """Refuse an archive that somebody put there and that is not the published one."""
+    """Refuse an archive that is not the published one."""
     try:
-        digest = sha256_of(archive)
+        digest = digest_of(archive)
     except OSError as error:
         raise InputError(f"{archive}: cannot be read: {error.strerror}") from None
     if digest != wanted.sha256:
@@ -175,10 +160,10 @@ def _download(wanted: Archive, archive: Path) -> None:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack an archive beside a folder, put all of it in the folder's place, and remove it."""
+    """Replace a folder by what an archive holds, and remove the archive."""
     if folder.exists():
         print(f"{folder}: was not unpacked to the end; unpacking it again", file=sys.stderr)
-    # Beside it, so that a second interruption finds the same state again.
+    # Into another folder first, so that a second interruption leaves the same state.
     fresh = folder.with_name(f"{folder.name}.unpacking")
     shutil.rmtree(fresh, ignore_errors=True)
     try:

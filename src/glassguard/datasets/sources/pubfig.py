@@ -1,9 +1,8 @@
-"""PubFig (Kumar et al. 2009): a list of photographs, from where they were found in 2010.
+"""PubFig (Kumar et al. 2009): a list of addresses of photographs as of 2010.
 
-The list has addresses of photographs, and where in each the face is.
+The list says where in each photograph the face is.
 """
 
-import hashlib
 import json
 import re
 import threading
@@ -20,7 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from glassguard.datasets import settings
-from glassguard.datasets.downloads import DownloadError, alone_in, download, writing_into
+from glassguard.datasets.downloads import DownloadError, alone_in, digest_of, download, writing_into
 from glassguard.datasets.pictures import GivenPeople
 from glassguard.datasets.settings import Metrics, PhotographData
 from glassguard.errors import InputError
@@ -40,11 +39,11 @@ _RECTANGLE = re.compile(r"(-?[0-9]{1,5}),(-?[0-9]{1,5}),(-?[0-9]{1,5}),(-?[0-9]{
 
 _OTHER_CONTENT = "another file than the one listed (MD5)"
 _CAUSES_NAMED = 3
-"""Where no photograph is left."""
+"""In the message that no photograph is left."""
 
 
 class Fetch(settings.Fetch):
-    """How PubFig's photographs are downloaded from where they were found in 2010."""
+    """Download of PubFig's photographs from the addresses of the list."""
 
     list_file: GivenPath | None = Field(description="dev_urls.txt; downloaded when null")
     list_address: str = Field(pattern=r"^https?://.+")
@@ -65,14 +64,14 @@ class Fetch(settings.Fetch):
     )
 
     def download(self, *, listing: Path, gone: Path) -> Metrics:
-        """Download what is left of PubFig, politely, and say what is gone.
+        """Download what is left of PubFig, politely, and list what is gone.
 
-        Servers are asked side by side, each for one file at a time with a pause in between, and no
-        more after several failures in a row. A photograph is kept under its MD5; one that is there
-        already is not asked for again. An interrupted call keeps what it was refused for good in
-        ``<listing>.journal``; what a network or a server failed to deliver, the same call asks for
-        again. A call that ended, well or not, asks for all that is missing. Calls into one folder
-        take turns.
+        Servers are asked in parallel, each for one file at a time with a pause in between, and no
+        more after several failures in a row. A photograph is kept under its MD5 and not asked for
+        twice. ``<listing>.journal`` keeps final refusals over an interruption; what a network or a
+        server failed to deliver is asked for again. Once a call has ended, with or without
+        success, the next call asks for everything that is missing. Calls into one folder take
+        turns.
 
         See :meth:`glassguard.datasets.settings.Fetch.download`.
         """
@@ -87,7 +86,7 @@ class Fetch(settings.Fetch):
                 lost = fetching.all(rows, progress)
         kept = [row for row in rows if row.md5 not in lost]
         if not kept:
-            # Else the answers of this call would be the next one's too.
+            # The next call is to ask again.
             journal.remove()
             causes = Counter(why.cause for why in lost.values()).most_common(_CAUSES_NAMED)
             raise InputError(
@@ -114,16 +113,16 @@ class Fetch(settings.Fetch):
         if path is None:
             path = folder / "dev_urls.txt"
             key = "data.fetch.list_address"
-            if not (path.is_file() and _digest(path, "sha256") == self.list_sha256):
+            if not (path.is_file() and digest_of(path) == self.list_sha256):
                 address = self.list_address
                 download(address, path, sha256=self.list_sha256, maximum_bytes=LONGEST_LIST)
         try:
             if path.stat().st_size > LONGEST_LIST:
                 raise InputError(f"{key}: {path}: longer than {LONGEST_LIST} bytes")
-            if self.list_sha256 is not None and _digest(path, "sha256") != self.list_sha256:
+            if self.list_sha256 is not None and digest_of(path) != self.list_sha256:
                 raise InputError(
                     f"{key}: {path}: is not the published list: its SHA-256 is "
-                    f"{_digest(path, 'sha256')}, data.fetch.list_sha256 is {self.list_sha256}"
+                    f"{digest_of(path)}, data.fetch.list_sha256 is {self.list_sha256}"
                 )
             return parse_list(path.read_text(encoding="utf-8", errors="replace"))
         except OSError as error:
@@ -140,12 +139,12 @@ class Pictures(PhotographData):
 
     @property
     def needs_fetching(self) -> bool:
-        """Always: PubFig was published as a list."""
+        """Always, since PubFig was published as a list."""
         return True
 
     @property
     def inputs(self) -> dict[str, Path]:
-        """See :attr:`DataCommon.inputs`; a copy of the list is one of them."""
+        """See :attr:`DataCommon.inputs`; includes a copy of the list."""
         copy = None if self.fetch is None else self.fetch.list_file
         return super().inputs | ({} if copy is None else {"data.fetch.list_file": copy})
 
@@ -162,9 +161,9 @@ class ListedPicture:
 
     Attributes:
         person: name, as listed.
-        number: of the picture among the person's; has holes.
+        number: of the picture among the person's; numbers may be missing.
         address: http or https.
-        rectangle: of the face in the picture, pixels; may reach out of it.
+        rectangle: of the face, pixels; may reach beyond the picture.
         md5: of the file's bytes when the list was made, lower case.
     """
 
@@ -176,26 +175,26 @@ class ListedPicture:
 
     @property
     def source(self) -> str:
-        """How tables name the picture."""
+        """Name of the picture in tables."""
         return f"{self.person}/{self.number}"
 
 
 def parse_list(text: str) -> tuple[list[ListedPicture], list[tuple[str, str]]]:
     """Read ``dev_urls.txt`` or ``eval_urls.txt`` strictly.
 
-    Public copies are cut off or mangled by spreadsheets; a row that is not exactly as published
-    is left out. A photograph is listed once for a person; one that is listed for two people is
-    used for neither, since nothing tells on which side of a split the other face would be.
+    Public copies are cut off or mangled by spreadsheets, so a row that is not exactly as published
+    is left out, and so is a second row for one picture. A photograph that is listed for two people
+    is used for neither, since the other face might be on the other side of a split.
 
     Args:
-        text: lines of five values separated by tabs; lines that start with ``#`` say which.
+        text: lines of five values separated by tabs; a line that starts with ``#`` names them.
 
     Returns:
         The rows to be used, in their order, and (source, reason) of those left out; the source of
         a malformed row is ``line <number>``.
 
     Raises:
-        ValueError: the columns are named and are others than :data:`COLUMNS`, or no row is left.
+        ValueError: named columns are not :data:`COLUMNS`, or no row is left.
     """
     rows: list[tuple[int, ListedPicture]] = []
     refused: list[tuple[str, str]] = []
@@ -265,17 +264,16 @@ def _is_web_address(address: str) -> bool:
 
 
 class _Lost(NamedTuple):
-    """Why a photograph is gone, and what is behind it where it was not even asked for."""
+    """Why a photograph is gone, and the cause if its server was given up before it was asked."""
 
     reason: str
     cause: str
 
 
 class _Journal:
-    """What was refused for good in this call or in the interrupted one before it.
+    """Final refusals of this call and of an interrupted one before it.
 
-    Only answers that another try would not change: after a network was down for a while, the
-    photographs that it cost must be asked for again.
+    Failures of a network or server are not final: the photographs are asked for again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -288,7 +286,7 @@ class _Journal:
                 md5, reason = json.loads(line)
                 self.refused[str(md5)] = str(reason)
             except (ValueError, TypeError):
-                break  # what an interruption cut off
+                break  # cut off by an interruption
         path.write_text("".join(map(_line, self.refused.items())), encoding="utf-8")
 
     def note(self, md5: str, reason: str) -> None:
@@ -313,11 +311,11 @@ class _Fetching:
         self._counting = threading.Lock()
 
     def all(self, rows: Sequence[ListedPicture], progress: Progress) -> dict[str, _Lost]:
-        """Fetch all that is missing; returns why photographs are gone, by MD5."""
+        """Fetch what is missing; returns why photographs are gone, by MD5."""
         servers: dict[str, list[ListedPicture]] = defaultdict(list)
         for row in rows:
             servers[urlsplit(row.address).netloc.rpartition("@")[2].lower()].append(row)
-        # The servers with most photographs take longest, so they are asked first.
+        # The servers with most photographs take longest and are asked first.
         queues = sorted(servers.values(), key=len, reverse=True)
         with ThreadPoolExecutor(self._fetch.hosts) as workers:
             futures = [workers.submit(self._ask_server, queue, progress) for queue in queues]
@@ -361,7 +359,7 @@ class _Fetching:
                 progress.advance()
 
     def _fetch_one(self, row: ListedPicture) -> tuple[str | None, bool]:
-        """Why a photograph is gone (None: it is there), and whether its server is to blame."""
+        """Why a photograph is gone (None if it is there), and whether its server is to blame."""
         fetch = self._fetch
         arrived = self._folder / f"{row.md5}.unchecked"
         try:
@@ -378,7 +376,7 @@ class _Fetching:
             )
         except DownloadError as error:
             return error.reason, error.passing
-        if _digest(arrived, "md5") != row.md5:
+        if digest_of(arrived, "md5") != row.md5:
             arrived.unlink()
             return _OTHER_CONTENT, False
         arrived.replace(_place(self._folder, row.md5))
@@ -386,7 +384,7 @@ class _Fetching:
 
     def _is_there(self, md5: str) -> bool:
         path = _place(self._folder, md5)
-        return path.is_file() and _digest(path, "md5") == md5
+        return path.is_file() and digest_of(path, "md5") == md5
 
 
 def _place(folder: Path, md5: str) -> Path:
@@ -395,11 +393,3 @@ def _place(folder: Path, md5: str) -> Path:
 
 def _line(entry: tuple[str, str]) -> str:
     return json.dumps(entry, ensure_ascii=False) + "\n"
-
-
-def _digest(path: Path, kind: str) -> str:
-    with path.open("rb") as file:
-        # MD5 is what the list has; it guards against replaced pictures, not against forgers.
-        return hashlib.file_digest(
-            file, lambda: hashlib.new(kind, usedforsecurity=False)
-        ).hexdigest()

@@ -25,11 +25,5 @@ class Pictures(PhotographData):
     ) -> AbstractContextManager[GivenPeople]:
         """See :meth:`PhotographData.open_people`."""
         return layouts.open_people(
-            self.root, scratch=scratch, person_of=person, layout="pubfig83/NAME/1.jpg"
+            self.root, scratch=scratch, layout="pubfig83/NAME/1.jpg", path_of=_PATH
         )
-
-
-def person(path: str) -> str | None:
-    """Who is shown by ``.../<Person Name>/<number>.jpg``; None for another path."""
-    found = _PATH.search(path)
-    return found and found.group(1)

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from glassguard.faces.embedded.parameters import around, at_times, between, draw
+from glassguard.faces.embedded.parameters import around, at_times, between
 
 
 @dataclass(frozen=True)
@@ -78,21 +76,10 @@ class Camera:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """All that is drawn anew for every picture but the background's and hair's texture."""
+    """What is drawn for every picture, apart from the texture of background and hair."""
 
     pose: Pose
     expression: Expression
     light: Light
     styling: Styling
     camera: Camera
-
-
-def draw_circumstances(generator: np.random.Generator) -> Circumstances:
-    """The circumstances of one picture."""
-    return Circumstances(
-        pose=draw(Pose, generator),
-        expression=draw(Expression, generator),
-        light=draw(Light, generator),
-        styling=draw(Styling, generator),
-        camera=draw(Camera, generator),
-    )

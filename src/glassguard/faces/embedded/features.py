@@ -1,7 +1,7 @@
 """What is painted on a head: skin, eyes, brows, nose, mouth, beard and hair.
 
-Every function lays its part over ``albedo``, the light that each pixel returns under white light
-(3 x H x W float32), in place.
+Every function paints its part over ``albedo`` in place: the light that each pixel returns under
+white light, 3 x H x W float32.
 """
 
 import cv2
@@ -26,7 +26,7 @@ def _darker(identity: Identity) -> float:
 
 
 def hair_colour(identity: Identity, darkness: float) -> Field:
-    """Light that hair of somebody returns, of a darkness before that of the skin counts."""
+    """Light that somebody's hair returns; darker skin makes it darker."""
     hair = identity.hair
     darker = darkness + (1.0 - darkness) * _darker(identity)
     return palette.hair_colour(darker, hair.redness, hair.grey)
@@ -34,7 +34,7 @@ def hair_colour(identity: Identity, darkness: float) -> Field:
 
 def inside(distance: Field, pixel: float, softness: float = 1.3) -> Field:
     """Share of each pixel within a shape, from the signed distance to it (negative inside)."""
-    return np.clip(np.float32(0.5) - distance * np.float32(1.0 / (softness * pixel)), 0.0, 1.0)
+    return np.clip(0.5 - distance * (1.0 / (softness * pixel)), 0.0, 1.0)
 
 
 def _window(
@@ -69,8 +69,8 @@ def _marks(identity: Identity, view: View) -> Field:
     for x, y in mole_places:
         cells[int((y + 0.9) * scale), int((x + 1.2) * scale)] += 12.0
     cells = cv2.GaussianBlur(cells, (0, 0), 1.3)
-    column = (view.x + np.float32(1.2)) * np.float32(scale)
-    row = (view.y + np.float32(0.9)) * np.float32(scale)
+    column = (view.x + 1.2) * scale
+    row = (view.y + 0.9) * scale
     return np.minimum(cv2.remap(cells, column, row, cv2.INTER_LINEAR), 0.75)
 
 
@@ -84,41 +84,37 @@ def paint_skin(
     colour = palette.skin_colour(skin.melanin + styling.tan, skin.ruddiness)
 
     ear_x, ear_y = head.temple + 0.25 * head.ear - 0.03, head.ear_height
-    across = (side - np.float32(ear_x)) * np.float32(1.0 / (head.ear + 0.02))
-    along = (y - np.float32(ear_y)) * np.float32(1.0 / 0.27)
-    ear_distance = (np.sqrt(across * across + along * along) - 1) * np.float32(0.12)
-    ear = inside(ear_distance, view.pixel)
+    across = (side - ear_x) * (1.0 / (head.ear + 0.02))
+    along = (y - ear_y) * (1.0 / 0.27)
+    ear = inside((np.sqrt(across * across + along * along) - 1) * 0.12, view.pixel)
     paint(albedo, ear, colour * palette.tint(0.88, 0.74, 0.70))
     inner = bump(side, y, (ear_x + 0.25 * head.ear, ear_y), (0.4 * head.ear, 0.11))
-    paint(albedo, ear * inner * np.float32(0.45), colour * np.float32(0.4))
+    paint(albedo, ear * inner * 0.45, colour * 0.4)
 
-    face = inside((view.radius - 1) * np.float32(0.95), view.pixel, 1.6)
+    face = inside((view.radius - 1) * 0.95, view.pixel, 1.6)
     paint(albedo, face, colour)
 
-    red = np.float32(0.30 + styling.blush) * bump(side, y, (0.60, head.cheek_height), (0.22, 0.16))
-    red += np.float32(0.30) * bump(x, y, (0.0, nose.tip), (0.16, 0.12))
+    red = (0.30 + styling.blush) * bump(side, y, (0.60, head.cheek_height), (0.22, 0.16))
+    red += 0.30 * bump(x, y, (0.0, nose.tip), (0.16, 0.12))
     paint(albedo, red * face, colour * palette.tint(1.0, 0.62, 0.58))
-    paint(
-        albedo,
-        _marks(identity, view) * face,
-        colour * palette.tint(0.42, 0.28, 0.22),
-    )
+    paint(albedo, _marks(identity, view) * face, colour * palette.tint(0.42, 0.28, 0.22))
 
     # Folds run from the wings of the nose past the corners of the mouth; smiling deepens them.
-    share = (y - np.float32(nose.tip - 0.03)) * np.float32(1.0 / (mouth.height + 0.10))
-    fold_x = np.float32(nose.wings + 0.06) + share * np.float32(mouth.width - nose.wings + 0.08)
-    gap = (side - fold_x) * np.float32(1.0 / 0.032)
+    share = (y - (nose.tip - 0.03)) * (1.0 / (mouth.height + 0.10))
+    fold_x = nose.wings + 0.06 + share * (mouth.width - nose.wings + 0.08)
+    gap = (side - fold_x) * (1.0 / 0.032)
     fold = np.exp(-gap * gap) * ramp(share, -0.05, 0.25) * ramp(share, 1.1, 0.6)
     strength = 0.10 + 0.55 * skin.folds * (0.45 + 0.55 * max(expression.smile, 0.0))
-    lines = np.float32(min(strength, 0.6)) * fold
+    lines = min(strength, 0.6) * fold
     if skin.forehead_lines > 0.0:
-        wave = np.sin((y + np.float32(0.06) * x * x) * np.float32(2 * np.pi / 0.13))
+        wave = np.sin((y + 0.06 * x * x) * (2 * np.pi / 0.13))
         lines += (
-            np.float32(skin.forehead_lines * (0.45 + 6.0 * max(expression.brows, 0.0)))
+            skin.forehead_lines
+            * (0.45 + 6.0 * max(expression.brows, 0.0))
             * np.maximum(wave, 0.0) ** 4
             * bump(x, y, (0.0, -0.58), (0.38, 0.10))
         )
-    paint(albedo, np.minimum(lines, 0.8) * face, colour * np.float32(0.33))
+    paint(albedo, np.minimum(lines, 0.8) * face, colour * 0.33)
     return np.maximum(face, ear)
 
 
@@ -138,7 +134,7 @@ def paint_eyes(
     openings = np.zeros(view.x.shape, dtype=np.float32)
     skin = palette.skin_colour(identity.skin.melanin + styling.tan, identity.skin.ruddiness)
     iris_light = palette.iris_colour(eyes.colour * (1.0 - _darker(identity)))
-    glint_x, glint_y = 0.4 * eyes.iris * np.sin(light.azimuth), -0.4 * eyes.iris
+    glint_x, glint_y = 0.4 * eyes.iris * float(np.sin(light.azimuth)), -0.4 * eyes.iris
     shadow_colour = palette.eye_shadow_colour(styling.shadow_hue)
     smile = max(expression.smile, 0.0)
     pixel = view.pixel
@@ -146,58 +142,54 @@ def paint_eyes(
     for side in _SIDES:
         window = _window(view, (0.5 * side, 0.0), 0.42, 0.40)
         canvas = albedo[:, *window]
-        out = np.float32(side) * view.x[window] - np.float32(0.5)
-        down = view.y[window] + np.float32(eyes.tilt) * out
-        ex = out * np.float32(1.0 / eyes.width)
+        out = side * view.x[window] - 0.5
+        down = view.y[window] + eyes.tilt * out
+        ex = out * (1.0 / eyes.width)
         arc = np.maximum(1 - ex * ex, 0.0)
         ends = ramp(np.abs(ex), 1.28, 0.95)
-        lift = np.float32(eyes.width * eyes.opening * (1.0 - expression.squint - 0.10 * smile))
-        upper = -lift * np.sqrt(arc) * np.sqrt(np.sqrt(arc)) * (1 + np.float32(eyes.peak) * ex)
-        lower = np.float32(eyes.width * eyes.lower * (1.0 - 0.35 * smile)) * arc
+        lift = eyes.width * eyes.opening * (1.0 - expression.squint - 0.10 * smile)
+        upper = -lift * np.sqrt(arc) * np.sqrt(np.sqrt(arc)) * (1 + eyes.peak * ex)
+        lower = eyes.width * eyes.lower * (1.0 - 0.35 * smile) * arc
         from_lid = down - upper
 
         # Lid, crease and bag are skin, before the opening is cut into it.
         lid = inside(from_lid, pixel) * ramp(from_lid, -eyes.crease - 0.10, -eyes.crease) * ends
         if styling.shadow > 0.0:
-            paint(canvas, lid * np.float32(styling.shadow), shadow_colour)
-        gap = (from_lid + np.float32(eyes.crease)) * np.float32(1.0 / (1.15 * thin))
-        crease = np.exp(-gap * gap) * ends * np.float32(0.85 * eyes.crease_depth)
-        gap = (down - lower - np.float32(0.085)) * np.float32(1.0 / 0.05)
-        bag = np.exp(-gap * gap) * ends * np.float32(eyes.bags * (0.6 + 0.4 * smile))
-        paint(canvas, np.maximum(crease, bag * np.float32(0.7)), skin * np.float32(0.28))
+            paint(canvas, lid * styling.shadow, shadow_colour)
+        gap = (from_lid + eyes.crease) * (1.0 / (1.15 * thin))
+        crease = np.exp(-gap * gap) * ends * (0.85 * eyes.crease_depth)
+        gap = (down - lower - 0.085) * (1.0 / 0.05)
+        bag = np.exp(-gap * gap) * ends * (eyes.bags * (0.6 + 0.4 * smile))
+        paint(canvas, np.maximum(crease, bag * 0.7), skin * 0.28)
 
         opening = inside(-from_lid, pixel) * inside(down - lower, pixel)
-        opening *= inside((np.abs(ex) - 1) * np.float32(eyes.width), pixel)
-        shaded = ramp(from_lid, -0.02, 0.10) * np.float32(0.55) + np.float32(0.45)
+        opening *= inside((np.abs(ex) - 1) * eyes.width, pixel)
+        shaded = ramp(from_lid, -0.02, 0.10) * 0.55 + 0.45
         paint(canvas, opening, _SCLERA * shaded)
         corner = bump(ex, down, (-0.95, 0.0), (0.16, 0.05)) * opening
-        paint(canvas, corner * np.float32(0.7), palette.light((0.80, 0.45, 0.42)))
+        paint(canvas, corner * 0.7, palette.light((0.80, 0.45, 0.42)))
 
-        sideways = out - np.float32(side * expression.gaze_x)
-        upwards = down - np.float32(expression.gaze_y - 0.015)
+        sideways = out - side * expression.gaze_x
+        upwards = down - (expression.gaze_y - 0.015)
         radius = np.sqrt(sideways * sideways + upwards * upwards)
-        share = radius * np.float32(1.0 / eyes.iris)
-        rays = (np.float32(0.55) + np.float32(0.75) * share) * ramp(share, 1.12, 0.78)
-        iris = inside(radius - np.float32(eyes.iris), pixel) * opening
-        paint(canvas, iris, iris_light * (rays * shaded + np.float32(0.02)))
-        pupil = inside(radius - np.float32(0.45 * eyes.iris), pixel) * opening
-        paint(canvas, pupil, np.float32(0.004))
-        glint = bump(
-            sideways,
-            upwards,
-            (side * glint_x, glint_y),
-            (max(0.022, 0.5 * pixel), max(0.022, 0.5 * pixel)),
-        )
-        paint(canvas, glint * iris * np.float32(0.85), np.float32(1.2))
+        share = radius * (1.0 / eyes.iris)
+        rays = (0.55 + 0.75 * share) * ramp(share, 1.12, 0.78)
+        iris = inside(radius - eyes.iris, pixel) * opening
+        paint(canvas, iris, iris_light * (rays * shaded + 0.02))
+        pupil = inside(radius - 0.45 * eyes.iris, pixel) * opening
+        paint(canvas, pupil, 0.004)
+        spread = max(0.022, 0.5 * pixel)
+        glint = bump(sideways, upwards, (side * glint_x, glint_y), (spread, spread))
+        paint(canvas, glint * iris * 0.85, 1.2)
 
         # Lashes thicken the upper line towards the temple.
-        thick = np.float32(thin * 1.25) * (1 + np.float32(0.35) * ex)
-        gap = (from_lid + np.float32(0.25 * thin)) / np.maximum(thick, np.float32(0.5 * thin))
+        thick = thin * 1.25 * (1 + 0.35 * ex)
+        gap = (from_lid + 0.25 * thin) / np.maximum(thick, 0.5 * thin)
         dark = min(1.0, eyes.lashes + 0.5 * styling.liner)
-        paint(canvas, np.exp(-gap * gap) * ends * np.float32(dark), _DARK)
-        gap = (down - lower) * np.float32(1.0 / (0.8 * thin))
-        rim = np.float32(0.22 + 0.22 * eyes.lashes + 0.5 * styling.liner)
-        paint(canvas, np.exp(-gap * gap) * ends * rim, skin * np.float32(0.2))
+        paint(canvas, np.exp(-gap * gap) * ends * dark, _DARK)
+        gap = (down - lower) * (1.0 / (0.8 * thin))
+        rim = 0.22 + 0.22 * eyes.lashes + 0.5 * styling.liner
+        paint(canvas, np.exp(-gap * gap) * ends * rim, skin * 0.2)
         openings[window] = np.maximum(openings[window], opening)
     return openings
 
@@ -211,21 +203,17 @@ def paint_brows(
     phase = float(identity.texture % 628) / 100.0
     for side in _SIDES:
         window = _window(view, (0.5 * side, -0.32), 0.58, 0.42)
-        out, y = np.float32(side) * view.x[window], view.y[window]
-        along = (out - np.float32(brows.inner)) * np.float32(1.0 / (brows.outer - brows.inner))
+        out, y = side * view.x[window], view.y[window]
+        along = (out - brows.inner) * (1.0 / (brows.outer - brows.inner))
         held = np.clip(along, 0.0, 1.0)
-        line = -np.float32(brows.height + expression.brows) + np.float32(expression.frown) * (
-            1 - held
-        )
-        line -= np.float32(brows.slope) * held
-        line -= np.float32(4.0 * brows.arch) * held * np.sqrt(held) * (1 - held * held)
-        thickness = np.float32(brows.thickness) * (1 - np.float32(0.62) * held * held)
+        line = -(brows.height + expression.brows) + expression.frown * (1 - held)
+        line -= brows.slope * held
+        line -= 4.0 * brows.arch * held * np.sqrt(held) * (1 - held * held)
+        thickness = brows.thickness * (1 - 0.62 * held * held)
         away = np.abs(y - line) / thickness
-        hairs = np.float32(0.9) + np.float32(0.1) * np.sin(
-            out * np.float32(58.0) + y * np.float32(16.0) + np.float32(phase)
-        )
+        hairs = 0.9 + 0.1 * np.sin(out * 58.0 + y * 16.0 + phase)
         cover = ramp(away, 1.25, 0.35) * ramp(along, -0.10, 0.14) * ramp(along, 1.06, 0.80)
-        paint(albedo[:, *window], cover * hairs * np.float32(brows.density), colour)
+        paint(albedo[:, *window], cover * hairs * brows.density, colour)
 
 
 def paint_nose(albedo: Field, identity: Identity, styling: Styling, view: View) -> None:
@@ -233,17 +221,17 @@ def paint_nose(albedo: Field, identity: Identity, styling: Styling, view: View) 
     nose = identity.nose
     skin = palette.skin_colour(identity.skin.melanin + styling.tan, identity.skin.ruddiness)
     window = _window(view, (0.0, nose.tip), 0.62, 0.42)
-    x, y = view.x[window] - np.float32(nose.bend), view.y[window]
+    x, y = view.x[window] - nose.bend, view.y[window]
     side = np.abs(x)
     canvas = albedo[:, *window]
     crease = bump(side, y, (nose.wings + 0.055, nose.tip + 0.03), (0.026, 0.075))
     under = bump(x, y, (0.0, nose.tip + 0.115), (0.72 * nose.wings, 0.03))
-    marks = np.maximum(crease * np.float32(0.42), under * np.float32(0.45))
-    paint(canvas, marks, skin * np.float32(0.25))
+    marks = np.maximum(crease * 0.42, under * 0.45)
+    paint(canvas, marks, skin * 0.25)
     nostril = bump(side, y, (0.58 * nose.wings, nose.tip + 0.085), (0.27 * nose.wings, 0.027))
-    paint(canvas, np.minimum(nostril * np.float32(0.35 + 0.75 * nose.nostrils), 0.95), _DARK)
+    paint(canvas, np.minimum(nostril * (0.35 + 0.75 * nose.nostrils), 0.95), _DARK)
     groove = bump(x, y, (0.0, nose.tip + 0.5 * identity.mouth.height), (0.025, 0.06))
-    paint(canvas, groove * np.float32(0.5 * identity.mouth.philtrum), skin * np.float32(0.45))
+    paint(canvas, groove * (0.5 * identity.mouth.philtrum), skin * 0.45)
 
 
 def paint_mouth(
@@ -258,39 +246,37 @@ def paint_mouth(
     canvas = albedo[:, *window]
     pixel = view.pixel
     half = mouth.width * (1.0 + 0.17 * expression.smile)
-    share = x * np.float32(1.0 / half)
+    share = x * (1.0 / half)
     arc = np.maximum(1 - share * share, 0.0)
     raised = mouth.corners + 0.075 * expression.smile
-    line = np.float32(centre) + np.float32(raised) * (np.float32(0.35) - share * share)
+    line = centre + raised * (0.35 - share * share)
     parted = expression.open * (0.10 + 0.07 * max(expression.smile, 0.0))
-    gap = np.float32(parted) * arc
+    gap = parted * arc
     stretch = 1.0 - 0.22 * max(expression.smile, 0.0)
-    dip = share * np.float32(1.0 / 0.17)
-    upper_lip = np.float32(mouth.upper * stretch) * arc * np.sqrt(arc + np.float32(1e-6))
-    upper_lip *= 1 - np.float32(mouth.bow) * np.exp(-dip * dip)
-    lower_lip = np.float32(mouth.lower * stretch) * arc
-    top, bottom = line - gap * np.float32(0.4), line + gap * np.float32(0.6)
+    dip = share * (1.0 / 0.17)
+    upper_lip = mouth.upper * stretch * arc * np.sqrt(arc + 1e-6)
+    upper_lip *= 1 - mouth.bow * np.exp(-dip * dip)
+    lower_lip = mouth.lower * stretch * arc
+    top, bottom = line - gap * 0.4, line + gap * 0.6
 
-    ends = inside((np.abs(share) - 1) * np.float32(half), pixel)
+    ends = inside((np.abs(share) - 1) * half, pixel)
     lips = inside(top - upper_lip - y, pixel, 1.8) * inside(y - bottom - lower_lip, pixel, 1.8)
     lips *= ends
     natural = skin * palette.tint(0.86, 0.36, 0.38)
-    natural = skin * np.float32(0.75) + np.float32(mouth.redness) * (natural - skin * 0.75)
-    painted = natural + np.float32(styling.lipstick) * (
-        palette.lipstick_colour(styling.lipstick_hue) - natural
-    )
+    natural = skin * 0.75 + mouth.redness * (natural - skin * 0.75)
+    painted = natural + styling.lipstick * (palette.lipstick_colour(styling.lipstick_hue) - natural)
     # The upper lip faces down and lies darker; the lower lip's middle catches light.
-    tone = np.float32(0.72) + np.float32(0.40) * ramp(y - bottom, -0.02, 0.06)
-    paint(canvas, lips * np.float32(0.9), painted * tone)
+    tone = 0.72 + 0.40 * ramp(y - bottom, -0.02, 0.06)
+    paint(canvas, lips * 0.9, painted * tone)
     if parted > 0.0:
         interior = inside(top - y, pixel) * inside(y - bottom, pixel) * ends
         paint(canvas, interior, palette.light((0.24, 0.08, 0.08)))
         teeth = interior * ramp(y - top, 0.11, 0.06) * ramp(np.abs(share), 0.85, 0.6)
-        paint(canvas, teeth * np.float32(0.85), _TEETH)
+        paint(canvas, teeth * 0.85, _TEETH)
     closed = max(0.018, 0.5 * pixel)
-    away = (y - top) * np.float32(1.0 / closed)
-    seam = np.exp(-away * away) * inside((np.abs(share) - 1.05) * np.float32(half), pixel, 3.0)
-    paint(canvas, seam * np.float32(0.8 - 0.3 * expression.open), skin * np.float32(0.10))
+    away = (y - top) * (1.0 / closed)
+    seam = np.exp(-away * away) * inside((np.abs(share) - 1.05) * half, pixel, 3.0)
+    paint(canvas, seam * (0.8 - 0.3 * expression.open), skin * 0.10)
 
     cover = np.zeros(view.x.shape, dtype=np.float32)
     cover[window] = lips
@@ -316,13 +302,11 @@ def paint_beard(
     moustache *= ramp(y, lips_y + 0.04, lips_y - 0.02) * ramp(side, half + 0.12, 0.7 * half)
     chin = ramp(y, lips_y + 0.12, lips_y + 0.20) * ramp(side, 0.52, 0.34)
     jaw = ramp(view.radius, 0.70, 0.88) * ramp(y, beard.reach - 0.2, beard.reach + 0.15)
-    cover = np.maximum(
-        np.float32(beard.moustache) * moustache,
-        np.maximum(np.float32(beard.chin) * chin, np.float32(max(beard.jaw, 0.0)) * jaw),
-    )
-    cover *= np.float32(0.95 * min(density, 1.0)) * (1 - lips) * ramp(view.radius, 1.06, 0.99)
+    cover = np.maximum(beard.chin * chin, max(beard.jaw, 0.0) * jaw)
+    cover = np.maximum(beard.moustache * moustache, cover)
+    cover *= 0.95 * min(density, 1.0) * (1 - lips) * ramp(view.radius, 1.06, 0.99)
     colour = hair_colour(identity, identity.hair.darkness)
-    paint(albedo, cover * (np.float32(0.65) + np.float32(0.35) * grain), colour)
+    paint(albedo, cover * (0.65 + 0.35 * grain), colour)
 
 
 def strands(
@@ -332,22 +316,20 @@ def strands(
     hair = identity.hair
     tile = generator.random((32, 256), dtype=np.float32)
     tile = cv2.GaussianBlur(tile, (0, 0), 0.9, borderType=cv2.BORDER_REFLECT)
-    tile = np.clip(np.float32(0.5) + np.float32(1.9) * (tile - np.float32(0.5)), 0.0, 1.0)
-    x = view.x - np.float32(hair.parting + styling.shift)
-    y = view.y + np.float32(1.5)
+    tile = np.clip(0.5 + 1.9 * (tile - 0.5), 0.0, 1.0)
+    x = view.x - (hair.parting + styling.shift)
+    y = view.y + 1.5
     distance = np.sqrt(x * x + y * y)
     angle = np.arctan2(x, y)
-    wave = np.float32(0.10 * hair.curl) * np.sin(
-        distance * np.float32(5.0 + 9.0 * hair.curl) + angle * np.float32(3.0)
-    )
-    column = (angle + wave + np.float32(np.pi)) * np.float32(1.6 * hair.strands)
-    row = distance * np.float32(2.5 + 5.0 * hair.curl)
+    wave = 0.10 * hair.curl * np.sin(distance * (5.0 + 9.0 * hair.curl) + angle * 3.0)
+    column = (angle + wave + np.pi) * (1.6 * hair.strands)
+    row = distance * (2.5 + 5.0 * hair.curl)
     return cv2.remap(tile, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
 def _hair_light(identity: Identity, styling: Styling, grain: Field) -> Field:
     colour = hair_colour(identity, identity.hair.darkness + styling.dye)
-    return colour * (np.float32(0.45) + np.float32(0.95) * grain)
+    return colour * (0.45 + 0.95 * grain)
 
 
 def _length(identity: Identity, styling: Styling) -> float:
@@ -360,19 +342,19 @@ def _hair_outside(identity: Identity, styling: Styling, view: View, grain: Field
     hair = identity.hair
     volume = max(hair.volume + styling.volume, 0.02)
     # Over the ears short hair lies close to the head.
-    close = np.float32(volume) * ramp(view.y, 0.12, -0.35)
-    cap = np.maximum(view.radius - 1 - close, view.y - np.float32(0.10))
+    close = volume * ramp(view.y, 0.12, -0.35)
+    cap = np.maximum(view.radius - 1 - close, view.y - 0.10)
     length = _length(identity, styling)
     if length < 0.3:
         return cap
     loose = ramp(view.y, -0.35, 0.7)
-    wave = np.sin(view.y * np.float32(7.0)) * np.float32(0.07 * hair.curl)
-    edge = np.float32(identity.head.temple * (1.0 + volume)) + (np.float32(0.06) + wave) * loose
-    end = np.float32(length) + np.float32(0.25) * (grain - np.float32(0.5))
+    wave = np.sin(view.y * 7.0) * (0.07 * hair.curl)
+    edge = identity.head.temple * (1.0 + volume) + (0.06 + wave) * loose
+    end = length + 0.25 * (grain - 0.5)
     sides = np.maximum(np.abs(view.x) - edge, view.y - end)
     return np.minimum(
-        np.maximum(view.radius - np.float32(1.0 + volume), view.y + np.float32(0.05)),
-        np.maximum(sides, np.float32(-0.15) - view.y),
+        np.maximum(view.radius - (1.0 + volume), view.y + 0.05),
+        np.maximum(sides, -0.15 - view.y),
     )
 
 
@@ -381,7 +363,7 @@ def paint_back_hair(
 ) -> Field:
     """Hair behind the head; returns its H x W cover."""
     cover = inside(_hair_outside(identity, styling, view, grain), view.pixel, 2.0)
-    paint(albedo, cover, _hair_light(identity, styling, grain) * np.float32(0.5))
+    paint(albedo, cover, _hair_light(identity, styling, grain) * 0.5)
     return cover
 
 
@@ -392,18 +374,18 @@ def paint_front_hair(
     hair = identity.hair
     x, y = view.x, view.y
     side = np.abs(x)
-    parting = np.float32(hair.parting + styling.shift)
+    parting = hair.parting + styling.shift
     hang = hair.fringe + (styling.lift if hair.fringe > 0.0 else 0.4 * styling.lift)
-    line = np.float32(hair.line + max(hang, -0.05)) + np.float32(hair.sweep) * np.abs(x - parting)
-    corner = (side - np.float32(0.55)) * np.float32(1.0 / 0.2)
-    line = line - np.float32(0.45 * hair.temples) * np.exp(-corner * corner)
+    line = hair.line + max(hang, -0.05) + hair.sweep * np.abs(x - parting)
+    corner = (side - 0.55) * (1.0 / 0.2)
+    line = line - 0.45 * hair.temples * np.exp(-corner * corner)
     squared = side * side
-    line = line + np.float32(0.72) * squared * squared
-    line = line + np.float32(0.10 + 0.25 * hair.fringe) * (grain - np.float32(0.5))
+    line = line + 0.72 * squared * squared
+    line = line + (0.10 + 0.25 * hair.fringe) * (grain - 0.5)
     front = y - line
     if _length(identity, styling) > 0.7:
-        edge = np.float32(hair.curtain) + np.float32(0.06) * (grain - np.float32(0.5))
-        curtain = np.maximum(edge - side, np.float32(-0.25) - y)
+        edge = hair.curtain + 0.06 * (grain - 0.5)
+        curtain = np.maximum(edge - side, -0.25 - y)
         front = np.minimum(front, curtain)
     cover = inside(front, view.pixel, 2.2) * inside(
         _hair_outside(identity, styling, view, grain), view.pixel, 2.0
@@ -419,11 +401,11 @@ def paint_neck(
     skin = palette.skin_colour(identity.skin.melanin + styling.tan, identity.skin.ruddiness)
     side = np.abs(view.x)
     width = 0.62 * identity.head.jaw
-    neck = inside(side - np.float32(width), view.pixel, 2.0) * ramp(view.y, 0.55, 0.7)
-    shadow = np.float32(0.42) + np.float32(0.3) * ramp(view.y, 1.35, 1.9)
+    neck = inside(side - width, view.pixel, 2.0) * ramp(view.y, 0.55, 0.7)
+    shadow = 0.42 + 0.3 * ramp(view.y, 1.35, 1.9)
     paint(albedo, neck, skin * shadow)
-    collar = np.float32(1.62) - np.float32(0.30) * ramp(side, 0.0, 0.75)
-    collar += np.float32(0.22) * ramp(side, 0.75, 1.7)
+    collar = 1.62 - 0.30 * ramp(side, 0.0, 0.75)
+    collar += 0.22 * ramp(side, 0.75, 1.7)
     clothes = inside(collar - view.y, view.pixel, 2.0)
-    paint(albedo, clothes, cloth * np.float32(0.8))
+    paint(albedo, clothes, cloth * 0.8)
     return np.maximum(neck, clothes)

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from glassguard.faces.embedded.circumstances import Expression, Pose
 from glassguard.faces.embedded.identity import Identity
-
-Field = NDArray[np.float32]
+from glassguard.faces.embedded.palette import Field
 
 EYES_AT = ((30.3 / 96, 41.7 / 96), (65.6 / 96, 41.5 / 96))
 """Nominal x, y of the eyes of an aligned face, in sides of the picture."""
@@ -31,8 +29,8 @@ class View:
     """The head as the pixels of a picture see it.
 
     Attributes:
-        x: H x W face coordinate behind every pixel.
-        y: H x W face coordinate behind every pixel.
+        x: H x W face coordinate of every pixel.
+        y: H x W face coordinate of every pixel.
         radius: H x W distance from the head's centre over the outline's; 1 on the outline.
         depth: H x W.
         normals: three H x W components of the unit normal: right, down, towards the camera.
@@ -51,15 +49,15 @@ class View:
 
 def bump(x: Field, y: Field, centre: tuple[float, float], widths: tuple[float, float]) -> Field:
     """A Gaussian hill of height 1 with the given standard deviations along x and y."""
-    across = (x - np.float32(centre[0])) * np.float32(1.0 / widths[0])
-    along = (y - np.float32(centre[1])) * np.float32(1.0 / widths[1])
-    return np.exp(np.float32(-0.5) * (across * across + along * along))
+    across = (x - centre[0]) * (1.0 / widths[0])
+    along = (y - centre[1]) * (1.0 / widths[1])
+    return np.exp(-0.5 * (across * across + along * along))
 
 
 def ramp(values: Field, start: float, end: float) -> Field:
     """0 up to ``start``, 1 from ``end``, smooth between them; ``end`` may lie below ``start``."""
-    share = np.clip((values - np.float32(start)) * np.float32(1.0 / (end - start)), 0.0, 1.0)
-    return share * share * (np.float32(3.0) - np.float32(2.0) * share)
+    share = np.clip((values - start) * (1.0 / (end - start)), 0.0, 1.0)
+    return share * share * (3.0 - 2.0 * share)
 
 
 def _outline(identity: Identity) -> Field:
@@ -67,15 +65,8 @@ def _outline(identity: Identity) -> Field:
     head = identity.head
     chin = head.chin - _CENTRE_Y
     angles = (0.0, 0.38, 0.85, 1.40, 1.95, 2.55, np.pi)
-    radii = (
-        chin,
-        0.55 * chin + 0.45 * head.jaw + head.chin_width,
-        head.jaw,
-        head.cheek,
-        head.temple,
-        1.23,
-        1.42,
-    )
+    below = 0.55 * chin + 0.45 * head.jaw + head.chin_width
+    radii = (chin, below, head.jaw, head.cheek, head.temple, 1.23, 1.42)
     spline = CubicSpline(angles, radii, bc_type="clamped")
     return (1.0 / spline(np.linspace(0.0, np.pi, _ANGLES))).astype(np.float32)
 
@@ -86,9 +77,9 @@ def _radius(identity: Identity, outline: Field, x: Field, y: Field) -> Field:
     Both sides of the head share the ``outline`` that :func:`_outline` gives.
     """
     head = identity.head
-    below = y - np.float32(_CENTRE_Y)
-    across = x - np.float32(head.lean) * ramp(y, 0.3, head.chin)
-    place = np.arctan2(np.abs(across), below) * np.float32((_ANGLES - 1) / np.pi)
+    below = y - _CENTRE_Y
+    across = x - head.lean * ramp(y, 0.3, head.chin)
+    place = np.arctan2(np.abs(across), below) * ((_ANGLES - 1) / np.pi)
     inverse = cv2.remap(outline[None, :], place, np.zeros_like(place), cv2.INTER_LINEAR)
     return np.sqrt(across * across + below * below) * inverse
 
@@ -100,37 +91,31 @@ def depth_map(
     head, eyes, nose, mouth = identity.head, identity.eyes, identity.nose, identity.mouth
     side = np.abs(x)
     smile = max(expression.smile, 0.0)
-    reach = np.minimum(radius, np.float32(_BEYOND))
-    depth = np.float32(head.roundness) * (1 - reach * reach * np.sqrt(reach))
+    reach = np.minimum(radius, _BEYOND)
+    depth = head.roundness * (1 - reach * reach * np.sqrt(reach))
 
-    depth += np.float32(head.brow_ridge) * bump(side, y, (0.42, -0.24), (0.28, 0.08))
-    depth -= np.float32(eyes.depth) * bump(side, y, (0.46, -0.05), (0.22, 0.13))
-    depth += np.float32(0.07) * bump(side, y, (0.5, 0.0), (0.14, 0.10))
-    depth += np.float32(head.cheek_relief + 0.05 * smile) * bump(
+    depth += head.brow_ridge * bump(side, y, (0.42, -0.24), (0.28, 0.08))
+    depth -= eyes.depth * bump(side, y, (0.46, -0.05), (0.22, 0.13))
+    depth += 0.07 * bump(side, y, (0.5, 0.0), (0.14, 0.10))
+    depth += (head.cheek_relief + 0.05 * smile) * bump(
         side, y, (0.62, head.cheek_height - 0.04 * smile), (0.20, 0.14)
     )
     lips = nose.tip + mouth.height
-    depth += np.float32(head.chin_relief) * bump(x, y, (0.0, head.chin - 0.18), (0.22, 0.13))
-    depth -= np.float32(head.chin_cleft) * bump(x, y, (0.0, head.chin - 0.15), (0.035, 0.08))
-    depth += np.float32(mouth.relief) * bump(x, y, (0.0, lips), (0.8 * mouth.width, 0.11))
-    depth -= np.float32(0.05) * bump(x, y, (0.0, lips + mouth.lower + 0.07), (0.22, 0.04))
-    depth -= np.float32(0.05 * smile) * bump(side, y, (mouth.width + 0.08, lips), (0.06, 0.10))
+    depth += head.chin_relief * bump(x, y, (0.0, head.chin - 0.18), (0.22, 0.13))
+    depth -= head.chin_cleft * bump(x, y, (0.0, head.chin - 0.15), (0.035, 0.08))
+    depth += mouth.relief * bump(x, y, (0.0, lips), (0.8 * mouth.width, 0.11))
+    depth -= 0.05 * bump(x, y, (0.0, lips + mouth.lower + 0.07), (0.22, 0.04))
+    depth -= 0.05 * smile * bump(side, y, (mouth.width + 0.08, lips), (0.06, 0.10))
 
-    along = np.clip((y + np.float32(0.18)) * np.float32(1.0 / (nose.tip + 0.18)), 0.0, 1.0)
+    along = np.clip((y + 0.18) * (1.0 / (nose.tip + 0.18)), 0.0, 1.0)
     rising = along * np.sqrt(along)
-    width = np.float32(nose.bridge_width) + along * along * np.float32(
-        nose.tip_width - nose.bridge_width
-    )
-    height = np.float32(nose.height) * (
-        np.float32(nose.bridge) + np.float32(1 - nose.bridge) * rising
-    )
-    height += np.float32(nose.hump) * bump(y, y, (0.16, 0.16), (0.12, 0.12))
+    width = nose.bridge_width + along * along * (nose.tip_width - nose.bridge_width)
+    height = nose.height * (nose.bridge + (1 - nose.bridge) * rising)
+    height += nose.hump * bump(y, y, (0.16, 0.16), (0.12, 0.12))
     height *= ramp(y, -0.32, 0.0) * ramp(y, nose.tip + 0.17, nose.tip - 0.01)
-    across = (x - np.float32(nose.bend) * along) / width
-    depth += height * np.exp(np.float32(-0.5) * across * across)
-    depth += np.float32(nose.wing_relief) * bump(
-        side, y, (nose.wings, nose.tip + 0.03), (0.07, 0.065)
-    )
+    across = (x - nose.bend * along) / width
+    depth += height * np.exp(-0.5 * across * across)
+    depth += nose.wing_relief * bump(side, y, (nose.wings, nose.tip + 0.03), (0.07, 0.065))
     return depth
 
 
@@ -145,10 +130,10 @@ def _turned(depth: Field, reference: float, pose: Pose, x: Field, y: Field) -> t
     seen_x, seen_y = x, y
     scale = (_CELLS - 1) / _SPAN
     for _ in range(4):
-        column = (seen_x - np.float32(_LEFT)) * np.float32(scale)
-        row = (seen_y - np.float32(_TOP)) * np.float32(scale)
+        column = (seen_x - _LEFT) * scale
+        row = (seen_y - _TOP) * scale
         lift = cv2.remap(depth, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        lift = lift - np.float32(reference)
+        lift = lift - reference
         seen_x = x - lift * np.float32(right)
         seen_y = y - lift * np.float32(down)
     return seen_x, seen_y
@@ -165,7 +150,7 @@ def _normals(depth: Field, pixel: float) -> tuple[Field, Field, Field]:
 def look_at(identity: Identity, expression: Expression, pose: Pose, size: int) -> View:
     """The head under a pose, for every pixel of a picture of ``size`` x ``size`` pixels."""
     cells = np.linspace(0.0, _SPAN, _CELLS, dtype=np.float32)
-    grid_x, grid_y = np.meshgrid(cells + np.float32(_LEFT), cells + np.float32(_TOP))
+    grid_x, grid_y = np.meshgrid(cells + _LEFT, cells + _TOP)
     outline = _outline(identity)
     grid_depth = depth_map(
         identity, expression, grid_x, grid_y, _radius(identity, outline, grid_x, grid_y)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glassguard.faces.embedded.parameters import around, at_times, between, draw
+from glassguard.faces.embedded.parameters import around, at_times, below, between, draw
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Identity:
     mouth: Mouth
     hair: Hair
     beard: Beard
-    texture: int
+    texture: int = below(2**31)
 
 
 def draw_identity(seed: int, identity: int) -> Identity:
@@ -164,14 +164,4 @@ def draw_identity(seed: int, identity: int) -> Identity:
         identity: non-negative number of the person; no other person's draw matters.
     """
     generator = np.random.default_rng(np.random.SeedSequence([seed, identity]))
-    return Identity(
-        head=draw(Head, generator),
-        skin=draw(Skin, generator),
-        eyes=draw(Eyes, generator),
-        brows=draw(Brows, generator),
-        nose=draw(Nose, generator),
-        mouth=draw(Mouth, generator),
-        hair=draw(Hair, generator),
-        beard=draw(Beard, generator),
-        texture=int(generator.integers(2**31)),
-    )
+    return draw(Identity, generator)

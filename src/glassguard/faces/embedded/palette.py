@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating]
+"""float32; the type checker takes its product with a Python number for another one."""
 
 _SKIN = (
     (0.00, (0.97, 0.85, 0.78)),
@@ -74,7 +75,7 @@ def hair_colour(darkness: float, redness: float, grey: float) -> Field:
     """Light that hair returns."""
     colour = _between_stops(_HAIR, float(np.clip(darkness, 0.0, 1.0)))
     colour = colour + np.array([0.10, -0.01, -0.05], dtype=np.float32) * redness
-    return light(colour + grey * (np.float32(0.66) - colour))
+    return light(colour + grey * (0.66 - colour))
 
 
 def iris_colour(position: float) -> Field:
@@ -92,7 +93,7 @@ def eye_shadow_colour(hue: float) -> Field:
     return light(_between_stops(_EYE_SHADOW, hue))
 
 
-def paint(canvas: Field, cover: Field, colour: Field | np.float32) -> None:
+def paint(canvas: Field, cover: Field, colour: Field | float) -> None:
     """Lay a colour over a canvas in place.
 
     Args:

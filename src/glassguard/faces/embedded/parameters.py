@@ -1,6 +1,6 @@
-"""Declared random parameters: a dataclass says of every field how it is distributed."""
+"""Random parameters: a dataclass declares how each of its fields is distributed."""
 
-from dataclasses import field, fields
+from dataclasses import field, fields, is_dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,18 +19,27 @@ def around(centre: float, deviation: float, limit: float) -> Any:
 
 
 def at_times(share: float, largest: float) -> Any:
-    """A field that is 0 but for a ``share`` of the draws, and then uniform on [0, largest]."""
+    """A field that is uniform on [0, largest] in a ``share`` of the draws, and else 0."""
     return field(metadata={"uniform": (largest * (1.0 - 1.0 / share), largest), "floor": 0.0})
 
 
-def draw(kind: type[Part], generator: np.random.Generator) -> Part:
-    """One instance of a dataclass whose fields were declared with the functions above.
+def below(limit: int) -> Any:
+    """A field that is a whole number from 0 to before ``limit``."""
+    return field(metadata={"below": limit})
 
-    Every field takes exactly one number from the generator, in the order of declaration.
+
+def draw(kind: type[Part], generator: np.random.Generator) -> Part:
+    """One instance of a dataclass whose fields are declared above or are such dataclasses.
+
+    Every declared field takes exactly one number from the generator, in the order of declaration.
     """
-    values: dict[str, float] = {}
+    values: dict[str, Any] = {}
     for entry in fields(kind):  # type: ignore[arg-type]
-        if "normal" in entry.metadata:
+        if isinstance(entry.type, type) and is_dataclass(entry.type):
+            values[entry.name] = draw(entry.type, generator)
+        elif "below" in entry.metadata:
+            values[entry.name] = int(generator.integers(entry.metadata["below"]))
+        elif "normal" in entry.metadata:
             centre, deviation, limit = entry.metadata["normal"]
             offset = deviation * generator.standard_normal()
             values[entry.name] = centre + float(np.clip(offset, -limit, limit))

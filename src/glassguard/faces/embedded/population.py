@@ -16,13 +16,13 @@ WORKERS = 2
 """Processes that draw. The pictures do not depend on it."""
 
 _DRAWN_IN_ONE_PROCESS = 500
-"""Pictures up to which starting more processes takes longer than it saves."""
+"""Up to so many pictures, starting processes takes longer than it saves."""
 
 
 def render_people(
     seed: int, identities: Sequence[int], *, images: int, size: int
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
-    """Pictures of several people in order, drawn side by side; see :func:`render_person`."""
+    """Pictures of several people in order, drawn in parallel; see :func:`render_person`."""
     render = partial(render_person, seed, images=images, size=size)
     if len(identities) * images <= _DRAWN_IN_ONE_PROCESS:
         yield from map(render, identities)
@@ -56,8 +56,8 @@ def render_person(
     pictures = np.empty((images, size, size, 3), dtype=np.uint8)
     eyes = np.empty((images, 2, 2), dtype=np.float32)
     for number in range(images):
-        # A trailing 0 would not change a SeedSequence: picture 0 would share its stream with the
-        # person's own parameters.
+        # A trailing 0 does not change a SeedSequence: picture 0 would share the stream of the
+        # person's parameters.
         generator = np.random.default_rng(np.random.SeedSequence([seed, identity, number + 1]))
         pictures[number], eyes[number] = render_face(person, generator, size=size)
     return pictures, eyes

@@ -1,6 +1,6 @@
 """Windows and OS/2 bitmaps (BMP), decoded.
 
-Pillow knows a few layouts of bit fields only, and takes compressed rows that end early for damage.
+Pillow knows few layouts of bit fields, and takes compressed rows that end early for damage.
 """
 
 import struct
@@ -10,17 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glassguard.faces.formats.bare import FormatError
+from glassguard.faces.formats.metadata import FormatError
 
 SIGNATURE = b"BM"
 
 _FILE_HEADER = 14
 _CORE, _OS2 = 12, 64
 _HEADERS = (_CORE, 16, 40, 52, 56, _OS2, 108, 124)
-"""Bytes of the header; it begins alike from 16 on, and its rest counts as zeros where it is cut."""
+"""Bytes of the header. From 16 on all begin alike; what a shorter one lacks counts as zeros."""
 _MASKS_AT = _FILE_HEADER + 40
 _WITH_ALPHA = 56
-"""From this length on, the header has a mask for alpha."""
+"""Length from which the header has a mask for alpha."""
 
 _PLAIN, _RLE8, _RLE4, _BIT_FIELDS, _ALPHA_BIT_FIELDS = 0, 1, 2, 3, 6
 _NOT_READ = {4: "JPEG", 5: "PNG", 11: "CMYK", 12: "CMYK RLE8", 13: "CMYK RLE4"}
@@ -31,12 +31,12 @@ _MASKS_BY_DEPTH = {
     24: (0xFF0000, 0xFF00, 0xFF, 0),
     32: (0xFF0000, 0xFF00, 0xFF, 0),
 }
-"""Of red, green, blue and alpha, where the file has no masks."""
+"""Masks of red, green, blue and alpha where the file has none."""
 _MASKS_OF_ZEROS = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
 """What 32-bit files mean by four masks of zero."""
 
 Rows = Callable[[int, int], NDArray[np.uint8]]
-"""The rows from the first to before the second, counted from the top; n×W×3 or, with alpha, ×4."""
+"""Rows from the first to before the second, counted from the top: n×W×3, or ×4 with alpha."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Bitmap:
         compression: 0 none, 1 and 2 run lengths; bit fields count as none.
         start: byte at which pixels begin.
         masks: of red, green, blue and alpha, 0 where there is none; unused below 16 bits.
-        palette: uint8 256×3, black behind its end; unused from 16 bits on.
+        palette: uint8 256×3, black after its end; unused from 16 bits on.
     """
 
     width: int
@@ -64,16 +64,13 @@ class Bitmap:
     palette: NDArray[np.uint8]
 
     def rows(self, content: bytes) -> Rows:
-        """Check that all pixels are there.
+        """Rows of the file that the header was read from.
 
-        A mask of up to eight bits is stretched to 0–255 and rounded down; of a longer one, the
+        Samples of up to eight bits are stretched to 0–255 and rounded down; of longer ones, the
         upper eight bits count.
 
-        Args:
-            content: the file that the header was read from.
-
         Raises:
-            FormatError: it ends before its pixels do.
+            FormatError: the file ends before its pixels do.
         """
         start, stride = self.start, (self.width * self.depth + 31) // 32 * 4
         if self.compression != _PLAIN:
@@ -103,7 +100,7 @@ class Bitmap:
 
 
 def read_header(content: bytes) -> Bitmap:
-    """What can be told without looking at a pixel.
+    """Read the header of a file.
 
     Raises:
         FormatError: it is cut off, contradicts itself, or is of a kind that is not read.
@@ -147,7 +144,7 @@ def read_header(content: bytes) -> Bitmap:
         stored = np.frombuffer(content, np.uint8, colours * entry, after)
         palette[:colours] = stored.reshape(colours, entry)[:, 2::-1]
         after += colours * entry
-        # Some writers state where the palette begins, and not the pixels.
+        # Some writers give the start of the palette in place of that of the pixels.
         if start == _FILE_HEADER + length:
             start = after
     start = start or after
@@ -157,7 +154,7 @@ def read_header(content: bytes) -> Bitmap:
 
 
 def _any_alpha(content: bytes, start: int, count: int, mask: int) -> bool:
-    """Whether any pixel has some. Writers leave zeros everywhere where they mean no alpha."""
+    """Whether any pixel has alpha. Zeros everywhere mean a picture without it."""
     count = min(count, max(0, len(content) - start) // 4)
     return bool((np.frombuffer(content, "<u4", count, start) & np.uint32(mask)).any())
 
@@ -225,14 +222,14 @@ def _by_masks(values: NDArray[np.uint32], masks: tuple[int, ...]) -> NDArray[np.
 
 
 def _indices(stored: NDArray[np.uint8], depth: int) -> NDArray[np.uint8]:
-    """Samples of 1, 2, 4 or 8 bits, the upper bits of a byte first."""
+    """Samples of 1, 2, 4 or 8 bits, from the upper bits of a byte on."""
     shifts = np.arange(8 - depth, -1, -depth, dtype=np.uint8)
     samples = stored[..., None] >> shifts & np.uint8((1 << depth) - 1)
     return samples.reshape(len(stored), -1)
 
 
 def _run_lengths(content: bytes, bitmap: Bitmap) -> bytes:
-    """One byte for each pixel, row by row as stored; 0 where the file skips pixels."""
+    """One byte for each pixel, row by row as stored; 0 for pixels that the file skips."""
     width, height = bitmap.width, bitmap.height
     nibbles = bitmap.compression == _RLE4
     canvas = bytearray(width * height)

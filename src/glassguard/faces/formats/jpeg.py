@@ -3,12 +3,12 @@
 import io
 import re
 
-from glassguard.faces.formats.bare import Bare, FormatError
+from glassguard.faces.formats.metadata import Bare, FormatError
 
 SIGNATURE = b"\xff\xd8\xff"
 
 _MARKER = re.compile(rb"\xff([\x01-\xfe])")
-"""Fill bytes and stray data before a marker are skipped, as libjpeg does."""
+"""As in libjpeg, fill bytes and stray data before a marker are skipped."""
 _WITHOUT_LENGTH = frozenset([0x01, *range(0xD0, 0xDA)])
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN = 0xDA
@@ -17,7 +17,7 @@ _COMMENT = 0xFE
 
 _JFIF = (0xE0, b"JFIF\0", 14)
 _ADOBE = (0xEE, b"Adobe", 12)
-"""The two segments by which libjpeg tells the colour space; the length below which it does not."""
+"""The two segments that tell libjpeg the colour space, and the length that it asks for."""
 
 _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -39,7 +39,7 @@ def bare(content: bytes) -> Bare:
         if code in _WITHOUT_LENGTH:
             file.write(marker[0])
             continue
-        # A length below two, which counts itself, is that of an empty segment.
+        # The length counts its own two bytes; a smaller one is that of an empty segment.
         at = start + max(2, int.from_bytes(content[start : start + 2]))
         if at > len(content):
             break

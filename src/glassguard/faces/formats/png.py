@@ -6,12 +6,12 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from glassguard.faces.formats.bare import Bare, FormatError
+from glassguard.faces.formats.metadata import Bare, FormatError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 LARGEST_TEXT = 1 << 20
-"""Bytes of a text chunk that are read, packed or unpacked, when it may state the rotation."""
+"""Bytes that are read of a text chunk with metadata, packed and unpacked."""
 
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _USED_ONCE = (b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"eXIf")
@@ -51,7 +51,7 @@ class _Header(NamedTuple):
     interlaced: bool
 
     def packed_bytes(self) -> int:
-        """Length of all rows as they are compressed, with a filter byte each."""
+        """Length of all rows before compression, with a filter byte each."""
         bits = self.depth * _CHANNELS[self.colour_type]
         total = 0
         for left, top, across, down in _ADAM7 if self.interlaced else _WHOLE:
@@ -63,10 +63,10 @@ class _Header(NamedTuple):
 
 
 def bare(content: bytes) -> Bare:
-    """The file without metadata, its chunks in the order of the standard; no later frames.
+    """The first frame of a file without metadata, its chunks in the order of the standard.
 
-    Chunks that pixels need must have the right checksum, wherever they stand. All others may be
-    of any size and broken in any way, or be cut off behind the pixels.
+    Chunks that pixels need must have the right checksum, wherever they are. All others may be of
+    any size, broken in any way, or cut off after the pixels.
 
     Raises:
         FormatError: what the pixels need is damaged or missing.
@@ -122,10 +122,10 @@ def bare(content: bytes) -> Bare:
 
 
 def require_all_rows(content: bytes) -> None:
-    """Unpack the pixels and forget them; Pillow leaves rows black that a short stream lacks.
+    """Unpack the pixels to count them; Pillow leaves rows black that a short stream lacks.
 
     Args:
-        content: a file that :func:`bare` takes.
+        content: a file that :func:`bare` accepts.
 
     Raises:
         FormatError: the stream ends before the last row.
@@ -148,7 +148,7 @@ def require_all_rows(content: bytes) -> None:
 
 
 def _chunks(content: bytes) -> Iterator[_Chunk]:
-    """All chunks up to the end of the picture, or up to what is broken behind the pixels."""
+    """All chunks up to the end of the picture, or to the first broken one after the pixels."""
     at = len(SIGNATURE)
     pixels = False
     kind = b""
@@ -188,7 +188,7 @@ def _header(content: bytes, chunk: _Chunk | None) -> _Header:
 
 
 def _transparent(data: bytes, header: _Header) -> tuple[int, ...]:
-    """The transparent colour in what Pillow makes of samples: 0 to 255 below 16 bits."""
+    """The transparent colour on Pillow's scale: 0 to 255 below 16 bits."""
     channels = _CHANNELS[header.colour_type]
     if len(data) < 2 * channels:
         raise FormatError(
@@ -203,7 +203,7 @@ def _transparent(data: bytes, header: _Header) -> tuple[int, ...]:
 
 
 def _text(content: bytes, chunk: _Chunk) -> bytes:
-    """Text of a chunk, or its beginning; empty where the chunk is broken."""
+    """Text of a chunk or its beginning; empty where the chunk is broken."""
     if not _is_intact(content, chunk):
         return b""
     _, _, rest = content[chunk.start : min(chunk.end, chunk.start + LARGEST_TEXT)].partition(b"\0")
@@ -225,7 +225,7 @@ def _text(content: bytes, chunk: _Chunk) -> bytes:
 
 
 def _from_hex(profile: bytes) -> bytes:
-    """A profile as ImageMagick writes it: three lines of heading, then hexadecimal digits."""
+    """A profile of ImageMagick: three lines of heading, then hexadecimal digits."""
     try:
         return bytes.fromhex(b"".join(profile.split(b"\n")[3:]).decode("ascii"))
     except ValueError:

@@ -3,7 +3,7 @@
 import io
 import struct
 
-from glassguard.faces.formats.bare import Bare, FormatError
+from glassguard.faces.formats.metadata import Bare, FormatError
 
 _PIXELS = (b"VP8 ", b"VP8L", b"ANMF")
 _KEPT = (b"VP8X", b"ALPH", b"ANIM", *_PIXELS)
@@ -19,7 +19,7 @@ def recognises(content: bytes) -> bool:
 def bare(content: bytes) -> Bare:
     """The file without metadata; the first frame of an animation.
 
-    Metadata counts where the header states it, as for libwebp.
+    As in libwebp, metadata counts if the header announces it.
 
     Raises:
         FormatError: the file ends before the last of the pixels.

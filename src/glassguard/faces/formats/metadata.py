@@ -1,7 +1,9 @@
-"""The rotation that metadata states."""
+"""Picture files without their metadata, and the rotation that the metadata states."""
 
+import io
 import re
 import struct
+from dataclasses import dataclass
 
 _ORIENTATION = 0x0112
 _INTEGERS = {3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
@@ -10,11 +12,33 @@ _EXIF_PREFIX = re.compile(rb"(?:Exif\0\0){1,2}")
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
+class FormatError(ValueError):
+    """A file that its module cannot read; the message is the reason in one line."""
+
+
+@dataclass(frozen=True)
+class Bare:
+    """A picture file without its metadata.
+
+    Attributes:
+        file: a valid file of the same format with the pixels of the first frame.
+        exif: EXIF data as found; empty where the file has none.
+        xmp: XMP packet as found, or its beginning; empty where the file has none.
+        transparent: the transparent colour of a 16-bit PNG, one sample for each channel. ``file``
+            does not have it, since Pillow would compare eight bits only.
+    """
+
+    file: io.BytesIO
+    exif: bytes = b""
+    xmp: bytes = b""
+    transparent: tuple[int, ...] | None = None
+
+
 def orientation(exif: bytes, xmp: bytes) -> int:
     """EXIF orientation of a picture, 1 to 8; 1 (upright) where none can be read.
 
-    EXIF has precedence; XMP counts where EXIF is unreadable or states no orientation. Only the one
-    entry is read, so the time does not depend on what the rest of the EXIF data claims.
+    XMP counts where EXIF is unreadable or has no orientation. Only this entry of EXIF is read, so
+    the time does not depend on what the rest claims.
 
     Args:
         exif: TIFF structure, with or without the prefix ``Exif``.
