@@ -47,6 +47,14 @@ PAGES = [
         "attacks/glasses/images.npy",
         "data|pretrain|recognizer",
     ),
+    Page(
+        "add-a-detector",
+        5,
+        "baselines",
+        "glassguard/detection/jpeg_compression.py",
+        "detection/roc.csv",
+        "data|pretrain|recognizer|attack_shard|influence",
+    ),
 ]
 
 

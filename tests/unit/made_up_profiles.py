@@ -53,7 +53,9 @@ def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictu
         agreement=np.where(split == "train", np.nan, generator.uniform(-0.5, 0, len(split))),
         covered=np.zeros(len(identity)),
         misnamed_bare=np.zeros(len(identity), dtype=bool),
-        squeezed=np.where(split == "train", np.nan, generator.uniform(0, 0.1, len(split))),
+        pixel_scores={
+            "squeezed": np.where(split == "train", np.nan, generator.uniform(0, 0.1, len(split)))
+        },
         **baselines(identity),
     )
     pairs = [(0, 2), (0, 3), (1, 4), (1, 5)]
@@ -71,7 +73,7 @@ def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictu
         agreement=generator.uniform(-9, -3, len(target)),
         covered=np.full(len(target), 0.07),
         misnamed_bare=np.zeros(len(target), dtype=bool),
-        squeezed=generator.uniform(0.5, 2, len(target)),
+        pixel_scores={"squeezed": generator.uniform(0.5, 2, len(target))},
         **baselines(attacker + PEOPLE),
     )
     return benign, attacks

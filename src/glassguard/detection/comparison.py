@@ -13,12 +13,13 @@ from glassguard.detection.scores import (
     Distance,
     Masking,
     OnActivations,
+    OnPixels,
     Score,
-    Squeezing,
     Sum,
     dimensionality_over_layers,
     mahalanobis_over_layers,
 )
+from glassguard.detection.settings import PIXEL_DETECTORS, Squeezing
 from glassguard.detection.slice_detectors import SliceDetectors
 from glassguard.detection.study import DetectionStudy, Reading
 
@@ -85,14 +86,14 @@ def compare(
             for metric in METRICS
         },
         "softmax_confidence": Confidence(),
-        "feature_squeezing": Squeezing(),
+        **{one.detector: OnPixels(one.array) for one in PIXEL_DETECTORS},
         "mahalanobis_layers": mahalanobis_over_layers(training, validation=validation),
         "intrinsic_dimensionality": dimensionality_over_layers(
             training, validation=validation, neighbours=neighbours
         ),
         "masking": Masking(),
         "influence_and_masking": Sum.fitted([influence, Masking()], benign=mixture),
-        "squeezing_and_masking": Sum.fitted([Squeezing(), Masking()], benign=mixture),
+        "squeezing_and_masking": Sum.fitted([OnPixels(Squeezing.array), Masking()], benign=mixture),
     }
     there = replace(chosen, chosen_by=AS_INFLUENCE, votes=())
     readings = {
