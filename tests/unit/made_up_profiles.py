@@ -10,12 +10,13 @@ from glassguard.detection.pictures import (
     NOBODY,
     Pictures,
 )
+from glassguard.detection.selection import Minimum
 from glassguard.detection.settings import Variant
 from glassguard.detection.slice_detectors import DetectorSettings, fit_slice, fit_slices
 
 PEOPLE = 6
 SETTINGS = DetectorSettings(alpha=0.005, max_iter=100, acceptance=0.9)
-FAIR = {"minimum_benign_target": 0.7, "minimum_benign_other": 0.9}
+FAIR = Minimum(benign_target=0.7, benign_other=0.9)
 
 
 def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictures, Pictures]:

@@ -75,6 +75,11 @@ class Pictures:
         return (self.target != NOBODY) & (self.prediction == self.target)
 
     @property
+    def successful(self) -> "Pictures":
+        """The adversarial pictures of :attr:`impersonating`."""
+        return self.where(self.impersonating)
+
+    @property
     def named_right(self) -> NDArray[np.bool_]:
         """Which pictures the network takes for who is in them."""
         return self.prediction == self.identity

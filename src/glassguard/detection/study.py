@@ -11,7 +11,7 @@ from glassguard.detection.evaluation import Pair, pairs_of, sweep_rates
 from glassguard.detection.linear_detector import variant_named
 from glassguard.detection.pictures import JOINED, Pictures, joined, only
 from glassguard.detection.scores import OnJoined
-from glassguard.detection.selection import TUNED, Choice, choose, choose_without
+from glassguard.detection.selection import TUNED, Choice, Minimum, choose, choose_without
 from glassguard.detection.settings import DetectorFit, Variant
 from glassguard.detection.slice_detectors import (
     DetectorSettings,
@@ -85,10 +85,6 @@ class DetectionStudy:
         )
         drawn = np.random.SeedSequence([seed, 0xDE7]).generate_state(detector.seeds)
         self.seeds = [int(one) for one in drawn]
-        self._minima = {
-            "minimum_benign_target": detector.minimum_benign_target,
-            "minimum_benign_other": detector.minimum_benign_other,
-        }
         self._fitted: dict[tuple[str, str], SliceDetectors] = {}
 
     def beside(self, faces: Pictures, attacks: Pictures) -> "DetectionStudy":
@@ -118,7 +114,7 @@ class DetectionStudy:
         """
         return {
             (target, attacker): choose_without(
-                rates, target=target, attacker=attacker, **self._minima
+                rates, target=target, attacker=attacker, minimum=self.detector.minimum
             )
             for target, attacker in self.pairs
         }
@@ -129,7 +125,7 @@ class DetectionStudy:
         order = list(dict.fromkeys(zip(rates["slice"], rates["variant"], strict=True)))
         best = max(order, key=chosen.count)
         own = rates[(rates["slice"] == best[0]) & (rates["variant"] == best[1])]
-        return choose(own, minimum_benign_target=0.0, minimum_benign_other=0.0)
+        return choose(own, Minimum())
 
     def reading(self, choices: Mapping[Pair, Choice], chosen: Choice) -> Reading:
         """How the pairs voted, and what came of it."""
@@ -175,7 +171,7 @@ class DetectionStudy:
         best: list[str] = []
         while len(best) < min(self.detector.combined_slices, len(self.training.profiles)):
             left = seen[~seen["slice"].isin(best)]
-            best.append(choose(left, **self._minima).slice)
+            best.append(choose(left, self.detector.minimum).slice)
         # Already of unit length each; all at once would be weighed by their number of filters.
         training, validation = (joined(one, best) for one in (self.training, self.validation))
         fitted = self._fit(training, validation, JOINED, "standardised")
