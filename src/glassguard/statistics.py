@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 from scipy.stats import t as student
 
 LEVEL = 0.95
+QUANTILE = float(normal.ppf((1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,13 @@ class Rate:
     In files a rate called ``x`` is the columns or keys ``x``, ``x_n``, ``x_low`` and ``x_high``.
 
     Attributes:
-        value: the rate, in [0, 1]; NaN where nothing was tried.
-        n: how often it was tried; None where that is not known.
-        low: lower bound of the interval; NaN where there is none.
-        high: upper bound of the interval; NaN where there is none.
+        value: the rate, in [0, 1]; NaN without a trial.
+        n: number of trials; None where it is not known.
+        low: lower bound of the interval; NaN without one.
+        high: upper bound of the interval; NaN without one.
     """
+
+    ENDS: ClassVar = ("", "_n", "_low", "_high")
 
     value: float
     n: int | None = None
@@ -35,30 +38,37 @@ class Rate:
     @classmethod
     def counted(cls, successes: float, n: int) -> "Rate":
         """The rate of ``successes`` in ``n`` trials, with :func:`wilson_interval`."""
-        low, high = wilson_interval(successes, n)
-        return cls(successes / n if n else math.nan, n, low, high)
+        return cls(successes / n if n else math.nan, n, *wilson_interval(successes, n))
+
+    @classmethod
+    def estimated(cls, value: float, n: int) -> "Rate":
+        """A mean in [0, 1] over ``n`` trials, with :func:`wilson_interval`."""
+        return cls(float(value), n, *wilson_interval(value * n if n else 0, n))
+
+    @classmethod
+    def mean(cls, values: ArrayLike) -> "Rate":
+        """The mean of ... x N values in [0, 1], as of several seeds that judge N pictures."""
+        found = np.asarray(values, dtype=float)
+        return cls.estimated(found.mean() if found.size else math.nan, found.shape[-1])
 
     @classmethod
     def read(cls, row: Mapping[Any, Any], name: Any) -> "Rate":
-        """The rate that a row of a table or an object of a JSON file holds.
+        """The rate called ``name`` in a row of a table or an object of a JSON file.
 
-        Args:
-            row: the values by column or key; what is absent or None is not known.
-            name: what the rate is called there.
+        A value that is absent or None is not known.
         """
-        value, low, high, n = (
-            math.nan if (found := row.get(key)) is None else found
-            for key in (name, f"{name}_low", f"{name}_high", f"{name}_n")
+        value, n, low, high = (
+            math.nan if (found := row.get(f"{name}{end}")) is None else found for end in cls.ENDS
         )
         return cls(value, int(n) if math.isfinite(n) else None, low, high)
 
     def columns(self, name: str) -> dict[str, Any]:
         """The columns of the rate under a name."""
-        ends = {f"{name}_low": self.low, f"{name}_high": self.high}
-        return {name: self.value, f"{name}_n": self.n, **ends}
+        values = self.value, self.n, self.low, self.high
+        return {f"{name}{end}": value for end, value in zip(self.ENDS, values, strict=True)}
 
     def known(self, name: str) -> dict[str, float]:
-        """The columns without those that are not known: JSON has no NaN."""
+        """The columns whose values are known: JSON has no NaN."""
         return {
             key: value
             for key, value in self.columns(name).items()
@@ -70,12 +80,12 @@ def wilson_interval(successes: float, n: int) -> tuple[float, float]:
     """Wilson's 95 % score interval of a rate (Wilson 1927).
 
     Args:
-        successes: how often it happened, 0 to ``n``; between whole numbers where it is a mean, as
-            over the seeds of a detector that judged the same ``n`` pictures.
-        n: how often it was tried.
+        successes: 0 to ``n``; not a whole number where it is a mean, as over the seeds of a
+            detector that judged the same ``n`` pictures.
+        n: number of trials.
 
     Returns:
-        Lower and upper bound in [0, 1]; two NaN where nothing was tried.
+        Lower and upper bound in [0, 1]; two NaN without a trial.
 
     Raises:
         ValueError: ``successes`` is not between 0 and ``n``.
@@ -85,11 +95,11 @@ def wilson_interval(successes: float, n: int) -> tuple[float, float]:
         raise ValueError(f"{successes:g} of {n}: a rate lies between 0 and 1")
     if n == 0:
         return math.nan, math.nan
-    share, z = min(max(successes / n, 0.0), 1.0), float(normal.ppf((1 + LEVEL) / 2))
+    share, z = min(max(successes / n, 0.0), 1.0), QUANTILE
     centre = share + z * z / (2 * n)
     reach = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
     low, high = ((centre + sign * reach) / (1 + z * z / n) for sign in (-1, 1))
-    # Exactly there in theory, but for rounding.
+    # Rounding would miss the exact bounds.
     return 0.0 if share == 0 else low, 1.0 if share == 1 else high
 
 
@@ -119,8 +129,8 @@ def area_under_curve(negatives: ArrayLike, positives: ArrayLike) -> float:
         positives: scores of the positives, expected to be the larger ones.
 
     Returns:
-        Share of pairs in which the positive scores higher, ties counted half, in [0, 1]; NaN
-        where either side is empty.
+        Share of pairs in which the positive scores higher, in [0, 1]; ties count half. NaN where
+        either side is empty.
     """
     negative, positive = np.asarray(negatives, dtype=float), np.asarray(positives, dtype=float)
     if not len(negative) or not len(positive):
@@ -168,8 +178,8 @@ def bootstrap_auc_difference_interval(
 ) -> tuple[float, float]:
     """Percentile bootstrap 95 % interval of the first area less the second, paired.
 
-    Both scores are of the same examples, which are resampled together: what makes an example hard
-    for either drops out of the difference.
+    Both scores are of the same examples, which are resampled together. What makes an example hard
+    for both drops out of the difference.
 
     Args:
         first: scores of the negatives and of the positives.

@@ -58,6 +58,14 @@ PAGES = [
         "fetch|fetch_pictures|pretrain",
         "smoke_vggface2",
     ),
+    Page(
+        "add-a-detector",
+        5,
+        "baselines",
+        "glassguard/detection/jpeg_compression.py",
+        "detection/roc.csv",
+        "data|pretrain|recognizer|attack_shard|influence",
+    ),
 ]
 
 

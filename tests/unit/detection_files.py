@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from glassguard.detection.settings import PIXEL_DETECTORS
+
 PEOPLE = [f"person_{k}" for k in range(5)]
 PAIRS = [(0, 1), (0, 2), (3, 4)]
 EYES = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y")
@@ -75,5 +77,8 @@ def write_baselines(path: Path, ids: list[str], centre: np.ndarray, decision: np
         **activations,
         ids=np.array(ids),
         prediction=decision.astype(np.int64),
-        squeezed=generator.uniform(0, 2, len(ids)).astype(np.float32),
+        **{
+            one.array: generator.uniform(0, 2, len(ids)).astype(np.float32)
+            for one in PIXEL_DETECTORS
+        },
     )

@@ -10,12 +10,13 @@ from glassguard.detection.pictures import (
     NOBODY,
     Pictures,
 )
+from glassguard.detection.selection import Minimum
 from glassguard.detection.settings import Variant
 from glassguard.detection.slice_detectors import DetectorSettings, fit_slice, fit_slices
 
 PEOPLE = 6
 SETTINGS = DetectorSettings(alpha=0.005, max_iter=100, acceptance=0.9)
-FAIR = {"minimum_benign_target": 0.7, "minimum_benign_other": 0.9}
+FAIR = Minimum(benign_target=0.7, benign_other=0.9)
 
 
 def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictures, Pictures]:
@@ -53,7 +54,9 @@ def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictu
         agreement=np.where(split == "train", np.nan, generator.uniform(-0.5, 0, len(split))),
         covered=np.zeros(len(identity)),
         misnamed_bare=np.zeros(len(identity), dtype=bool),
-        squeezed=np.where(split == "train", np.nan, generator.uniform(0, 0.1, len(split))),
+        pixel_scores={
+            "squeezed": np.where(split == "train", np.nan, generator.uniform(0, 0.1, len(split)))
+        },
         **baselines(identity),
     )
     pairs = [(0, 2), (0, 3), (1, 4), (1, 5)]
@@ -71,7 +74,7 @@ def made_up(seed: int = 0, *, size: int = 12, scale: float = 1.0) -> tuple[Pictu
         agreement=generator.uniform(-9, -3, len(target)),
         covered=np.full(len(target), 0.07),
         misnamed_bare=np.zeros(len(target), dtype=bool),
-        squeezed=generator.uniform(0.5, 2, len(target)),
+        pixel_scores={"squeezed": generator.uniform(0.5, 2, len(target))},
         **baselines(attacker + PEOPLE),
     )
     return benign, attacks

@@ -8,6 +8,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from glassguard.statistics import (
+    Rate,
     area_under_curve,
     bootstrap_auc_difference_interval,
     bootstrap_auc_interval,
@@ -88,3 +89,15 @@ def test_paired_interval_is_sharper_than_those_of_either_area() -> None:
     assert all(math.isnan(bound) for bound in empty)
     with pytest.raises(ValueError, match="paired scores are of the same examples"):
         bootstrap_auc_difference_interval(([1.0], [2.0]), ([1.0, 3.0], [2.0]))
+
+
+def test_a_rate_is_the_same_counted_averaged_and_read_from_its_columns() -> None:
+    judged = np.array([[True, False, True, True], [True, True, False, True]])
+    rate = Rate.mean(judged)
+    assert (rate.value, rate.n) == (0.75, 4)
+    assert rate == Rate.estimated(0.75, 4) == Rate.counted(3, 4)
+    assert list(rate.columns("x")) == ["x", "x_n", "x_low", "x_high"]
+    assert Rate.read(rate.columns("x"), "x") == rate
+    nothing = Rate.mean(judged[:, :0])
+    assert nothing.n == 0
+    assert nothing.known("x") == {"x_n": 0}

@@ -1,7 +1,7 @@
 """Every detector of the study side by side, fitted on benign pictures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pandas as pd
 
@@ -13,65 +13,50 @@ from glassguard.detection.scores import (
     Distance,
     Masking,
     OnActivations,
+    OnPixels,
     Score,
-    Squeezing,
     Sum,
     dimensionality_over_layers,
     mahalanobis_over_layers,
 )
-from glassguard.detection.slice_detectors import SliceDetectors
+from glassguard.detection.settings import PIXEL_DETECTORS, Squeezing
 from glassguard.detection.study import DetectionStudy, Reading
 
 AS_INFLUENCE = "as influence"
 """How detectors that read where ``influence`` does came by their slice."""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Detectors by name.
-
-    Attributes:
-        scores: the detectors; a larger score is more suspicious.
-        readings: where those detectors read that look at a chosen slice.
-    """
-
-    scores: Mapping[str, Score]
-    readings: Mapping[str, Reading]
-
-
 def compare(
     study: DetectionStudy,
-    rates: pd.DataFrame,
     of_activations: DetectionStudy,
-    activation_rates: pd.DataFrame,
     *,
     wearing: Pictures,
     mixture: Pictures,
-    neighbours: int,
-) -> Comparison:
+) -> tuple[dict[str, Score], dict[str, Reading]]:
     """Fit every detector; none sees an attack except to choose a slice, none a test picture.
 
     Args:
         study: on influence profiles.
-        rates: its :meth:`~..study.DetectionStudy.rates`, which choose.
-        of_activations: on activations in their place.
-        activation_rates: its rates.
-        wearing: benign pictures with and without honest frames, to train (``train``) and to
-            choose and calibrate on (``val``), for the detectors ``..._with_frames``.
-        mixture: benign validation pictures that say how large scores are when they are added, and
+        of_activations: on activations.
+        wearing: benign pictures with and without honest frames, for the detectors
+            ``..._with_frames``: to train (``train``), and to choose and calibrate on (``val``).
+        mixture: benign validation pictures that show how large scores are when they are added, and
             what is usual where a part of the face is covered.
-        neighbours: of the intrinsic dimensionality.
+
+    Returns:
+        The detectors by name, and where those of them read that read a chosen slice.
     """
-    influence, chosen = study.best(rates)
+    influence, chosen = study.best()
     slice_name = chosen.slices[0]
     training, validation = study.training, study.validation
-    layers, layers_read = study.layers_combined(rates)
-    activations, activations_read = of_activations.best(activation_rates)
-    framed, framed_read = _chosen_again(study.beside(wearing, study.attacks))
-    framed_activations, framed_activations_read = _chosen_again(
-        study.beside(with_activations(wearing), of_activations.attacks)
-    )
+    layers, layers_read = study.layers_combined()
+    activations, activations_read = of_activations.best()
+    framed, framed_read = study.of_others(wearing, study.attacks).best()
+    framed_activations, framed_activations_read = study.of_others(
+        with_activations(wearing), of_activations.attacks
+    ).best()
     area = CoveredArea.fitted(wearing.in_split("train"))
+    squeezing, neighbours = OnPixels(Squeezing.array), study.detector.baselines.neighbours
     scores: dict[str, Score] = {
         "influence": influence,
         "influence_quadratic": study.fitted(slice_name, "quadratic"),
@@ -85,14 +70,14 @@ def compare(
             for metric in METRICS
         },
         "softmax_confidence": Confidence(),
-        "feature_squeezing": Squeezing(),
+        **{one.detector: OnPixels(one.array) for one in PIXEL_DETECTORS},
         "mahalanobis_layers": mahalanobis_over_layers(training, validation=validation),
         "intrinsic_dimensionality": dimensionality_over_layers(
             training, validation=validation, neighbours=neighbours
         ),
         "masking": Masking(),
         "influence_and_masking": Sum.fitted([influence, Masking()], benign=mixture),
-        "squeezing_and_masking": Sum.fitted([Squeezing(), Masking()], benign=mixture),
+        "squeezing_and_masking": Sum.fitted([squeezing, Masking()], benign=mixture),
     }
     there = replace(chosen, chosen_by=AS_INFLUENCE, votes=())
     readings = {
@@ -106,11 +91,7 @@ def compare(
         **{f"distance_{metric}": replace(there, variant=metric) for metric in METRICS},
         "influence_and_masking": there,
     }
-    return Comparison(scores, readings)
-
-
-def _chosen_again(study: DetectionStudy) -> tuple[SliceDetectors, Reading]:
-    return study.best(study.rates(study.sweep()))
+    return scores, readings
 
 
 def readings_table(readings: Mapping[str, Reading]) -> pd.DataFrame:
@@ -124,15 +105,9 @@ def readings_table(readings: Mapping[str, Reading]) -> pd.DataFrame:
     for detector, reading in readings.items():
         votes = {(name, variant): count for name, variant, count in reading.votes}
         used = [(name, reading.variant) for name in reading.slices]
-        for slice_name, variant in dict.fromkeys([*used, *votes]):
-            rows.append(
-                {
-                    "detector": detector,
-                    "slice": slice_name,
-                    "variant": variant,
-                    "chosen_by": reading.chosen_by,
-                    "pairs": votes.get((slice_name, variant)),
-                    "used": (slice_name, variant) in used,
-                }
-            )
-    return pd.DataFrame(rows).astype({"pairs": "Int64"})
+        rows += [
+            (detector, *name, reading.chosen_by, votes.get(name), name in used)
+            for name in dict.fromkeys([*used, *votes])
+        ]
+    columns = ["detector", "slice", "variant", "chosen_by", "pairs", "used"]
+    return pd.DataFrame(rows, columns=columns).astype({"pairs": "Int64"})

@@ -36,7 +36,7 @@ from glassguard.detection.scores import (
     NearestClass,
     OnActivations,
     OnJoined,
-    Squeezing,
+    OnPixels,
     Sum,
 )
 from glassguard.detection.selection import Choice
@@ -60,7 +60,7 @@ DATACLASSES: tuple[type, ...] = (
     GivenArea,
     Confidence,
     Masking,
-    Squeezing,
+    OnPixels,
     Sum,
 )
 """What is written field by field. A new detector is added here."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, product
 
 import numpy as np
 
@@ -26,12 +27,12 @@ class Detectors:
         pairs: target and attacker, by index of ``identities``.
         choices: the choice of each pair, made without all that share its target or attacker.
         chosen: the choice of most pairs.
-        of_choices: detectors of everybody at every slice and variant that is chosen.
+        of_choices: detectors of everybody at every slice and variant that a pair chose.
         swept: detectors of every target at every slice under every variant, on influence.
         swept_activations: the same on activations.
         swept_classifiers: the same at the choice of most pairs, for other settings.
         compared: every detector that is compared, by name.
-        readings: where those of them read that look at a chosen slice.
+        readings: where those of them read that read a chosen slice.
         thresholds: of ``compared``.
     """
 
@@ -49,12 +50,12 @@ class Detectors:
     thresholds: Thresholds
 
     def at(self, choice: Choice) -> SliceDetectors:
-        """The detectors of everybody that a choice stands for."""
+        """Detectors of everybody at the slice and variant of a choice."""
         key = choice.slice, choice.variant.removesuffix(TUNED)
         return next(one for one in self.of_choices if (one.slice, one.variant) == key)
 
     def check(self, identities: Sequence[str], faces: Pictures, attacks: Pictures) -> None:
-        """Refuse other people, pairs or profiles than those that detectors were fitted for.
+        """Refuse people, pairs or profiles other than those that detectors were fitted for.
 
         Args:
             identities: the network's classes.
@@ -62,21 +63,18 @@ class Detectors:
             attacks: adversarial pictures that slices were chosen on.
 
         Raises:
-            ValueError: they are others.
+            ValueError: they differ.
         """
         if self.identities != tuple(identities):
             raise ValueError("detectors of other people")
         if self.pairs != tuple(pairs_of(attacks)):
             raise ValueError("detectors of other pairs of target and attacker")
         one = faces.take(np.arange(1))
-        for swept, pictures in (
-            (self.swept, one),
-            (self.swept_activations, with_activations(one)),
-        ):
-            for detectors in swept:
-                if detectors.slice not in pictures.profiles:
-                    raise ValueError(f"profiles lack {detectors.slice}")
-                detectors.margins(pictures)
+        read = product(self.swept, [one]), product(self.swept_activations, [with_activations(one)])
+        for detectors, pictures in chain(*read):
+            if detectors.slice not in pictures.profiles:
+                raise ValueError(f"profiles lack {detectors.slice}")
+            detectors.margins(pictures)
 
 
 def fit(
@@ -93,9 +91,9 @@ def fit(
 
     The slice and variant are chosen on validation pictures and validation attacks. A pair's row of
     Table 1 uses the choice made without every pair that shares its target or its attacker. The
-    detectors that are compared use the most frequent of these choices: benign pictures belong to no
-    pair that could be left out, so one slice serves all, and the reported pairs' own validation
-    attacks had a vote in it.
+    detectors that are compared use the most frequent of these choices. Benign pictures belong to no
+    pair that could be left out, so one slice serves all, and the validation attacks of the reported
+    pairs had a vote in it.
 
     Args:
         settings: of the classifier, its seeds and the choice.
@@ -111,43 +109,33 @@ def fit(
         UnmatchedFacesError: no validation face is there bare and with both kinds of frames.
     """
     study = DetectionStudy(settings, faces, attacks, seed=seed)
-    of_activations = study.beside(with_activations(faces), with_activations(attacks))
+    of_activations = study.of_others(with_activations(faces), with_activations(attacks))
     held_out = [kind.in_split("val") for kind in wearers]
     mixture = half_wearing(study.validation, *held_out)
-    seen = [kind.in_split("train") for kind in wearers]
-    swept, swept_activations = study.sweep(), of_activations.sweep()
-    rates = study.rates(swept)
-    choices = study.choices(rates)
-    chosen = study.most_frequent(choices, rates)
-    compared = compare(
+    # A wearer whom the network takes for somebody else has that person's profile.
+    seen = [kind.where((kind.split == "train") & kind.named_right) for kind in wearers]
+    scores, readings = compare(
         study,
-        rates,
         of_activations,
-        of_activations.rates(swept_activations),
-        # A wearer whom the network takes for somebody else has that person's profile.
-        wearing=together(
-            [study.training, *(kind.where(kind.named_right) for kind in seen), mixture]
-        ),
+        wearing=together([study.training, *seen, mixture]),
         mixture=mixture,
-        neighbours=settings.baselines.neighbours,
     )
-    named = dict.fromkeys(
-        (choice.slice, choice.variant.removesuffix(TUNED)) for choice in choices.values()
-    )
+    choices = tuple(study.choices.values())
+    named = dict.fromkeys((one.slice, one.variant.removesuffix(TUNED)) for one in choices)
     return Detectors(
         identities=tuple(identities),
         quantity=quantity,
         pairs=tuple(study.pairs),
-        choices=tuple(choices.values()),
-        chosen=chosen,
+        choices=choices,
+        chosen=study.chosen,
         of_choices=tuple(study.fitted(*name) for name in named),
-        swept=swept,
-        swept_activations=swept_activations,
-        swept_classifiers=study.sweep_classifier(chosen),
-        compared=compared.scores,
-        readings=compared.readings,
+        swept=study.swept,
+        swept_activations=of_activations.swept,
+        swept_classifiers=study.sweep_classifier(),
+        compared=scores,
+        readings=readings,
         thresholds=thresholds_of(
-            {name: remembered(score) for name, score in compared.scores.items()},
+            {name: remembered(score) for name, score in scores.items()},
             {
                 BARE: [study.validation],
                 HALF_WEARING: [mixture, study.validation, *held_out],

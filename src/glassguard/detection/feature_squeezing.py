@@ -1,19 +1,18 @@
 """Feature squeezing (Xu, Evans, Qi 2018): does the answer survive a coarser picture?
 
-An input whose softmax moves far when its colours are rounded or its pixels are smoothed is taken
-for adversarial. The score is the largest L1 distance over the squeezers (section 5.1). Nothing is
-fitted; the threshold comes from benign validation pictures.
+A picture is suspicious when its softmax moves far after its colours are rounded or its pixels are
+smoothed. The score is the largest L1 distance over the squeezers (section 5.1). Nothing is fitted;
+the threshold comes from benign validation pictures.
 """
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from glassguard.progress import track
-from glassguard.recognizer.answers import finite_logits, require_evaluation_mode
-from glassguard.recognizer.network import pixels_for
+from glassguard.detection.pixel_detectors import answer_distance
 
 
 def fewer_bits(image: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
@@ -53,53 +52,32 @@ def median_smoothed(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.medianBlur(np.ascontiguousarray(image), side), dtype=np.uint8)
 
 
-def squeezing_distance(
-    network: nn.Module,
-    images: NDArray[np.uint8],
-    logits: NDArray[np.float32],
-    *,
-    bits: int,
-    median: int,
-    batch_size: int,
-) -> NDArray[np.float32]:
-    """The largest L1 distance between the softmax of a picture and of its squeezed copies.
+@dataclass(frozen=True, kw_only=True)
+class FeatureSqueezing:
+    """How far the softmax moves when a picture is squeezed, the larger of two L1 distances.
 
-    Args:
-        network: maps pixels in [0, 1] to logits, in evaluation mode.
-        images: N x H x W x 3 uint8 RGB; may be memory-mapped.
-        logits: N x C, of the pictures as they are.
-        bits: of a channel that :func:`fewer_bits` leaves.
+    Attributes:
+        bits: bits of a channel that :func:`fewer_bits` leaves.
         median: window of :func:`median_smoothed`.
-        batch_size: pictures per pass.
-
-    Returns:
-        N distances in [0, 2].
-
-    Raises:
-        ValueError: the pictures are of another type or shape, the batches are empty, ``logits`` are
-            not N x C and finite, the network is in training mode or has another number of classes,
-            or its logits of a squeezed copy are not finite.
     """
-    require_evaluation_mode(network)
-    if batch_size < 1:
-        raise ValueError(f"a batch has at least one picture: {batch_size}")
-    answers = finite_logits(torch.from_numpy(np.array(logits)), range(len(images)))
-    found = np.zeros(len(images), dtype=np.float32)
-    with torch.inference_mode():
-        for start in track(range(0, len(images), batch_size), description="squeezing, batches"):
-            rows = slice(start, start + batch_size)
-            plain = np.array(images[rows])
-            answer = answers[rows].softmax(dim=1)
-            for squeezed in (
-                fewer_bits(plain, bits),
-                np.stack([median_smoothed(image, median) for image in plain]),
-            ):
-                copies = network(pixels_for(network, squeezed))
-                other = finite_logits(copies, range(start, start + len(plain))).softmax(dim=1).cpu()
-                if other.shape != answer.shape:
-                    raise ValueError(
-                        f"logits of {answer.shape[1]} classes; the network has {other.shape[1]}"
-                    )
-                moved = (answer - other).abs().sum(dim=1).numpy()
-                found[rows] = np.maximum(found[rows], moved)
-    return found
+
+    bits: int
+    median: int
+
+    def __call__(
+        self,
+        network: nn.Module,
+        images: NDArray[np.uint8],
+        logits: NDArray[np.float32],
+        *,
+        batch_size: int,
+    ) -> NDArray[np.float32]:
+        """N scores in [0, 2]; see :func:`glassguard.detection.pixel_detectors.answer_distance`."""
+        squeezers = self._rounded, self._smoothed
+        return answer_distance(network, images, logits, squeezers, batch_size=batch_size)
+
+    def _rounded(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return fewer_bits(images, self.bits)
+
+    def _smoothed(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.stack([median_smoothed(image, self.median) for image in images])

@@ -1,4 +1,4 @@
-"""What is said first about a detection study, as plain values for JSON."""
+"""The headline of a detection study, as plain values for JSON."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from glassguard.detection.study import Reading
 from glassguard.detection.thresholds import BARE
 from glassguard.recognizer.layers import paper_index
 
-SOURCE_SETTING = ("conv3_2", "raw")
+SOURCE_SETTING = {"slice": "conv3_2", "variant": "raw"}
 """Study I's own: "the eighth layer, vector size 256" and gradients as they are."""
 
 
@@ -32,27 +32,7 @@ def best_layer(chosen: Choice, reading: Reading, sizes: Mapping[str, int]) -> di
         "chosen_on": "validation pictures and attacks; each pair without those that share its "
         "target or attacker; the most frequent of these choices",
         "score": chosen.score,
-        "choices": {name: counted[name] for name in sorted(counted)},
-    }
-
-
-def source_setting(rates: pd.DataFrame) -> dict[str, float | str | None] | None:
-    """Study I's own slice and variant on test pictures; None where they were not swept.
-
-    Args:
-        rates: :func:`glassguard.detection.evaluation.sweep_rates`.
-    """
-    own = rates[
-        (rates["slice"] == SOURCE_SETTING[0])
-        & (rates["variant"] == SOURCE_SETTING[1])
-        & (rates["split"] == "test")
-    ]
-    if own.empty:
-        return None
-    return {
-        "slice": SOURCE_SETTING[0],
-        "variant": SOURCE_SETTING[1],
-        **{name: _number(own[name].mean()) for name in GROUPS},
+        "choices": dict(sorted(counted.items())),
     }
 
 
@@ -74,33 +54,22 @@ def headline(
     """
     influence = points[(points["detector"] == "influence") & (points["population"] == BARE)]
     flag_rates = flagged[flagged["detector"] == "influence"].set_index("control")["flag_rate"]
+    own = rates[(rates[list(SOURCE_SETTING)] == list(SOURCE_SETTING.values())).all(axis=1)]
+    own = own[own["split"] == "test"]
     return {
         "slice": chosen.slice,
         "variant": chosen.variant,
-        "pairs": [
-            {
-                "target": row["target"],
-                "attacker": row["attacker"],
-                **{name: _number(row[name]) for name in GROUPS},
-            }
-            for row in pairs.to_dict("records")
-        ],
-        "mean": {name: _number(pairs[name].mean()) for name in GROUPS},
-        "auc": _number(influence["auc"].iloc[0]),
-        "auc_low": _number(influence["auc_low"].iloc[0]),
-        "auc_high": _number(influence["auc_high"].iloc[0]),
+        "pairs": _records(pairs[["target", "attacker", *GROUPS]]),
+        "mean": _means(pairs),
+        **{name: _number(influence[name].iloc[0]) for name in ("auc", "auc_low", "auc_high")},
         "tpr_at_fpr": {
-            f"{row['wanted_fpr']:g}": _number(row["tpr"]) for row in influence.to_dict("records")
+            f"{rate:g}": _number(tpr)
+            for rate, tpr in zip(influence["wanted_fpr"], influence["tpr"], strict=True)
         },
         "flag_rate": {str(control): _number(rate) for control, rate in flag_rates.items()},
-        "detectors": [
-            {
-                key: value if key in ("detector", "population") else _number(value)
-                for key, value in row.items()
-            }
-            for row in points.to_dict("records")
-        ],
-        "source_setting": source_setting(rates),
+        "detectors": _records(points),
+        # Not every study sweeps the source's own setting.
+        "source_setting": None if own.empty else {**SOURCE_SETTING, **_means(own)},
     }
 
 
@@ -112,15 +81,25 @@ def metrics(summary: Mapping[str, Any]) -> dict[str, float | int | str]:
         **{f"tpr_at_fpr_{rate}": tpr for rate, tpr in summary["tpr_at_fpr"].items()},
         **{f"flag_rate_{control}": rate for control, rate in summary["flag_rate"].items()},
     }
-    known = {name: value for name, value in values.items() if value is not None}
     return {
         "slice": summary["slice"],
         "variant": summary["variant"],
         "pairs": len(summary["pairs"]),
-        **known,
+        **{name: value for name, value in values.items() if value is not None},
     }
 
 
+def _means(rates: pd.DataFrame) -> dict[str, float | None]:
+    return {name: _number(rates[name].mean()) for name in GROUPS}
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {str(key): one if isinstance(one, str) else _number(one) for key, one in row.items()}
+        for row in table.to_dict("records")
+    ]
+
+
 def _number(value: float) -> float | None:
-    """Six significant digits; None in place of NaN, which JSON does not have."""
+    """Six significant digits; None for NaN, which JSON does not have."""
     return None if math.isnan(value) else float(f"{value:.6g}")

@@ -10,12 +10,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from glassguard.detection.pictures import NOBODY, Pictures
+from glassguard.detection.settings import PIXEL_DETECTORS
 from glassguard.errors import InputError
 from glassguard.files.formats import require_columns
 from glassguard.recognizer.layers import SLICES
 
 LARGEST, MEAN = "largest_", "mean_"
 """Begin the names of activations in the file of baselines, by how space was reduced."""
+
+PIXEL_SCORES = tuple(one.array for one in PIXEL_DETECTORS)
 
 
 class SetFiles(NamedTuple):
@@ -175,7 +178,7 @@ def _agreement(given: PictureSet) -> NDArray[np.float64]:
 
 def _checked_baselines(given: PictureSet) -> Mapping[str, NDArray]:
     arrays, profiles, path = given.baselines, given.profiles, given.files.baselines
-    lacking = {"ids", "prediction", "squeezed"} - set(arrays)
+    lacking = {"ids", "prediction", *PIXEL_SCORES} - set(arrays)
     if lacking:
         raise InputError(f"{path}: not a file of baselines: lacks {min(lacking)}")
     if arrays["ids"].tolist() != profiles["ids"].tolist():
@@ -215,7 +218,7 @@ def _pictures(
         misnamed_bare=misnamed_bare,
         activations=beginning(LARGEST),
         mean_activations=beginning(MEAN),
-        squeezed=baselines["squeezed"],
+        pixel_scores={name: baselines[name] for name in PIXEL_SCORES},
     )
 
 

@@ -36,8 +36,8 @@ class Pictures:
         misnamed_bare: N bool, whether the network misnames the same face without any glasses.
         activations: per slice N x filters, largest activation over space.
         mean_activations: per slice N x filters, mean activation over space.
-        squeezed: N float in [0, 2], how far squeezing the picture moves the answer
-            (:mod:`glassguard.detection.feature_squeezing`); NaN in training pictures.
+        pixel_scores: per array name N float, scores that were computed from the pixels
+            (:mod:`glassguard.detection.pixel_detectors`); NaN in training pictures.
     """
 
     profiles: Mapping[str, NDArray]
@@ -52,7 +52,7 @@ class Pictures:
     misnamed_bare: NDArray[np.bool_]
     activations: Mapping[str, NDArray]
     mean_activations: Mapping[str, NDArray]
-    squeezed: NDArray[np.floating]
+    pixel_scores: Mapping[str, NDArray[np.floating]]
 
     def __len__(self) -> int:
         return len(self.prediction)
@@ -73,6 +73,11 @@ class Pictures:
     def impersonating(self) -> NDArray[np.bool_]:
         """Which pictures the network takes for the person they are meant to be taken for."""
         return (self.target != NOBODY) & (self.prediction == self.target)
+
+    @property
+    def successful(self) -> "Pictures":
+        """The adversarial pictures of :attr:`impersonating`."""
+        return self.where(self.impersonating)
 
     @property
     def named_right(self) -> NDArray[np.bool_]:

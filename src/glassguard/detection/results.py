@@ -1,4 +1,4 @@
-"""What fitted detectors are worth: every table of the detection study."""
+"""How good fitted detectors are: every table of the detection study."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ from glassguard.detection.tables import (
     layers_table,
     operating_points,
     roc_table,
-    with_intervals,
 )
 from glassguard.detection.thresholds import BARE, HALF_WEARING, detector_name, flags_at_rates
 from glassguard.recognizer.layers import paper_index
+from glassguard.statistics import Rate
 
 HELD_OUT = ("val", "test")
 """What detectors are measured on: slices are chosen on the first, results are of the second."""
@@ -67,27 +67,28 @@ def measure(
     """
     own_attacks = next(iter(attacks.values()))
     test, test_attacks = faces.in_split("test"), own_attacks.in_split("test")
-    impersonations = test_attacks.where(test_attacks.impersonating)
+    impersonations = test_attacks.successful
     wearers = {name: pictures.in_split("test") for name, pictures in honest.items()}
     populations = {BARE: test, HALF_WEARING: half_wearing(test, *wearers.values())}
     scores: dict[str, Score] = {
         name: remembered(score) for name, score in detectors.compared.items()
     }
     chosen = detectors.chosen
-    drawn = {"bootstrap": settings.bootstrap, "seed": seed}
+    drawn: dict[str, Any] = {
+        "populations": populations,
+        "bootstrap": settings.bootstrap,
+        "seed": seed,
+    }
     rates, layers = _layers(detectors, faces, own_attacks)
-    points = _of_every_attack(
-        {
-            name: operating_points(
-                scores,
-                populations=populations,
-                thresholds=detectors.thresholds,
-                impersonations=seen.where(seen.impersonating),
-                **drawn,
-            )
-            for name, seen in ((name, one.in_split("test")) for name, one in attacks.items())
-        }
-    )
+    of_attacks = {
+        name: operating_points(
+            scores,
+            thresholds=detectors.thresholds,
+            impersonations=seen.in_split("test").successful,
+            **drawn,
+        )
+        for name, seen in attacks.items()
+    }
     flags = {
         "influence": lambda pictures: detectors.at(chosen).flagged(
             pictures, tuned=chosen.variant.endswith(TUNED)
@@ -101,21 +102,19 @@ def measure(
         "failed_attacks": test_attacks.where(~test_attacks.impersonating),
         "impersonations": impersonations,
     }
+    curves = {
+        detector_name(name, population): (score, benign)
+        for population, benign in populations.items()
+        for name, score in scores.items()
+    }
     tables = {
         **layers,
         "sweep": _classifier_sweep(detectors, settings, faces, own_attacks),
         "choices": readings_table(detectors.readings),
         "table1": _table1(detectors, test, test_attacks),
-        "roc": roc_table(
-            {
-                detector_name(name, population): (score, benign)
-                for population, benign in populations.items()
-                for name, score in scores.items()
-            },
-            impersonations,
-        ),
-        "attacks": points,
-        "gain": gain_table(scores, populations=populations, impersonations=impersonations, **drawn),
+        "roc": roc_table(curves, impersonations),
+        "attacks": pd.concat(of_attacks, names=["attack"]).reset_index("attack"),
+        "gain": gain_table(scores, impersonations=impersonations, **drawn),
         "controls": controls_table(flags, kinds),
         "distances": distances_table(faces, own_attacks, slices=list(faces.profiles)),
         "distance_matrix": distance_matrix_table(
@@ -125,11 +124,11 @@ def measure(
             faces, own_attacks, slice_name=chosen.slice, score=scores["influence"]
         ),
     }
-    of_first = points[points["attack"] == next(iter(attacks))].drop(columns="attack")
+    first = next(iter(of_attacks.values()))
     return Results(
         tables,
         best_layer(chosen, detectors.readings["influence"], _sizes(faces)),
-        headline(chosen, tables["table1"], of_first, tables["controls"], rates),
+        headline(chosen, tables["table1"], first, tables["controls"], rates),
     )
 
 
@@ -145,15 +144,11 @@ def _layers(
     detectors: Detectors, faces: Pictures, attacks: Pictures
 ) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     """Rates on influence, and ``layers.csv`` and ``activation_layers.csv``."""
+    active = with_activations(faces), with_activations(attacks)
     rates, tables = [], {}
     for name, swept, pictures, quantity in (
         ("layers", detectors.swept, (faces, attacks), detectors.quantity),
-        (
-            "activation_layers",
-            detectors.swept_activations,
-            (with_activations(faces), with_activations(attacks)),
-            "activation",
-        ),
+        ("activation_layers", detectors.swept_activations, active, "activation"),
     ):
         rates.append(sweep_rates(swept, _held_out(*pictures), detectors.pairs))
         tables[name] = layers_table(
@@ -165,7 +160,6 @@ def _layers(
 def _classifier_sweep(
     detectors: Detectors, settings: DetectorJudgement, faces: Pictures, attacks: Pictures
 ) -> pd.DataFrame:
-    """``sweep.csv``: alpha and iterations at the chosen slice, and who would choose them."""
     chosen = detectors.chosen
     held_out = _held_out(only(faces, chosen.slice), only(attacks, chosen.slice))
     rates = [
@@ -179,35 +173,28 @@ def _classifier_sweep(
         variant=chosen.variant,
         sizes=_sizes(faces),
         seeds=detectors.swept_classifiers[0].detectors.seeds,
-        minimum_benign_target=settings.minimum_benign_target,
-        minimum_benign_other=settings.minimum_benign_other,
+        minimum=settings.minimum,
     )
 
 
 def _table1(detectors: Detectors, test: Pictures, attacks: Pictures) -> pd.DataFrame:
     """``table1.csv``: every pair of the test split at its own choice."""
     rows = []
-    for pair, choice in zip(detectors.pairs, detectors.choices, strict=True):
-        fitted = detectors.at(choice)
-        row = pair_rates(fitted, test, attacks, [pair], tuned=(choice.variant.endswith(TUNED),))
-        rows.append(
-            row.assign(
-                paper_index=paper_index(choice.slice),
-                size=test.profiles[choice.slice].shape[1],
-                chosen_on_pairs=choice.pairs,
-                seeds=fitted.seeds,
-            )
-        )
-    table = with_intervals(pd.concat(rows, ignore_index=True), GROUPS)
-    names = np.array(detectors.identities)
-    named = table.assign(
-        target=names[table["target"].to_numpy()], attacker=names[table["attacker"].to_numpy()]
-    )
-    first = ["target", "attacker", *(c for c in named.columns if c.startswith(GROUPS))]
-    return named[first + [c for c in named.columns if c not in first]]
-
-
-def _of_every_attack(points: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """``attacks.csv``: the operating points of every attack."""
-    table = pd.concat([one.assign(attack=name) for name, one in points.items()], ignore_index=True)
-    return table[["attack", *table.columns.drop("attack")]]
+    for (target, attacker), choice in zip(detectors.pairs, detectors.choices, strict=True):
+        fitted, tuned = detectors.at(choice), choice.variant.endswith(TUNED)
+        rates = pair_rates(fitted, test, attacks, [(target, attacker)], tuned=(tuned,)).iloc[0]
+        row: dict[str, object] = {
+            "target": detectors.identities[target],
+            "attacker": detectors.identities[attacker],
+        }
+        for name in GROUPS:
+            row |= Rate.estimated(rates[name], rates[f"{name}_n"]).columns(name)
+            if name == "benign_target":
+                row["benign_target_named"] = rates["benign_target_named"]
+                row["benign_target_named_n"] = rates["benign_target_named_n"]
+        row |= {str(name): value for name, value in rates.items() if name not in row}
+        row["paper_index"] = paper_index(choice.slice)
+        row["size"] = test.profiles[choice.slice].shape[1]
+        row |= {"chosen_on_pairs": choice.pairs, "seeds": fitted.seeds}
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -65,12 +65,18 @@ class Masking:
 
 
 @dataclass(frozen=True)
-class Squeezing:
-    """How far the answer moves when the picture is squeezed (Xu et al. 2018)."""
+class OnPixels:
+    """A score that was computed from the pixels (:mod:`glassguard.detection.pixel_detectors`).
+
+    Attributes:
+        name: its name in :attr:`Pictures.pixel_scores`.
+    """
+
+    name: str
 
     def __call__(self, pictures: Pictures) -> NDArray[np.float64]:
-        """Score N pictures, in [0, 2]."""
-        return np.asarray(pictures.squeezed, dtype=np.float64)
+        """Score N pictures."""
+        return np.asarray(pictures.pixel_scores[self.name], dtype=np.float64)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Settings of detectors and of what they are compared with."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from glassguard.detection.selection import Minimum
 from glassguard.saliency.settings import Fill, MapKind, ThresholdKind
 from glassguard.settings import Fraction, PositiveFraction, Strict, Threads
 
@@ -24,9 +25,26 @@ class Masking(Strict):
     fill: Fill
 
 
-class Squeezing(Strict):
+class PixelDetector(Strict):
+    """A detector that scores the pixels; its keys are arguments of ``implementation``.
+
+    Attributes:
+        implementation: module and class.
+        array: name of its scores in the file of baselines.
+        detector: its name in tables.
+    """
+
+    implementation: ClassVar[str]
+    array: ClassVar[str]
+    detector: ClassVar[str]
+
+
+class Squeezing(PixelDetector):
     """Feature squeezing (Xu et al. 2018)."""
 
+    implementation: ClassVar = "glassguard.detection.feature_squeezing:FeatureSqueezing"
+    array: ClassVar = "squeezed"
+    detector: ClassVar = "feature_squeezing"
     bits: int = Field(ge=1, le=7, description="bits of a channel that are left")
     median: Literal[3, 5, 7] = Field(description="side of the median's window")
 
@@ -37,6 +55,14 @@ class Baselines(Strict):
     squeezing: Squeezing
     neighbours: int = Field(ge=2, description="of local intrinsic dimensionality (Ma et al. 2018)")
     batch_size: int = Field(ge=1)
+
+
+PIXEL_DETECTORS: tuple[type[PixelDetector], ...] = tuple(
+    field.annotation
+    for field in Baselines.model_fields.values()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, PixelDetector)
+)
+"""All detectors that score the pixels, in the order of :class:`Baselines`."""
 
 
 class DetectorSweep(Strict):
@@ -56,6 +82,11 @@ class DetectorBasics(Strict):
         description="least rejection of others' validation pictures in a preferred slice",
     )
     threads: Threads
+
+    @property
+    def minimum(self) -> Minimum:
+        """Both least rates."""
+        return Minimum(self.minimum_benign_target, self.minimum_benign_other)
 
 
 class DetectorFit(DetectorBasics):

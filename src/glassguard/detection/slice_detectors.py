@@ -54,22 +54,17 @@ class SliceDetectors:
 
     def __post_init__(self) -> None:
         seeds, people = self.bank.intercepts.shape
-        pictures = self.calibrated_on.shape
-        found = self.calibration
-        if (
-            found.location.shape != (seeds, people)
-            or found.scale.shape != (seeds, people)
-            or found.cut.shape != (seeds,)
-            or found.others.shape != (seeds, *pictures)
-            or self.calibrated_people.shape != pictures
-        ):
+        pictures, of = self.calibrated_on.shape, self.calibration
+        shapes = of.location.shape, of.scale.shape, of.cut.shape, of.others.shape
+        wanted = (seeds, people), (seeds, people), (seeds,), (seeds, *pictures)
+        if shapes != wanted or self.calibrated_people.shape != pictures:
             raise ValueError(
                 f"{self.slice}: the calibration is not that of {people} people, {seeds} seeds"
             )
 
     @property
     def seeds(self) -> int:
-        """Under how many seeds of the classifier each detector was fitted."""
+        """Number of seeds of the classifier."""
         return len(self.bank.intercepts)
 
     def margins(self, pictures: Pictures) -> NDArray[np.float64]:
@@ -77,7 +72,7 @@ class SliceDetectors:
         return self.bank.margins(pictures.profiles[self.slice])
 
     def accepted(self, margins: NDArray[np.float64], *, tuned: bool) -> NDArray[np.bool_]:
-        """Which margins speak for the person, by the classifier's or by the tuned threshold."""
+        """Which margins accept the person, by the classifier's or by the tuned threshold."""
         return margins > (self.calibration.thresholds[..., None] if tuned else 0.0)
 
     def _rows(self, pictures: Pictures) -> NDArray[np.int64]:
@@ -96,23 +91,19 @@ class SliceDetectors:
     def __call__(self, pictures: Pictures) -> NDArray[np.float64]:
         """Score of each picture: minus the predicted person's calibrated margin, mean over seeds.
 
-        Every predicted person needs a detector. A face that the person was calibrated on is
-        measured from the person's other faces, as a new face would be; otherwise a threshold set
+        Every predicted person needs a detector. A face that was used to calibrate the person is
+        measured from the person's other faces, as a new face would be. Otherwise a threshold set
         on scores of such faces would be too low for new ones.
         """
         rows = self._rows(pictures)
         margins = self.margins(pictures)[:, rows, np.arange(len(pictures))]
         location = self.calibration.location[:, rows]
-        known = {
-            (str(face), int(person)): picture
-            for picture, (face, person) in enumerate(
-                zip(self.calibrated_on, self.calibrated_people, strict=True)
-            )
-        }
-        for row, key in enumerate(zip(pictures.face, pictures.prediction, strict=True)):
-            picture = known.get((str(key[0]), int(key[1])))
-            if picture is not None:
-                location[:, row] = self.calibration.others[:, picture]
+        calibrated = zip(self.calibrated_on.tolist(), self.calibrated_people.tolist(), strict=True)
+        known = {key: picture for picture, key in enumerate(calibrated)}
+        shown = zip(pictures.face.tolist(), pictures.prediction.tolist(), strict=True)
+        for row, key in enumerate(shown):
+            if key in known:
+                location[:, row] = self.calibration.others[:, known[key]]
         return -((margins - location) / self.calibration.scale[:, rows]).mean(axis=0)
 
 
@@ -128,9 +119,9 @@ def fit_slice(
 ) -> SliceDetectors:
     """Fit detectors on benign training pictures and calibrate them on benign validation pictures.
 
-    Calibration reads only pictures that the network names right. The profile of a misnamed picture
-    is another class's, and the person's own detector would never be asked about it. Where the
-    network names nobody right, all pictures are read.
+    Calibration reads only pictures that the network names right: the profile of a misnamed picture
+    belongs to another class, and the person's own detector is never asked about it. Where the
+    network names nobody right, calibration reads all pictures.
 
     Args:
         training: benign pictures to fit on.
@@ -170,7 +161,7 @@ def fit_slices(
 ) -> tuple[SliceDetectors, ...]:
     """:func:`fit_slice` at every slice under every variant, slice by slice.
 
-    The source's variant, ``raw``, is fitted only where the source has it: behind the activation.
+    The source's variant, ``raw``, is fitted only where the source has it: after the activation.
     """
     return tuple(
         fit_slice(

@@ -1,7 +1,8 @@
 """The detection study: slices compared and chosen, detectors of everybody fitted (Study I)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -11,7 +12,7 @@ from glassguard.detection.evaluation import Pair, pairs_of, sweep_rates
 from glassguard.detection.linear_detector import variant_named
 from glassguard.detection.pictures import JOINED, Pictures, joined, only
 from glassguard.detection.scores import OnJoined
-from glassguard.detection.selection import TUNED, Choice, choose, choose_without
+from glassguard.detection.selection import TUNED, Choice, Minimum, choose, choose_without
 from glassguard.detection.settings import DetectorFit, Variant
 from glassguard.detection.slice_detectors import (
     DetectorSettings,
@@ -30,7 +31,7 @@ class Reading:
 
     Attributes:
         slices: names of the slices.
-        variant: how profiles are prepared; of a distance its metric.
+        variant: how profiles are prepared; the metric of a distance.
         chosen_by: the rule, in words.
         votes: slice, variant and the number of pairs that would choose them without themselves;
             empty where the rule does not ask the pairs.
@@ -54,8 +55,8 @@ class SweptClassifier:
 class DetectionStudy:
     """Fits linear detectors on one kind of profile, and chooses among them.
 
-    Reads benign training and validation pictures and validation attacks. Of the test split it reads
-    only who attacks whom.
+    It reads benign training and validation pictures and validation attacks; of the test split, only
+    who attacks whom. What a property returns is computed once.
 
     Args:
         detector: settings of the classifier and of the choice.
@@ -70,32 +71,25 @@ class DetectionStudy:
     def __init__(
         self, detector: DetectorFit, faces: Pictures, attacks: Pictures, *, seed: int
     ) -> None:
-        self.detector, self.seed = detector, seed
+        self.detector, self.seed, self.attacks = detector, seed, attacks
         self.pairs = pairs_of(attacks)
         if not self.pairs:
             raise ValueError("the attack has no example: there is no pair to choose a slice for")
         self.targets = np.array(sorted({target for target, _ in self.pairs}))
         self.training, self.validation = faces.in_split("train"), faces.in_split("val")
-        self.attacks = attacks
-        self.seen_attacks = attacks.in_split("val")
         self.settings = DetectorSettings(
-            alpha=detector.alpha,
-            max_iter=detector.max_iter,
-            acceptance=detector.target_acceptance,
+            detector.alpha, detector.max_iter, detector.target_acceptance
         )
         drawn = np.random.SeedSequence([seed, 0xDE7]).generate_state(detector.seeds)
         self.seeds = [int(one) for one in drawn]
-        self._minima = {
-            "minimum_benign_target": detector.minimum_benign_target,
-            "minimum_benign_other": detector.minimum_benign_other,
-        }
         self._fitted: dict[tuple[str, str], SliceDetectors] = {}
 
-    def beside(self, faces: Pictures, attacks: Pictures) -> "DetectionStudy":
+    def of_others(self, faces: Pictures, attacks: Pictures) -> "DetectionStudy":
         """The same study of other pictures or other profiles."""
         return DetectionStudy(self.detector, faces, attacks, seed=self.seed)
 
-    def sweep(self) -> tuple[SliceDetectors, ...]:
+    @cached_property
+    def swept(self) -> tuple[SliceDetectors, ...]:
         """Detectors of every target at every slice under every variant, of a few seeds."""
         return fit_slices(
             self.training,
@@ -106,97 +100,91 @@ class DetectionStudy:
             seeds=self.seeds[: self.detector.sweep_seeds],
         )
 
-    def rates(self, swept: Sequence[SliceDetectors]) -> pd.DataFrame:
-        """What slices are chosen on: rates of every pair on validation pictures and attacks."""
-        return sweep_rates(swept, {"val": (self.validation, self.seen_attacks)}, self.pairs)
+    @cached_property
+    def rates(self) -> pd.DataFrame:
+        """Rates of every pair on validation pictures and attacks, on which slices are chosen."""
+        held_out = {"val": (self.validation, self.attacks.in_split("val"))}
+        return sweep_rates(self.swept, held_out, self.pairs)
 
-    def choices(self, rates: pd.DataFrame) -> dict[Pair, Choice]:
-        """The choice of every pair, made without all pairs that share its target or attacker.
-
-        Args:
-            rates: :meth:`rates`.
-        """
+    @cached_property
+    def choices(self) -> dict[Pair, Choice]:
+        """The choice of every pair, made without all pairs that share its target or attacker."""
+        minimum = self.detector.minimum
         return {
             (target, attacker): choose_without(
-                rates, target=target, attacker=attacker, **self._minima
+                self.rates, target=target, attacker=attacker, minimum=minimum
             )
             for target, attacker in self.pairs
         }
 
-    def most_frequent(self, choices: Mapping[Pair, Choice], rates: pd.DataFrame) -> Choice:
-        """The choice of most pairs, with its score over all of them; ties as in the sweep."""
-        chosen = [(choice.slice, choice.variant) for choice in choices.values()]
-        order = list(dict.fromkeys(zip(rates["slice"], rates["variant"], strict=True)))
-        best = max(order, key=chosen.count)
-        own = rates[(rates["slice"] == best[0]) & (rates["variant"] == best[1])]
-        return choose(own, minimum_benign_target=0.0, minimum_benign_other=0.0)
+    @property
+    def _votes(self) -> list[tuple[str, str]]:
+        return [(choice.slice, choice.variant) for choice in self.choices.values()]
 
-    def reading(self, choices: Mapping[Pair, Choice], chosen: Choice) -> Reading:
-        """How the pairs voted, and what came of it."""
-        voted = [(choice.slice, choice.variant) for choice in choices.values()]
+    @cached_property
+    def chosen(self) -> Choice:
+        """The choice of most pairs, with its score over all of them; ties as in the sweep."""
+        rates = self.rates
+        order = list(dict.fromkeys(zip(rates["slice"], rates["variant"], strict=True)))
+        best = max(order, key=self._votes.count)
+        own = rates[(rates["slice"] == best[0]) & (rates["variant"] == best[1])]
+        return choose(own, Minimum())
+
+    def best(self) -> tuple[SliceDetectors, Reading]:
+        """Detectors of everybody at the choice of most pairs."""
+        chosen, voted = self.chosen, self._votes
         votes = tuple((*name, voted.count(name)) for name in dict.fromkeys(voted))
-        return Reading((chosen.slice,), chosen.variant, "most pairs", votes)
+        reading = Reading((chosen.slice,), chosen.variant, "most pairs", votes)
+        return self.fitted(chosen.slice, chosen.variant), reading
 
     def fitted(self, slice_name: str, variant: str) -> SliceDetectors:
         """Detectors of every person under all seeds; fitted once."""
         key = slice_name, variant.removesuffix(TUNED)
         if key not in self._fitted:
-            self._fitted[key] = self._fit(
-                self.training, self.validation, slice_name, variant_named(key[1])
-            )
+            self._fitted[key] = self._fit(*key)
         return self._fitted[key]
 
     def _fit(
-        self, training: Pictures, validation: Pictures, slice_name: str, variant: Variant
+        self, slice_name: str, variant: str, prepare: Callable[[Pictures], Pictures] | None = None
     ) -> SliceDetectors:
+        pictures = self.training, self.validation
         return fit_slice(
-            training,
-            validation,
+            *(pictures if prepare is None else map(prepare, pictures)),
             slice_name=slice_name,
-            variant=variant,
-            people=np.unique(training.identity),
+            variant=variant_named(variant),
+            people=np.unique(self.training.identity),
             settings=self.settings,
             seeds=self.seeds,
         )
 
-    def best(self, rates: pd.DataFrame) -> tuple[SliceDetectors, Reading]:
-        """Detectors of everybody at the choice of most pairs."""
-        choices = self.choices(rates)
-        chosen = self.most_frequent(choices, rates)
-        return self.fitted(chosen.slice, chosen.variant), self.reading(choices, chosen)
-
-    def layers_combined(self, rates: pd.DataFrame) -> tuple[OnJoined, Reading]:
+    def layers_combined(self) -> tuple[OnJoined, Reading]:
         """Detectors on the joined profiles of the best slices, by validation pictures of all pairs.
 
-        Slices are ranked as they are joined, of unit length, where the sweep has that.
+        Slices are ranked as they are joined, at unit length, where the sweep has that.
         """
-        of_unit_length = rates[rates["variant"].str.removesuffix(TUNED) == UNIT_LENGTH]
-        seen = rates if of_unit_length.empty else of_unit_length
-        best: list[str] = []
+        of_unit_length = self.rates[self.rates["variant"].str.removesuffix(TUNED) == UNIT_LENGTH]
+        seen = self.rates if of_unit_length.empty else of_unit_length
+        best: tuple[str, ...] = ()
         while len(best) < min(self.detector.combined_slices, len(self.training.profiles)):
-            left = seen[~seen["slice"].isin(best)]
-            best.append(choose(left, **self._minima).slice)
-        # Already of unit length each; all at once would be weighed by their number of filters.
-        training, validation = (joined(one, best) for one in (self.training, self.validation))
-        fitted = self._fit(training, validation, JOINED, "standardised")
-        reading = Reading(tuple(best), "standardised", "best slices over all pairs")
-        return OnJoined(tuple(best), fitted), reading
+            best += (choose(seen[~seen["slice"].isin(best)], self.detector.minimum).slice,)
+        # Each is of unit length already; all at once would be weighed by their number of filters.
+        fitted = self._fit(JOINED, "standardised", lambda pictures: joined(pictures, best))
+        return OnJoined(best, fitted), Reading(best, "standardised", "best slices over all pairs")
 
-    def sweep_classifier(self, chosen: Choice) -> tuple[SweptClassifier, ...]:
+    def sweep_classifier(self) -> tuple[SweptClassifier, ...]:
         """Detectors of every target at the chosen slice, for every alpha and iterations."""
-        return tuple(
-            SweptClassifier(
-                alpha,
-                max_iter,
-                fit_slice(
-                    only(self.training, chosen.slice),
-                    only(self.validation, chosen.slice),
-                    slice_name=chosen.slice,
-                    variant=variant_named(chosen.variant.removesuffix(TUNED)),
-                    people=self.targets,
-                    settings=replace(self.settings, alpha=alpha, max_iter=max_iter),
-                    seeds=self.seeds,
-                ),
+        name, variant = self.chosen.slice, self.chosen.variant.removesuffix(TUNED)
+        training, validation = only(self.training, name), only(self.validation, name)
+        found = []
+        for alpha, max_iter in product(self.detector.sweep.alpha, self.detector.sweep.max_iter):
+            fitted = fit_slice(
+                training,
+                validation,
+                slice_name=name,
+                variant=variant_named(variant),
+                people=self.targets,
+                settings=replace(self.settings, alpha=alpha, max_iter=max_iter),
+                seeds=self.seeds,
             )
-            for alpha, max_iter in product(self.detector.sweep.alpha, self.detector.sweep.max_iter)
-        )
+            found.append(SweptClassifier(alpha, max_iter, fitted))
+        return tuple(found)

@@ -8,14 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
-from glassguard.detection.characteristic_profiles import (
-    METRICS,
-    CharacteristicProfiles,
-    profiles_of_people,
-)
+from glassguard.detection.characteristic_profiles import METRICS, profiles_of_people
 from glassguard.detection.pictures import Pictures
 from glassguard.detection.scores import Score
-from glassguard.detection.selection import GROUPS, balanced_accuracy, choose_without
+from glassguard.detection.selection import GROUPS, Minimum, choose_without
 from glassguard.detection.thresholds import FALSE_POSITIVE_RATES, Thresholds
 from glassguard.recognizer.layers import paper_index
 from glassguard.statistics import (
@@ -32,22 +28,7 @@ COMPARED = {
 """Detectors on influence and the same detectors on activations."""
 
 HISTOGRAM_BINS = 40
-
-
-def with_intervals(frame: pd.DataFrame, rates: Sequence[str]) -> pd.DataFrame:
-    """Put Wilson's interval (``..._low``, ``..._high``) of every rate behind its ``..._n``."""
-    parts: dict[str, pd.Series | list[float]] = {}
-    for column in frame.columns:
-        parts[column] = frame[column]
-        name = column.removesuffix("_n")
-        if column.endswith("_n") and name in rates:
-            found = [
-                Rate.counted(rate * n if n else 0, n)
-                for rate, n in zip(frame[name], frame[column], strict=True)
-            ]
-            parts[f"{name}_low"] = [rate.low for rate in found]
-            parts[f"{name}_high"] = [rate.high for rate in found]
-    return pd.DataFrame(parts, index=frame.index)
+ROC_COLUMNS = ["detector", *(f"{name}{end}" for name in ("fpr", "tpr") for end in Rate.ENDS)]
 
 
 def layers_table(
@@ -55,18 +36,17 @@ def layers_table(
 ) -> pd.DataFrame:
     """``layers.csv``: every slice and variant, means over pairs.
 
-    Validation pictures, which the choice is made on; the same on test pictures stands beside in
-    columns ``test_...``. ``benign_target_named`` is the acceptance of those whom the network names
-    right, which a chosen slice should keep. ``..._n`` counts pictures, each once, however many
-    pairs judge by it. ``balanced_accuracy_lowest_seed`` and ``..._highest_seed`` are the extremes
-    over seeds, and so are ``auc_lowest_seed`` and ``..._highest_seed``; ``auc`` itself is that of
-    the mean margin over seeds, and may lie above both.
+    Columns are of validation pictures, which the choice is made on; ``test_...`` are of test
+    pictures. ``benign_target_named`` is the acceptance of those whom the network names right.
+    ``..._n`` counts every picture once, however many pairs use it. ``..._lowest_seed`` and
+    ``..._highest_seed`` are extremes over seeds; ``auc`` is that of the mean margin over seeds and
+    may exceed both.
 
     Args:
         rates: :func:`glassguard.detection.evaluation.sweep_rates`.
         sizes: filters per slice.
         quantity: quantity of interest, printed.
-        seeds: seeds of the classifier, printed.
+        seeds: number of seeds of the classifier, printed.
     """
     rows = []
     for (slice_name, variant), group in rates.groupby(["slice", "variant"], sort=False):
@@ -79,66 +59,50 @@ def layers_table(
         }
         for split, prefix in (("val", ""), ("test", "test_")):
             part = group[group["split"] == split]
-            counts = _distinct_pictures(part)
-            for name in GROUPS:
-                row[prefix + name] = part[name].mean()
-                row[f"{prefix}{name}_n"] = counts[name]
+            first, means = part.iloc[0], {name: part[name].mean() for name in GROUPS}
+            for name, n in _distinct_pictures(part).items():
+                row |= Rate.estimated(means[name], n).columns(prefix + name)
             row[f"{prefix}benign_target_named"] = part["benign_target_named"].mean()
-            means = pd.DataFrame([{name: row[prefix + name] for name in GROUPS}])
-            row[f"{prefix}balanced_accuracy"] = float(balanced_accuracy(means).iloc[0])
-            for end in ("lowest_seed", "highest_seed"):
-                row[f"{prefix}balanced_accuracy_{end}"] = float(part[end].iloc[0])
+            row[f"{prefix}balanced_accuracy"] = pd.Series(means).mean()
+            row[f"{prefix}balanced_accuracy_lowest_seed"] = first["lowest_seed"]
+            row[f"{prefix}balanced_accuracy_highest_seed"] = first["highest_seed"]
             row[f"{prefix}auc"] = part["auc"].mean()
-            for end in ("lowest_seed", "highest_seed"):
-                row[f"{prefix}auc_{end}"] = float(part[f"auc_{end}"].iloc[0])
-        row["seeds"] = seeds
-        rows.append(row)
-    return with_intervals(pd.DataFrame(rows), [*GROUPS, *(f"test_{name}" for name in GROUPS)])
+            row[f"{prefix}auc_lowest_seed"] = first["auc_lowest_seed"]
+            row[f"{prefix}auc_highest_seed"] = first["auc_highest_seed"]
+        rows.append(row | {"seeds": seeds})
+    return pd.DataFrame(rows)
 
 
 def classifier_sweep_table(
-    rates: pd.DataFrame,
-    *,
-    variant: str,
-    sizes: Mapping[str, int],
-    seeds: int,
-    minimum_benign_target: float,
-    minimum_benign_other: float,
+    rates: pd.DataFrame, *, variant: str, sizes: Mapping[str, int], seeds: int, minimum: Minimum
 ) -> pd.DataFrame:
     """``sweep.csv``: alpha and iterations of the classifier at one slice.
 
-    Columns as in :func:`layers_table`, behind ``alpha`` and ``max_iter``. ``chosen`` counts the
-    pairs that would choose this setting on the validation pictures of other people's pairs.
+    Columns are those of :func:`layers_table` after ``alpha``, ``max_iter`` and ``chosen``: the
+    number of pairs that would choose the setting on the validation pictures of other people's
+    pairs.
 
     Args:
-        rates: :func:`glassguard.detection.evaluation.sweep_rates` of every setting; columns
-            ``alpha`` and ``max_iter`` tell them apart.
+        rates: :func:`glassguard.detection.evaluation.sweep_rates` of every setting, with columns
+            ``alpha`` and ``max_iter``.
         variant: the variant that is reported.
         sizes: filters per slice.
-        seeds: seeds of the classifier, printed.
-        minimum_benign_target: see :func:`glassguard.detection.selection.choose`.
-        minimum_benign_other: see there.
+        seeds: number of seeds of the classifier, printed.
+        minimum: see :func:`glassguard.detection.selection.choose`.
     """
     kept = rates[rates["variant"] == variant]
-    settings = kept[["alpha", "max_iter"]].drop_duplicates().to_numpy().tolist()
-    # A setting takes the place of a variant among what is chosen from.
+    # A setting takes the place of a variant among the candidates.
     seen = kept[kept["split"] == "val"]
     named = seen.assign(
         variant=[f"{a:g} {m:g}" for a, m in zip(seen["alpha"], seen["max_iter"], strict=True)]
     )
     pairs = named[["target", "attacker"]].drop_duplicates().itertuples(index=False)
     choices = [
-        choose_without(
-            named,
-            target=target,
-            attacker=attacker,
-            minimum_benign_target=minimum_benign_target,
-            minimum_benign_other=minimum_benign_other,
-        ).variant
+        choose_without(named, target=target, attacker=attacker, minimum=minimum).variant
         for target, attacker in pairs
     ]
     parts = []
-    for alpha, max_iter in settings:
+    for alpha, max_iter in kept[["alpha", "max_iter"]].drop_duplicates().to_numpy().tolist():
         group = kept[(kept["alpha"] == alpha) & (kept["max_iter"] == max_iter)]
         row = layers_table(group, sizes=sizes, quantity="", seeds=seeds).drop(columns="quantity")
         row.insert(0, "chosen", choices.count(f"{alpha:g} {max_iter:g}"))
@@ -149,86 +113,73 @@ def classifier_sweep_table(
 
 
 def _distinct_pictures(rates: pd.DataFrame) -> dict[str, int]:
-    """How many pictures stand behind the means over pairs of one split."""
+    """Number of pictures in the means over pairs of one split."""
     targets = rates.drop_duplicates("target")
     first = targets.iloc[0]
     everybody = int(first["benign_target_n"] + first["benign_other_n"])
     return {
         "benign_target": int(targets["benign_target_n"].sum()),
-        # Two targets have everybody for others: each the other's pictures too.
+        # The others of two targets are everybody: each is among the other's.
         "benign_other": everybody if len(targets) > 1 else int(first["benign_other_n"]),
         "impersonation": int(rates["impersonation_n"].sum()),
     }
 
 
 def distances_table(benign: Pictures, attacks: Pictures, *, slices: Sequence[str]) -> pd.DataFrame:
-    """``distances.csv``: how far test pictures lie from characteristic profiles, per slice.
+    """``distances.csv``: distances of test pictures to characteristic profiles, per slice.
 
-    ``within``: from their own person's; ``between``: from everybody else's; ``impersonation``:
-    successful ones from their target's. ``auc`` sets impersonation against within.
+    ``within``: to the own person's; ``between``: to everybody else's; ``impersonation``: of
+    successful ones to their target's. ``auc`` is of impersonation against within.
     """
-    training, test = benign.in_split("train"), benign.in_split("test")
-    successes = attacks.in_split("test")
-    successes = successes.where(successes.impersonating)
     rows = []
     for slice_name in slices:
-        for metric in METRICS:
-            fitted = profiles_of_people(training.profiles[slice_name], training.identity, metric)
-            groups = _distance_groups(fitted, test, successes, slice_name)
-            rows.append(
-                {
-                    "slice": slice_name,
-                    "paper_index": paper_index(slice_name),
-                    "metric": metric,
-                    **{
-                        f"{name}_{what}": value
-                        for name, distances in groups.items()
-                        for what, value in (
-                            ("mean", distances.mean() if len(distances) else float("nan")),
-                            ("sd", distances.std() if len(distances) else float("nan")),
-                            ("n", len(distances)),
-                        )
-                    },
-                    "auc": area_under_curve(groups["within"], groups["impersonation"]),
-                }
-            )
+        for metric, groups in _distance_groups(benign, attacks, slice_name).items():
+            row: dict[str, object] = {
+                "slice": slice_name,
+                "paper_index": paper_index(slice_name),
+                "metric": metric,
+            }
+            for name, distances in groups.items():
+                known = len(distances) > 0
+                row[f"{name}_mean"] = distances.mean() if known else np.nan
+                row[f"{name}_sd"] = distances.std() if known else np.nan
+                row[f"{name}_n"] = len(distances)
+            row["auc"] = area_under_curve(groups["within"], groups["impersonation"])
+            rows.append(row)
     return pd.DataFrame(rows)
 
 
 def _distance_groups(
-    fitted: CharacteristicProfiles, benign: Pictures, attacks: Pictures, slice_name: str
-) -> dict[str, NDArray[np.float64]]:
-    distances = fitted.transform(benign.profiles[slice_name])
-    own = benign.identity[:, None] == np.arange(distances.shape[1])
-    to_all = fitted.transform(attacks.profiles[slice_name])
-    return {
-        "within": distances[own],
-        "between": distances[~own],
-        "impersonation": to_all[np.arange(len(attacks)), attacks.target],
-    }
+    benign: Pictures, attacks: Pictures, slice_name: str
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """By metric, the distances of each group of test pictures."""
+    training, test = benign.in_split("train"), benign.in_split("test")
+    successes = attacks.in_split("test").successful
+    found: dict[str, dict[str, NDArray[np.float64]]] = {}
+    for metric in METRICS:
+        fitted = profiles_of_people(training.profiles[slice_name], training.identity, metric)
+        distances = fitted.transform(test.profiles[slice_name])
+        own = test.identity[:, None] == np.arange(distances.shape[1])
+        to_all = fitted.transform(successes.profiles[slice_name])
+        found[metric] = {
+            "within": distances[own],
+            "between": distances[~own],
+            "impersonation": to_all[np.arange(len(successes)), successes.target],
+        }
+    return found
 
 
 def distance_matrix_table(
     training: Pictures, *, slice_name: str, identities: Sequence[str]
 ) -> pd.DataFrame:
     """``distance_matrix.csv``: distance between the characteristic profiles of all people."""
-    parts = []
+    names, parts = np.array(identities), []
     for metric in METRICS:
         fitted = profiles_of_people(training.profiles[slice_name], training.identity, metric)
         matrix = fitted.between()
         row, column = np.indices(matrix.shape).reshape(2, -1)
-        names = np.array(identities)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "slice": slice_name,
-                    "metric": metric,
-                    "identity": names[row],
-                    "other": names[column],
-                    "distance": matrix.ravel(),
-                }
-            )
-        )
+        columns = {"identity": names[row], "other": names[column], "distance": matrix.ravel()}
+        parts.append(pd.DataFrame({"slice": slice_name, "metric": metric, **columns}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -237,68 +188,43 @@ def histograms_table(
 ) -> pd.DataFrame:
     """``histograms.csv``: distributions behind ``distances.csv`` at one slice, in equal bins.
 
-    Beside the three distances stands metric ``flag_score`` with the groups ``within`` (benign
-    pictures) and ``impersonation``.
+    Metric ``flag_score`` has the groups ``within`` (benign pictures) and ``impersonation``.
     """
-    training, test = benign.in_split("train"), benign.in_split("test")
-    successes = attacks.in_split("test")
-    successes = successes.where(successes.impersonating)
-    measured: dict[str, dict[str, NDArray[np.float64]]] = {}
-    for metric in METRICS:
-        fitted = profiles_of_people(training.profiles[slice_name], training.identity, metric)
-        measured[metric] = _distance_groups(fitted, test, successes, slice_name)
-    measured["flag_score"] = {"within": score(test), "impersonation": score(successes)}
+    measured = _distance_groups(benign, attacks, slice_name)
+    measured["flag_score"] = {
+        "within": score(benign.in_split("test")),
+        "impersonation": score(attacks.in_split("test").successful),
+    }
     parts = []
-    for measure, groups in measured.items():
+    for metric, groups in measured.items():
         edges = np.histogram_bin_edges(np.concatenate(list(groups.values())), HISTOGRAM_BINS)
         for group, values in groups.items():
             counts, _ = np.histogram(values, edges)
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "slice": slice_name,
-                        "metric": measure,
-                        "group": group,
-                        "lower": edges[:-1],
-                        "upper": edges[1:],
-                        "count": counts,
-                        "share": counts / max(1, len(values)),
-                    }
-                )
-            )
+            columns = {"lower": edges[:-1], "upper": edges[1:], "count": counts}
+            part = pd.DataFrame({"slice": slice_name, "metric": metric, "group": group, **columns})
+            parts.append(part.assign(share=counts / max(1, len(values))))
     return pd.concat(parts, ignore_index=True)
 
 
 def roc_table(
     detectors: Mapping[str, tuple[Score, Pictures]], impersonations: Pictures
 ) -> pd.DataFrame:
-    """``roc.csv``: benign pictures against successful impersonations, each with n and interval.
+    """``roc.csv``: benign pictures against successful impersonations.
 
     Args:
         detectors: score and benign pictures by name.
         impersonations: successful impersonations.
     """
-    parts = []
+    rows = []
     for name, (score, benign) in detectors.items():
         negatives, positives = score(benign), score(impersonations)
         if not len(negatives) or not len(positives):
             continue
         truth = np.r_[np.zeros(len(negatives)), np.ones(len(positives))]
-        fpr, tpr, _ = roc_curve(truth, np.r_[negatives, positives])
-        parts.append(
-            pd.DataFrame(
-                {
-                    "detector": name,
-                    "fpr": fpr,
-                    "fpr_n": len(negatives),
-                    "tpr": tpr,
-                    "tpr_n": len(positives),
-                }
-            )
-        )
-    columns = ["detector", "fpr", "fpr_n", "tpr", "tpr_n"]
-    curves = pd.concat(parts or [pd.DataFrame(columns=columns)], ignore_index=True)
-    return with_intervals(curves, ["fpr", "tpr"])
+        for fpr, tpr, _ in zip(*roc_curve(truth, np.r_[negatives, positives]), strict=True):
+            rates = Rate.estimated(fpr, len(negatives)), Rate.estimated(tpr, len(positives))
+            rows.append({"detector": name, **rates[0].columns("fpr"), **rates[1].columns("tpr")})
+    return pd.DataFrame(rows, columns=ROC_COLUMNS)
 
 
 def operating_points(
@@ -328,6 +254,7 @@ def operating_points(
     for (population, benign), (name, score) in product(populations.items(), detectors.items()):
         negatives, positives = score(benign), score(impersonations)
         low, high = bootstrap_auc_interval(negatives, positives, resamples=bootstrap, seed=seed)
+        area = area_under_curve(negatives, positives)
         at_rates = thresholds[population][name]
         for rate, threshold in zip(FALSE_POSITIVE_RATES, at_rates, strict=True):
             rows.append(
@@ -336,16 +263,14 @@ def operating_points(
                     "population": population,
                     "wanted_fpr": rate,
                     "threshold": threshold,
-                    "fpr": _share(negatives > threshold),
-                    "fpr_n": len(negatives),
-                    "tpr": _share(positives > threshold),
-                    "tpr_n": len(positives),
-                    "auc": area_under_curve(negatives, positives),
+                    **Rate.mean(negatives > threshold).columns("fpr"),
+                    **Rate.mean(positives > threshold).columns("tpr"),
+                    "auc": area,
                     "auc_low": low,
                     "auc_high": high,
                 }
             )
-    return with_intervals(pd.DataFrame(rows), ["fpr", "tpr"])
+    return pd.DataFrame(rows)
 
 
 def gain_table(
@@ -356,10 +281,10 @@ def gain_table(
     bootstrap: int,
     seed: int,
 ) -> pd.DataFrame:
-    """``gain.csv``: area under the curve of influence less that of activations, paired.
+    """``gain.csv``: area under the curve of influence minus that of activations, paired.
 
     Args:
-        detectors: scores by name, those of :data:`COMPARED` among them.
+        detectors: scores by name, among them those of :data:`COMPARED`.
         populations: by name, benign test pictures.
         impersonations: successful test impersonations.
         bootstrap: resamples of the interval.
@@ -394,38 +319,25 @@ def gain_table(
 def controls_table(flags: Mapping[str, Score], controls: Mapping[str, Pictures]) -> pd.DataFrame:
     """``controls.csv``: how often each detector flags each kind of picture.
 
-    Beside the flag rate stand three figures that say how much of it is deserved: the share whom
-    the network misnames before and with the glasses, and the flag rate among those whom it still
-    names right. Of an attack, "right" is the attacker's own name.
+    Three more rates say how much of it is deserved: the share whom the network misnames without and
+    with the glasses, and the flag rate among those whom it still names right. Of an attack, "right"
+    is the attacker's own name.
 
     Args:
         flags: per detector, the share of its seeds that flag each picture.
         controls: kinds of pictures by name.
     """
     rows = []
-    for detector, flag in flags.items():
-        for control, pictures in controls.items():
-            values = flag(pictures)
-            right = pictures.prediction == pictures.identity
-            rows.append(
-                {
-                    "detector": detector,
-                    "control": control,
-                    "flag_rate": _share(values),
-                    "flag_rate_n": len(values),
-                    "misnamed_bare": _share(pictures.misnamed_bare),
-                    "misnamed_bare_n": len(values),
-                    "misnamed": _share(~right),
-                    "misnamed_n": len(values),
-                    "flag_rate_named_right": _share(values[right]),
-                    "flag_rate_named_right_n": int(right.sum()),
-                }
-            )
-    frame = with_intervals(
-        pd.DataFrame(rows), ["flag_rate", "misnamed_bare", "misnamed", "flag_rate_named_right"]
-    )
-    return frame.rename(columns={"flag_rate_n": "n"})
-
-
-def _share(values: NDArray) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")
+    for (detector, flag), (control, pictures) in product(flags.items(), controls.items()):
+        values, right = flag(pictures), pictures.named_right
+        rows.append(
+            {
+                "detector": detector,
+                "control": control,
+                **Rate.mean(values).columns("flag_rate"),
+                **Rate.mean(pictures.misnamed_bare).columns("misnamed_bare"),
+                **Rate.mean(~right).columns("misnamed"),
+                **Rate.mean(values[right]).columns("flag_rate_named_right"),
+            }
+        )
+    return pd.DataFrame(rows).rename(columns={"flag_rate_n": "n"})

@@ -1,4 +1,4 @@
-"""What the detectors beside influence read of a set of pictures."""
+"""What the other detectors read of a set of pictures: activations, and scores of the pixels."""
 
 from pathlib import Path
 
@@ -6,31 +6,22 @@ import numpy as np
 
 from glassguard.configuration.sections import BaselinesSection
 from glassguard.detection.activations import activation_profiles
-from glassguard.detection.feature_squeezing import squeezing_distance
 from glassguard.detection.picture_sets import LARGEST, MEAN
+from glassguard.detection.pixel_detectors import pixel_scores
 from glassguard.files.formats import check_rows, read_images, read_pictures_table
 from glassguard.stages.paths import OutputPath
-from glassguard.stages.saliency_inputs import (
-    open_recognizer,
-    use_threads,
-)
+from glassguard.stages.saliency_inputs import open_recognizer, use_threads
 
 
 def run(
     config: BaselinesSection, *, images: Path, ids: Path, recognizer: Path, baselines: OutputPath
 ) -> dict[str, float | int | str]:
-    """Activations of every picture at every slice, and how far squeezing moves held-out answers.
+    """Write the activations of all pictures, and scores of the pixels of held-out pictures.
 
-    Writes ``ids`` (text), ``prediction`` (int64), per slice ``largest_<slice>`` and
+    ``baselines`` holds ``ids`` (text), ``prediction`` (int64), per slice ``largest_<slice>`` and
     ``mean_<slice>`` (float32 N x filters; with several places the largest are N x (filters ·
-    places)), and ``squeezed`` (float32 N, NaN in training pictures).
-
-    Args:
-        config: the squeezers, and the places that activations are read at.
-        images: ``.npy``, uint8 N x H x W x 3.
-        ids: the table beside it, a manifest or an ``examples.csv``; row = picture.
-        recognizer: the network.
-        baselines: file to write.
+    places)), and of each detector on pixels its array (float32 N, NaN in training pictures).
+    ``ids`` is a manifest or an ``examples.csv``.
 
     Raises:
         InputError: a file cannot be used, or table and pictures do not fit.
@@ -49,15 +40,11 @@ def run(
         places=config.places,
     )
     held_out = np.flatnonzero(table["split"].isin(("val", "test")))
-    squeezed = np.full(len(pictures), np.nan, dtype=np.float32)
-    squeezed[held_out] = squeezing_distance(
-        network,
-        pictures[held_out],
-        found.logits[held_out],
-        bits=settings.squeezing.bits,
-        median=settings.squeezing.median,
-        batch_size=settings.batch_size,
-    )
+    asked, answers = pictures[held_out], found.logits[held_out]
+    scores = {}
+    for name, score in pixel_scores(settings).items():
+        scores[name] = np.full(len(pictures), np.nan, dtype=np.float32)
+        scores[name][held_out] = score(network, asked, answers, batch_size=settings.batch_size)
     np.savez(
         baselines,
         allow_pickle=False,
@@ -65,10 +52,10 @@ def run(
         **{MEAN + name: profile for name, profile in found.mean.items()},
         ids=np.array(table[column].tolist(), dtype=np.str_),
         prediction=found.logits.argmax(axis=1).astype(np.int64),
-        squeezed=squeezed,
+        **scores,
     )
-    return {
-        "pictures": len(pictures),
-        "squeezed": len(held_out),
-        "mean_squeezed": float(squeezed[held_out].mean()) if len(held_out) else 0.0,
+    means = {
+        f"mean_{name}": float(values[held_out].mean()) if len(held_out) else 0.0
+        for name, values in scores.items()
     }
+    return {"pictures": len(pictures), "held_out": len(held_out), **means}

@@ -20,8 +20,8 @@ from glassguard.detection.scores import (
     Masking,
     OnActivations,
     OnJoined,
+    OnPixels,
     Score,
-    Squeezing,
     Sum,
     dimensionality_over_layers,
     mahalanobis_over_layers,
@@ -69,9 +69,9 @@ DETECTORS: dict[str, Score] = {
         Confidence(), area=CoveredArea.fitted(TRAINING), benign=VALIDATION
     ),
     "confidence": Confidence(),
-    "squeezing": Squeezing(),
+    "on_pixels": OnPixels("squeezed"),
     "masking": Masking(),
-    "sum": Sum.fitted([Squeezing(), Masking()], benign=VALIDATION),
+    "sum": Sum.fitted([OnPixels("squeezed"), Masking()], benign=VALIDATION),
     "mahalanobis_layers": mahalanobis_over_layers(TRAINING, validation=VALIDATION),
     "dimensionality": dimensionality_over_layers(TRAINING, validation=VALIDATION, neighbours=10),
 }

@@ -6,9 +6,9 @@ from scipy.ndimage import median_filter
 from torch import nn
 
 from glassguard.detection.feature_squeezing import (
+    FeatureSqueezing,
     fewer_bits,
     median_smoothed,
-    squeezing_distance,
 )
 
 
@@ -44,7 +44,8 @@ def test_an_answer_that_hangs_on_one_pixel_moves() -> None:
     with torch.inference_mode():
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
         logits = network(pixels).numpy()
-    one = squeezing_distance(network, images, logits, bits=5, median=3, batch_size=2)
+    score = FeatureSqueezing(bits=5, median=3)
+    one = score(network, images, logits, batch_size=2)
     assert one[0] > 0.9
     assert one[1:].max() < 0.05
     # The largest over the squeezers, each by itself.
@@ -58,6 +59,4 @@ def test_an_answer_that_hangs_on_one_pixel_moves() -> None:
         for squeezed in (fewer_bits(images, 5), smooth)
     ]
     assert np.allclose(one, np.maximum(*alone), atol=1e-6)
-    assert squeezing_distance(
-        network, images[:0], logits[:0], bits=5, median=3, batch_size=2
-    ).shape == (0,)
+    assert score(network, images[:0], logits[:0], batch_size=2).shape == (0,)

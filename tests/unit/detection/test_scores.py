@@ -17,7 +17,7 @@ from glassguard.detection.pictures import (
 )
 from glassguard.detection.scores import (
     Masking,
-    Squeezing,
+    OnPixels,
     Sum,
     dimensionality_over_layers,
     mahalanobis_over_layers,
@@ -121,7 +121,7 @@ def test_baselines_are_fitted_on_benign_pictures_and_see_the_attack() -> None:
     training, validation = benign.in_split("train"), benign.in_split("val")
     test, attacked = benign.in_split("test"), attacks.in_split("test")
     for score in (
-        Squeezing(),
+        OnPixels("squeezed"),
         mahalanobis_over_layers(training, validation=validation),
         dimensionality_over_layers(training, validation=validation, neighbours=10),
     ):

@@ -22,7 +22,7 @@ def test_the_planted_slice_is_found_for_every_pair() -> None:
     rates = rates_of(benign, attacks)
     seen = rates[rates["split"] == "val"]
     for target, attacker in pairs_of(attacks):
-        chosen = choose_without(seen, target=target, attacker=attacker, **FAIR)
+        chosen = choose_without(seen, target=target, attacker=attacker, minimum=FAIR)
         assert chosen.slice == "conv4_1"
         # The other target's two pairs; the pair beside it shares its target.
         assert chosen.pairs == 2
@@ -71,13 +71,13 @@ def test_the_reported_pair_has_no_say_in_its_choice() -> None:
     assert left_out(rates, target="a", attacker="b")[
         ["target", "attacker"]
     ].drop_duplicates().to_numpy().tolist() == [["d", "e"]]
-    before = choose_without(rates, target="a", attacker="b", **FAIR)
+    before = choose_without(rates, target="a", attacker="b", minimum=FAIR)
     tempting = rates.copy()
     tempting.loc[shared & (tempting["slice"] == "conv2_1"), "impersonation"] = 1.0
-    assert choose_without(tempting, target="a", attacker="b", **FAIR) == before
+    assert choose_without(tempting, target="a", attacker="b", minimum=FAIR) == before
     assert before.slice == "conv1_1"
     # The same temptation decides where it may: for the pair it does not concern.
-    assert choose(tempting, **FAIR).slice == "conv2_1"
+    assert choose(tempting, FAIR).slice == "conv2_1"
 
 
 def test_a_lone_pair_is_chosen_for_on_benign_pictures() -> None:
@@ -87,7 +87,7 @@ def test_a_lone_pair_is_chosen_for_on_benign_pictures() -> None:
             ("conv2_1", "standardised", "a", "b", 0.9, 1.0, 0.0),
         ]
     )
-    chosen = choose_without(rates, target="a", attacker="b", **FAIR)
+    chosen = choose_without(rates, target="a", attacker="b", minimum=FAIR)
     assert (chosen.slice, chosen.pairs) == ("conv2_1", 0)
 
 
@@ -98,10 +98,10 @@ def test_detectors_that_turn_honest_people_away_come_last() -> None:
             ("conv2_1", "standardised", "a", "b", 0.8, 0.95, 0.7),
         ]
     )
-    assert choose(rates, **FAIR).slice == "conv2_1"
-    assert choose(rates.iloc[:1], **FAIR).slice == "conv1_1"
+    assert choose(rates, FAIR).slice == "conv2_1"
+    assert choose(rates.iloc[:1], FAIR).slice == "conv1_1"
     with pytest.raises(ValueError, match="nothing to choose"):
-        choose(rates.iloc[:0], **FAIR)
+        choose(rates.iloc[:0], FAIR)
 
 
 def test_misnamed_pictures_do_not_make_a_slice_unfair() -> None:
@@ -112,7 +112,7 @@ def test_misnamed_pictures_do_not_make_a_slice_unfair() -> None:
         ]
     )
     # Of those whom the network names right, the first accepts enough as well.
-    assert choose(rates.assign(benign_target_named=[0.75, 0.8]), **FAIR).slice == "conv1_1"
+    assert choose(rates.assign(benign_target_named=[0.75, 0.8]), FAIR).slice == "conv1_1"
 
 
 def test_classifier_settings_are_chosen_without_the_pair() -> None:
@@ -133,7 +133,7 @@ def test_classifier_settings_are_chosen_without_the_pair() -> None:
         variant="standardised",
         sizes={"conv4_1": 12},
         seeds=2,
-        **FAIR,
+        minimum=FAIR,
     )
     assert found[["alpha", "max_iter"]].to_numpy().tolist() == [[0.005, 100], [100, 1]]
     # So heavy a weight on regularisation leaves nothing to tell anybody by.

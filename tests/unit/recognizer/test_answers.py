@@ -9,9 +9,9 @@ from torch import nn
 
 from glassguard.detection.activations import activation_profiles
 from glassguard.detection.feature_squeezing import (
+    FeatureSqueezing,
     fewer_bits,
     median_smoothed,
-    squeezing_distance,
 )
 from glassguard.recognizer.answers import finite_logits, weights_like
 from glassguard.recognizer.confidences import probabilities_of
@@ -63,7 +63,7 @@ def profiled(network, images):
 
 def squeezed(network, images):
     logits = np.zeros((len(images), CLASSES), dtype=np.float32)
-    return squeezing_distance(network, images, logits, bits=5, median=3, batch_size=2)
+    return FeatureSqueezing(bits=5, median=3)(network, images, logits, batch_size=2)
 
 
 MAPS = [explained, weighed]
@@ -223,7 +223,7 @@ def test_squeezing_asks_about_the_pictures_that_the_logits_are_of():
     logits = np.zeros((3, CLASSES), dtype=np.float32)
 
     def distance(images, logits):
-        return squeezing_distance(network, images, logits, bits=5, median=3, batch_size=2)
+        return FeatureSqueezing(bits=5, median=3)(network, images, logits, batch_size=2)
 
     with pytest.raises(ValueError, match=r"\(1, 4\) to 3 pictures"):
         distance(images, logits[:1])
