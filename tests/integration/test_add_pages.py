@@ -47,6 +47,14 @@ PAGES = [
         "attacks/glasses/images.npy",
         "data|pretrain|recognizer",
     ),
+    Page(
+        "add-a-fill",
+        4,
+        "mask_grid_shard",
+        "glassguard/saliency/fill.py",
+        "saliency/grid.csv",
+        "data|pool|pretrain",
+    ),
 ]
 
 
