@@ -66,6 +66,14 @@ PAGES = [
         "detection/roc.csv",
         "data|pretrain|recognizer|attack_shard|influence",
     ),
+    Page(
+        "add-a-fill",
+        4,
+        "mask_grid_shard",
+        "glassguard/saliency/fill.py",
+        "saliency/grid.csv",
+        "data|pool|pretrain",
+    ),
 ]
 
 

@@ -1,10 +1,10 @@
-"""Does a decision hold while the pixels that speak for it are masked out?
+"""Does a decision hold while the pixels that speak for it are masked?
 
-An adversarial decision hangs on few pixels that others cannot replace; an honest one is spread
-over the face. So the confidence that is left in the *original* decision under masks of the
-saliency map tells the two apart. Nothing is fitted to an attack, though the kind of map that is
-configured was chosen on validation attacks on photographs (docs/saliency.md). An honest wearer's
-frame may be masked as well, the face around it still says who it is.
+An adversarial decision hangs on few pixels that nothing else replaces; an honest one is spread over
+the face. So the confidence that is left in the *original* decision under masks of the saliency map
+tells them apart. Nothing is fitted to an attack, although the configured kind of map was chosen on
+validation attacks on photographs (docs/saliency.md). If an honest wearer's frame is masked, the
+face around it still says who it is.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,13 +33,13 @@ def masked_agreement(
         network: maps pixels in [0, 1] to logits, in evaluation mode.
         pictures: each with the saliency maps of its decision.
         decisions: N int64, the class that the network sees in the unmasked picture.
-        masks: how the map becomes a mask and what replaces it, each once.
+        masks: the combinations, each once.
         kernel: side of the square structuring element, odd.
         batch_size: pictures per forward pass.
 
     Returns:
-        N x masks float32, 0 where the masked picture is still decided with certainty, -27.6
-        (the logarithm of :data:`LEAST_CONFIDENCE`) at the least.
+        N x masks float32, from -27.6 (the logarithm of :data:`LEAST_CONFIDENCE`) to 0, where the
+        masked picture leads to the same decision with certainty.
     """
     classes = np.stack([decisions, np.full_like(decisions, NO_TARGET)], axis=1)
     found = search(network, pictures, classes, masks, kernel=kernel, batch_size=batch_size)

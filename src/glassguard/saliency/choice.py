@@ -24,10 +24,10 @@ def measures(
     """Mean confidences and goodness of points.
 
     Args:
-        clean_real: int64, one number a point: sum over clean pictures of the confidence in the
-            real person, from :func:`glassguard.saliency.grid.exact_sum`.
-        adversarial_real: likewise, over attacked pictures.
-        adversarial_target: of the confidence in the target.
+        clean_real: int64 for each point: sum over clean pictures of the confidence in the real
+            person, from :func:`glassguard.saliency.grid.exact_sum`.
+        adversarial_real: the same over attacked pictures.
+        adversarial_target: the same of the confidence in the target.
         clean: number of clean pictures.
         attacked: number of attacked pictures.
 
@@ -46,7 +46,7 @@ def measures(
 def best_rows(
     points: Sequence[Combination], measured: Mapping[str, np.ndarray], source: Combination
 ) -> dict[str, Any]:
-    """The best point for each objective; of equals the first wins.
+    """The best point for each objective; the first of equals wins.
 
     Args:
         points: the combinations.
@@ -58,28 +58,26 @@ def best_rows(
         ``adversarial_success`` (lowest AC(adv, target)) and ``goodness``; ``by_fill`` and
         ``by_map``, the best goodness of each fill and of each kind of map; ``source_setting``.
     """
+    rows = [
+        {**asdict(point), **{name: float(values[place]) for name, values in measured.items()}}
+        for place, point in enumerate(points)
+    ]
 
-    def row(position: int) -> Row:
-        values = {name: float(values[position]) for name, values in measured.items()}
-        return {**asdict(points[position]), **values}
-
-    def best_of(positions: Sequence[int]) -> Row:
-        return row(max(positions, key=lambda position: measured["goodness"][position]))
+    def best(rows: Sequence[Row]) -> Row:
+        return max(rows, key=lambda row: row["goodness"])
 
     def best_of_each(field: str) -> dict[str, Row]:
-        positions: dict[str, list[int]] = {}
-        for position, point in enumerate(points):
-            positions.setdefault(getattr(point, field), []).append(position)
-        return {value: best_of(those) for value, those in positions.items()}
+        values = dict.fromkeys(row[field] for row in rows)
+        return {value: best([row for row in rows if row[field] == value]) for value in values}
 
     return {
-        "clean": row(int(measured["ac_clean_real"].argmax())),
-        "adversarial_correct": row(int(measured["ac_adv_real"].argmax())),
-        "adversarial_success": row(int(measured["ac_adv_target"].argmin())),
-        "goodness": best_of(range(len(points))),
+        "clean": max(rows, key=lambda row: row["ac_clean_real"]),
+        "adversarial_correct": max(rows, key=lambda row: row["ac_adv_real"]),
+        "adversarial_success": min(rows, key=lambda row: row["ac_adv_target"]),
+        "goodness": best(rows),
         "by_fill": best_of_each("fill"),
         "by_map": best_of_each("map"),
-        "source_setting": row(points.index(source)),
+        "source_setting": rows[points.index(source)],
     }
 
 
@@ -95,10 +93,10 @@ def affordable_row(
         largest_clean_loss: by how much a mask may lower it, in [0, 1].
 
     Returns:
-        None where every combination costs more.
+        None if every combination costs more.
     """
     bound = clean_confidence - largest_clean_loss
-    # Not looked up in the table, where rounding may make others its equals.
+    # Rounding may give others in the table the same goodness.
     if best["ac_clean_real"] >= bound:
         return best
     kept = grid[grid["ac_clean_real"] >= bound].drop(columns=["n_clean", "n_adv"])
@@ -109,9 +107,5 @@ def affordable_row(
 
 
 def combination_of(row: Mapping[str, Any]) -> Combination:
-    """The combination that a row is of.
-
-    Raises:
-        KeyError: the row lacks a parameter.
-    """
+    """The combination of a row; ``KeyError`` if the row lacks a parameter."""
     return Combination(**{name: row[name] for name in PARAMETERS})

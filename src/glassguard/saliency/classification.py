@@ -15,9 +15,9 @@ def probabilities(
 ) -> Iterator[np.ndarray]:
     """Softmax of every picture of a stream, in order.
 
-    Only one batch of pictures is held. Every batch that the network sees is of the same size (the
-    last one is filled up with what is left in the buffer), because the arithmetic of small batches
-    differs in the last digit: like this the numbers of a picture do not depend on its company.
+    Only one batch of pictures is held. The arithmetic of small batches differs in the last digit,
+    so all batches have the same size (the last one is filled up with old pictures of the buffer),
+    and a picture's numbers do not depend on its company.
 
     Args:
         network: maps N x 3 x H x W pixels in [0, 1] to N x C logits, in evaluation mode.
@@ -25,8 +25,8 @@ def probabilities(
         batch_size: pictures per forward pass.
 
     Yields:
-        C float32 in [0, 1] per picture. A picture's numbers come only after the batch around it
-        is complete, so the stream is read up to ``batch_size`` pictures ahead.
+        C float32 in [0, 1] per picture, when the batch around it is complete: the stream is read up
+        to ``batch_size`` pictures ahead.
 
     Raises:
         ValueError: a picture is of another type or shape, or the network is in training mode or
@@ -41,7 +41,7 @@ def probabilities(
     for image in images:
         if buffer is None:
             buffer = np.zeros((batch_size, *image.shape), dtype=np.uint8)
-        # Assigned, a picture in [0, 1] would become black and one of a single row be repeated.
+        # Assignment would turn a picture in [0, 1] black and repeat one of a single row.
         if image.dtype != buffer.dtype or image.shape != buffer.shape[1:]:
             raise ValueError(
                 f"pictures are uint8, all of one size; picture {read}: {image.dtype}, "

@@ -22,31 +22,47 @@ from glassguard.saliency.settings import Fill
 
 
 @dataclass(frozen=True)
+class Explained:
+    """Pictures with the saliency maps of their decisions.
+
+    Attributes:
+        images: N x H x W x 3 uint8 RGB.
+        names: N names.
+        maps: saliency maps by kind, N x H x W float32 in [0, 1] each.
+        real: N int64, the class of the person.
+    """
+
+    images: np.ndarray
+    names: Sequence[str]
+    maps: Maps
+    real: np.ndarray
+
+
+@dataclass(frozen=True)
 class HeldOutPictures:
     """Clean and attacked pictures of one split, on which defences are judged.
 
     Attributes:
-        clean: M x H x W x 3 uint8 RGB.
-        clean_names: M names.
-        clean_maps: saliency maps by kind, M x H x W float32 in [0, 1] each.
-        clean_real: M int64, the class of the person.
-        attacked: N x H x W x 3 uint8 RGB.
-        attacked_names: N names.
-        attacked_maps: as ``clean_maps``.
-        classes: the attacker's class and the target's, N int64 each;
-            :data:`glassguard.saliency.grid.NO_TARGET` where there is no target.
+        clean: M pictures.
+        attacked: N pictures.
+        target: N int64, the target's class, :data:`glassguard.saliency.grid.NO_TARGET` for none.
         frames: N x H x W bool, True on the attack's pixels.
     """
 
-    clean: np.ndarray
-    clean_names: Sequence[str]
-    clean_maps: Maps
-    clean_real: np.ndarray
-    attacked: np.ndarray
-    attacked_names: Sequence[str]
-    attacked_maps: Maps
-    classes: tuple[np.ndarray, np.ndarray]
+    clean: Explained
+    attacked: Explained
+    target: np.ndarray
     frames: np.ndarray
+
+    @property
+    def classes(self) -> tuple[np.ndarray, np.ndarray]:
+        """The attacker's class and the target's, N int64 each."""
+        return self.attacked.real, self.target
+
+    @property
+    def kinds(self) -> tuple[Explained, Explained]:
+        """The attacked pictures and the clean ones."""
+        return self.attacked, self.clean
 
 
 @dataclass(frozen=True)
@@ -58,7 +74,7 @@ class Defence:
         fill: what replaced the masked pixels, empty for ``none``.
         adversarial: predictions of the attacked pictures.
         clean: predictions of the clean pictures.
-        masks: of the attacked pictures, N x H x W bool; None where nothing is masked.
+        masks: of the attacked pictures, N x H x W bool; None for ``none``.
     """
 
     name: str
@@ -77,8 +93,8 @@ class Defence:
             pictures: what was defended.
             threshold: confidence below which an answer is rejected.
         """
-        classes, real = pictures.classes, pictures.clean_real
-        return rates(before, self.adversarial, self.clean, classes, real, threshold)
+        real = pictures.clean.real
+        return rates(before, self.adversarial, self.clean, pictures.classes, real, threshold)
 
 
 def judged(
@@ -102,16 +118,14 @@ def judged(
     Returns:
         ``none``, then the masks in their order.
     """
-    attacked = classify(network, pictures.attacked, batch_size=batch_size)
-    clean = classify(network, pictures.clean, batch_size=batch_size)
+    attacked, clean = (
+        classify(network, kind.images, batch_size=batch_size) for kind in pictures.kinds
+    )
     bare = Defence("none", "", attacked, clean, None)
     found = {}
     for one in track(list(dict.fromkeys(masks.values())), description="masks judged"):
-        of_attacked, of_clean = (
-            masks_under(maps, one, kernel=kernel)
-            for maps in (pictures.attacked_maps, pictures.clean_maps)
-        )
-        found[one] = _masked(network, pictures, bare, one.fill, of_attacked, of_clean, batch_size)
+        both = [masks_under(kind.maps, one, kernel=kernel) for kind in pictures.kinds]
+        found[one] = _masked(network, pictures, bare, one.fill, both, batch_size)
     return [bare, *(replace(found[one], name=name) for name, one in masks.items())]
 
 
@@ -140,22 +154,14 @@ def controls(
         ``oracle``, which masks the true frame and nothing of a clean picture, and ``random``, the
         mask at a wrong place (:func:`misplaced`).
     """
-    moved = []
-    for maps, names in (
-        (pictures.attacked_maps, pictures.attacked_names),
-        (pictures.clean_maps, pictures.clean_names),
-    ):
-        masks = masks_under(maps, mask, kernel=kernel)
-        for row, name in enumerate(names):
+    moved = [masks_under(kind.maps, mask, kernel=kernel) for kind in pictures.kinds]
+    for masks, kind in zip(moved, pictures.kinds, strict=True):
+        for row, name in enumerate(kind.names):
             masks[row] = misplaced(masks[row], seed=seed, name=name)
-        moved.append(masks)
-    true = (pictures.frames, np.zeros_like(moved[1]))
+    true = [pictures.frames, np.zeros_like(moved[1])]
     return [
-        replace(
-            _masked(network, pictures, bare, mask.fill, of_attacked, of_clean, batch_size),
-            name=name,
-        )
-        for name, (of_attacked, of_clean) in (("oracle", true), ("random", moved))
+        replace(_masked(network, pictures, bare, mask.fill, both, batch_size), name=name)
+        for name, both in (("oracle", true), ("random", moved))
     ]
 
 
@@ -164,18 +170,17 @@ def _masked(
     pictures: HeldOutPictures,
     bare: Defence,
     fill: Fill,
-    of_attacked: np.ndarray,
-    of_clean: np.ndarray,
+    masks: Sequence[np.ndarray],
     batch_size: int,
 ) -> Defence:
+    """The defence by masks of the attacked and of the clean pictures, without its name."""
     adversarial, clean = (
-        classify_masked(network, images, masks, fill, unmasked, batch_size=batch_size)
-        for images, masks, unmasked in (
-            (pictures.attacked, of_attacked, bare.adversarial),
-            (pictures.clean, of_clean, bare.clean),
+        classify_masked(network, kind.images, covered, fill, unmasked, batch_size=batch_size)
+        for kind, covered, unmasked in zip(
+            pictures.kinds, masks, (bare.adversarial, bare.clean), strict=True
         )
     )
-    return Defence("", fill, adversarial, clean, of_attacked)
+    return Defence("", fill, adversarial, clean, masks[0])
 
 
 def evaluation_rows(
@@ -184,7 +189,7 @@ def evaluation_rows(
     """Rates and mask quality of every defence, without and with a threshold.
 
     Args:
-        defences: the first is none.
+        defences: the first is ``none``.
         pictures: what they were judged on.
         threshold: confidence below which an answer is rejected.
     """
@@ -218,10 +223,10 @@ def headline(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | int | str]:
 
 
 def misplaced(mask: np.ndarray, *, seed: int, name: str) -> np.ndarray:
-    """The control of a mask of the same area somewhere else.
+    """A mask at a wrong place.
 
-    The mask is shifted by a random distance in both directions and re-enters at the opposite
-    border, so that area and texture stay and only the place is wrong.
+    It is shifted by a random distance in both directions and re-enters at the opposite border, so
+    that it keeps its area and texture.
 
     Args:
         mask: H x W bool.

@@ -8,7 +8,7 @@ from torch import nn
 
 from glassguard.saliency.classification import probabilities
 from glassguard.saliency.fill import filled
-from glassguard.saliency.grid import NO_TARGET, Combination, Maps
+from glassguard.saliency.grid import NO_TARGET, Combination, Maps, mask_parameters
 from glassguard.saliency.mask import saliency_mask
 from glassguard.saliency.settings import Fill
 from glassguard.statistics import Rate
@@ -22,11 +22,11 @@ class Predictions:
     confidences: np.ndarray
 
     def accepted(self, threshold: float | None) -> np.ndarray:
-        """N bool: the system answers, because its confidence is at least the threshold."""
+        """N bool: the confidence is at least the threshold, so the system answers."""
         return self.confidences >= (0.0 if threshold is None else threshold)
 
 
-def classify(network: nn.Module, images: np.ndarray, *, batch_size: int) -> Predictions:
+def classify(network: nn.Module, images: np.ndarray, *, batch_size: int = 64) -> Predictions:
     """Predictions of N x H x W x 3 uint8 pictures as they are."""
     rows = list(probabilities(network, images, batch_size=batch_size))
     return Predictions(
@@ -42,7 +42,7 @@ def classify_masked(
     fill: Fill,
     unmasked: Predictions,
     *,
-    batch_size: int,
+    batch_size: int = 64,
 ) -> Predictions:
     """Predictions of masked pictures.
 
@@ -51,7 +51,7 @@ def classify_masked(
         images: N x H x W x 3 uint8 RGB; only rows that are needed are read.
         masks: N x H x W bool.
         fill: what replaces the masked pixels.
-        unmasked: predictions of the pictures as they are, taken over where a mask is empty.
+        unmasked: predictions of the pictures as they are, which hold for empty masks.
         batch_size: pictures per forward pass.
     """
     classes, confidences = unmasked.classes.copy(), unmasked.confidences.copy()
@@ -63,29 +63,20 @@ def classify_masked(
     return Predictions(classes, confidences)
 
 
-def masks_under(maps: Maps, combination: Combination, *, kernel: int) -> np.ndarray:
+def masks_under(maps: Maps, combination: Combination, *, kernel: int = 3) -> np.ndarray:
     """The masks that one combination makes of saliency maps.
 
     Args:
         maps: N x H x W float32 in [0, 1] of every kind.
-        combination: which kind is taken, and how it becomes a mask.
+        combination: the kind that is taken, and how it becomes a mask.
         kernel: side of the square structuring element, odd.
 
     Returns:
         N x H x W bool.
     """
-    of_kind = maps[combination.map]
-    masks = np.zeros(of_kind.shape, dtype=bool)
-    for row, saliency in enumerate(of_kind):
-        masks[row] = saliency_mask(
-            saliency,
-            mu=combination.mu,
-            mu_as=combination.mu_as,
-            n=combination.n,
-            phi=combination.phi,
-            kernel=kernel,
-        )
-    return masks
+    of_kind, how = maps[combination.map], mask_parameters(combination)
+    masks = [saliency_mask(saliency, **how, kernel=kernel) for saliency in of_kind]
+    return np.array(masks, dtype=bool).reshape(of_kind.shape)
 
 
 def adversarial_success(
@@ -132,11 +123,10 @@ def mean(name: str, values: np.ndarray) -> dict[str, float]:
     """
     n = len(values)
     average = float(values.mean()) if n else math.nan
-    margin = 1.959964 * float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
-    low, high = max(average - margin, 0.0), min(average + margin, 1.0)
-    if math.isnan(margin):
-        low = high = math.nan
-    return Rate(average, n, low, high).columns(name)
+    if n < 2:
+        return Rate(average, n).columns(name)
+    margin = 1.959964 * float(values.std(ddof=1)) / math.sqrt(n)
+    return Rate(average, n, max(average - margin, 0.0), min(average + margin, 1.0)).columns(name)
 
 
 def rates(
@@ -151,8 +141,8 @@ def rates(
 
     Args:
         before: undefended predictions of attacked pictures.
-        after: their predictions behind the defence.
-        clean: predictions of clean pictures behind the defence.
+        after: their predictions under the defence.
+        clean: predictions of clean pictures under the defence.
         classes: real and target class of the attacked pictures, N int64 each.
         clean_real: real class of the clean pictures, M int64.
         threshold: confidence below which an answer is rejected.
@@ -166,12 +156,7 @@ def rates(
 
 
 def mask_quality(masks: np.ndarray, frames: np.ndarray) -> dict[str, float]:
-    """Columns of the mean overlap and the mean recall, each as :func:`mean` has it.
-
-    Args:
-        masks: N x H x W bool.
-        frames: N x H x W bool, True on the attack's pixels.
-    """
+    """Columns of the mean of either measure of :func:`overlap`, each as :func:`mean` has it."""
     intersection_over_union, recall = overlap(masks, frames)
     return {**mean("mask_iou", intersection_over_union), **mean("mask_recall", recall)}
 

@@ -1,4 +1,4 @@
-"""The kinds of saliency map behind one signature."""
+"""Every kind of saliency map under one signature."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +11,7 @@ from glassguard.saliency.saliency_map import saliency_maps
 from glassguard.saliency.settings import Explanation, MapKind
 
 Explain = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""From N x 3 x H x W float32 pixels in [0, 1] to maps, N x H x W float32 in [0, 1], and to the
+"""From N x 3 x H x W float32 pixels in [0, 1] to maps, N x H x W float32 in [0, 1], and the
 predicted classes that they explain, N int64."""
 
 

@@ -1,4 +1,6 @@
-"""What stands in a picture where it was masked (blog 2019, step 5)."""
+"""What replaces the masked pixels of a picture (blog 2019, step 5)."""
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -6,11 +8,9 @@ import numpy as np
 from glassguard.saliency.settings import Fill
 
 GREY = 128
-# As wide as common for both methods; five pixels take three times as long (96 x 96: 3 ms against
-# 1 ms, as much as the network's own forward pass).
+# The usual radius for both methods. Five pixels take three times as long (96 x 96: 3 ms against
+# 1 ms, which is what the network's forward pass takes).
 INPAINTING_RADIUS = 3.0
-
-INPAINTING_METHODS = {"telea": cv2.INPAINT_TELEA, "navier_stokes": cv2.INPAINT_NS}
 
 
 def filled(image: np.ndarray, mask: np.ndarray, fill: Fill) -> np.ndarray:
@@ -19,10 +19,7 @@ def filled(image: np.ndarray, mask: np.ndarray, fill: Fill) -> np.ndarray:
     Args:
         image: H x W x 3 uint8 RGB.
         mask: H x W bool.
-        fill: ``zero`` black, as the source does; ``grey`` level 128; ``mean`` the mean colour of
-            the pixels that are not masked; ``telea`` and ``navier_stokes`` inpainting from the
-            mask's surroundings (Telea 2004; Bertalmio et al. 2001), radius 3 pixels. Where
-            everything is masked, the last three fill with grey.
+        fill: a key of :data:`FILLS`, which describes them.
 
     Returns:
         H x W x 3 uint8, equal to ``image`` outside the mask.
@@ -30,33 +27,60 @@ def filled(image: np.ndarray, mask: np.ndarray, fill: Fill) -> np.ndarray:
     Raises:
         ValueError: there is no such fill, or image or mask are of another type or shape.
     """
-    # Another mask would name rows to fill, not pixels.
+    # A mask of another type would index rows, not pixels.
     if image.dtype != np.uint8 or mask.dtype != bool or image.shape != (*mask.shape, 3):
         raise ValueError(
             "a picture is H x W x 3 uint8 and its mask H x W bool: "
             f"{image.shape} {image.dtype}, {mask.shape} {mask.dtype}"
         )
-    result = image.copy()
-    if fill == "zero":
-        result[mask] = 0
-    elif fill == "grey":
-        result[mask] = GREY
-    elif fill == "mean":
-        result[mask] = mean_colour(image, mask)
-    elif fill in INPAINTING_METHODS:
-        # OpenCV reads masked pixels in places (Telea's at the picture's border; a picture that is
-        # masked throughout comes back unchanged). An attack's pixels must not shine through.
-        result[mask] = mean_colour(image, mask)
-        result = cv2.inpaint(
-            result, mask.astype(np.uint8), INPAINTING_RADIUS, INPAINTING_METHODS[fill]
-        )
-    else:
+    if fill not in FILLS:
         raise ValueError(f"no fill {fill!r}")
+    # The mean colour hides the masked pixels from the fill: an attack must not shine through.
+    result = image.copy()
+    result[mask] = mean_colour(image, mask)
+    result[mask] = FILLS[fill](result, mask)[mask]
     return result
 
 
 def mean_colour(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Mean colour of the pixels that are not masked, 3 uint8; grey where there are none."""
+    """Mean colour of the pixels that are not masked, 3 uint8; grey if all are masked."""
     if mask.all():
         return np.full(3, GREY, dtype=np.uint8)
     return np.rint(cv2.mean(image, (~mask).astype(np.uint8))[:3]).astype(np.uint8)
+
+
+def black(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Black, as in the source."""
+    return np.zeros_like(image)
+
+
+def grey(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The middle of the scale, level 128."""
+    return np.full_like(image, GREY)
+
+
+def mean(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The mean colour of the pixels that are not masked; grey if all are masked."""
+    return image
+
+
+def telea(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Inpainting from the mask's surroundings (Telea 2004), radius 3 pixels."""
+    return cv2.inpaint(image, mask.astype(np.uint8), INPAINTING_RADIUS, cv2.INPAINT_TELEA)
+
+
+def navier_stokes(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Inpainting from the mask's surroundings (Bertalmio et al. 2001), radius 3 pixels."""
+    return cv2.inpaint(image, mask.astype(np.uint8), INPAINTING_RADIUS, cv2.INPAINT_NS)
+
+
+FILLS: dict[Fill, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "zero": black,
+    "mean": mean,
+    "grey": grey,
+    "telea": telea,
+    "navier_stokes": navier_stokes,
+}
+"""From a picture, H x W x 3 uint8 with the mean colour in the place of its masked pixels, and its
+mask, H x W bool, to a picture of which :func:`filled` takes the masked pixels. If everything is
+masked, all but ``zero`` give grey."""

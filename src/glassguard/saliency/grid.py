@@ -5,10 +5,10 @@ differ. So
 
 * each kind of map is thresholded once per μ, closed and labelled once per (μ, n); every φ then
   follows from the areas of the components;
-* equal masks of a picture are filled and classified once, whichever parameters they came from;
+* equal masks of a picture are filled and classified once, whichever parameters led to them;
 * an empty mask is the picture itself: one pass for all fills.
 
-The numbers are those of the naive loop over all points.
+The numbers are those of a loop over all points.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain, product
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -32,10 +33,9 @@ from glassguard.saliency.mask import (
 from glassguard.saliency.settings import Fill, MapKind, SourceSetting, ThresholdKind
 
 NO_TARGET = -1
-# Confidences are added up as multiples of 2^-40: integers add to the same sum in any order, so
-# means do not depend on how the pictures were dealt to shards. 2^23 pictures fit into 63 bits.
+# Confidences are added as multiples of 2^-40: sums of integers do not depend on the order, so means
+# do not depend on how the pictures were dealt to shards. 2^23 pictures fit into 63 bits.
 FIXED_POINT = 2.0**40
-
 
 Maps = Mapping[MapKind, np.ndarray]
 """Saliency maps of a picture, or of several, by kind."""
@@ -65,6 +65,11 @@ class Combination:
 PARAMETERS = tuple(field.name for field in fields(Combination))
 
 
+def mask_parameters(point: Combination) -> dict[str, Any]:
+    """The arguments of :func:`glassguard.saliency.mask.saliency_mask` that a point stands for."""
+    return {name: getattr(point, name) for name in ("mu", "mu_as", "n", "phi")}
+
+
 def source_combination(setting: SourceSetting) -> Combination:
     """The setting that Study S found, as a point of the grid."""
     return Combination(**setting.model_dump())
@@ -86,12 +91,7 @@ def with_maps(images: np.ndarray, rows: Iterable[int], maps: Maps) -> list[Pictu
 
 @dataclass(frozen=True)
 class DistinctMask:
-    """A mask of one picture and the combinations that lead to it.
-
-    Attributes:
-        mask: H x W bool.
-        combinations: positions in the list of combinations, by fill.
-    """
+    """A mask of one picture, H x W bool, and the positions of its points by fill."""
 
     mask: np.ndarray
     combinations: dict[Fill, list[int]]
@@ -102,12 +102,11 @@ class SearchResult:
     """What a search measured.
 
     Attributes:
-        confidences: pictures x combinations x 2 float32 in [0, 1]: confidence of the real and of
-            the target class after masking. Where a picture has no target
-            (:data:`NO_TARGET`: dodging, or nobody attacked) the second is 1 - the first, the
-            confidence of anybody else.
+        confidences: pictures x points x 2 float32 in [0, 1]: confidence of the real and of the
+            target class after masking. If a picture has no target (:data:`NO_TARGET`: dodging, or
+            no attack), the second is 1 - the first, the confidence of anybody else.
         network_passes: pictures that the network classified.
-        network_passes_naive: pictures that a loop over all combinations would have classified.
+        network_passes_naive: pictures that a loop over all points would have classified.
     """
 
     confidences: np.ndarray
@@ -127,14 +126,14 @@ def combinations(
 ) -> list[Combination]:
     """Every combination of the values once, then those of ``extra`` that are not among them."""
     points = [
-        Combination(map=one_map, mu=one_mu, mu_as=kind, n=one_n, phi=one_phi, fill=one_fill)
+        Combination(one_map, one_mu, kind, one_n, one_phi, one_fill)
         for one_map, kind, one_mu, one_n, one_phi, one_fill in product(map, mu_as, mu, n, phi, fill)
     ]
     return list(dict.fromkeys([*points, *extra]))
 
 
 class MaskPlan:
-    """The combinations in the order in which their masks are cheapest to make.
+    """The points in the order in which their masks are cheapest to make.
 
     Args:
         points: the combinations, each once.
@@ -153,45 +152,38 @@ class MaskPlan:
             by_phi.setdefault(point.phi, {})[point.fill] = position
 
     def distinct_masks(self, maps: Maps) -> list[DistinctMask]:
-        """The different masks that the combinations make of one picture's saliency maps.
+        """The different masks that the points make of one picture's saliency maps.
 
         Args:
-            maps: H x W float32 in [0, 1] of every kind that a combination asks for.
+            maps: H x W float32 in [0, 1] of every kind that a point asks for.
 
         Returns:
-            Masks in the order in which they were first met; every position among the points
-            stands in exactly one of them.
+            Masks in the order in which they were first met; every point leads to exactly one.
         """
         found: dict[bytes, DistinctMask] = {}
-        for (kind, mu_as), by_mu in self._tree.items():
-            saliency = maps[kind]
-            levels = threshold_levels(saliency, tuple(by_mu), mu_as)
-            for level, by_n in zip(levels, by_mu.values(), strict=True):
-                above = exceeding(saliency, level)
-                for n, by_phi in by_n.items():
-                    labels, areas = components(closed(above, n, kernel=self.kernel))
-                    self._masks_of_components(labels, areas, by_phi, found)
+        for labels, areas, by_phi in self._labelled(maps):
+            # Two φ that keep as many components keep the same ones.
+            by_count: dict[int, DistinctMask] = {}
+            for phi, by_fill in by_phi.items():
+                kept = kept_components(areas, phi)
+                count = int(kept.sum())
+                if count not in by_count:
+                    mask = kept[labels]
+                    by_count[count] = found.setdefault(_packed(mask), DistinctMask(mask, {}))
+                for fill, position in by_fill.items():
+                    by_count[count].combinations.setdefault(fill, []).append(position)
         return list(found.values())
 
-    @staticmethod
-    def _masks_of_components(
-        labels: np.ndarray,
-        areas: np.ndarray,
-        by_phi: dict[int, dict[Fill, int]],
-        found: dict[bytes, DistinctMask],
-    ) -> None:
-        # Two φ that keep as many components keep the same ones.
-        by_count: dict[int, DistinctMask] = {}
-        for phi, by_fill in by_phi.items():
-            kept = kept_components(areas, phi)
-            count = int(kept.sum())
-            if count not in by_count:
-                mask = kept[labels]
-                by_count[count] = found.setdefault(
-                    np.packbits(mask).tobytes(), DistinctMask(mask, {})
-                )
-            for fill, position in by_fill.items():
-                by_count[count].combinations.setdefault(fill, []).append(position)
+    def _labelled(
+        self, maps: Maps
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, dict[int, dict[Fill, int]]]]:
+        """Components of every closed mask, their areas, and the points by φ and fill."""
+        for (kind, mu_as), by_mu in self._tree.items():
+            levels = threshold_levels(maps[kind], tuple(by_mu), mu_as)
+            for level, by_n in zip(levels, by_mu.values(), strict=True):
+                above = exceeding(maps[kind], level)
+                for n, by_phi in by_n.items():
+                    yield *components(closed(above, n, kernel=self.kernel)), by_phi
 
 
 def search(
@@ -206,8 +198,8 @@ def search(
 ) -> SearchResult:
     """Mask every picture in every way and classify it again.
 
-    Pictures are taken one at a time and batches are filled across them, so memory does not grow
-    with their number except for the result.
+    Pictures are taken one at a time and batches are filled across them, so only the result grows
+    with their number.
 
     Args:
         network: maps pixels in [0, 1] to logits, in evaluation mode.
@@ -224,7 +216,8 @@ def search(
     """
     plan = MaskPlan(points, kernel=kernel)
     confidences = np.empty((len(classes), len(points), 2), dtype=np.float32)
-    waiting: deque[tuple[int, list[int], SeenKey | None]] = deque()
+    waiting: deque[tuple[int, list[int], SeenKey]] = deque()
+    known = {} if seen is None else seen
 
     def masked_pictures() -> Iterator[np.ndarray]:
         for picture, (image, maps) in enumerate(pictures):
@@ -232,10 +225,11 @@ def search(
                 by_fill: dict[Fill | None, list[int]] = dict(distinct.combinations.items())
                 if not distinct.mask.any():
                     by_fill = {None: list(chain.from_iterable(by_fill.values()))}
+                digest = hashlib.sha256(_packed(distinct.mask)).digest()
                 for fill, positions in by_fill.items():
-                    key = None if seen is None else _seen_key(picture, distinct.mask, fill)
-                    if seen is not None and key in seen:
-                        confidences[picture, positions] = seen[key]
+                    key = picture, digest, fill
+                    if key in known:
+                        confidences[picture, positions] = known[key]
                         continue
                     waiting.append((picture, positions, key))
                     yield image if fill is None else filled(image, distinct.mask, fill)
@@ -247,18 +241,14 @@ def search(
         of_real = probability[real]
         of_target = 1 - of_real if target == NO_TARGET else probability[target]
         confidences[picture, positions] = of_real, of_target
-        if seen is not None and key is not None:
+        if seen is not None:
             seen[key] = of_real, of_target
         passes += 1
-    return SearchResult(
-        confidences=confidences,
-        network_passes=passes,
-        network_passes_naive=len(classes) * len(points),
-    )
+    return SearchResult(confidences, passes, len(classes) * len(points))
 
 
-def _seen_key(picture: int, mask: np.ndarray, fill: Fill | None) -> SeenKey:
-    return picture, hashlib.sha256(np.packbits(mask).tobytes()).digest(), fill
+def _packed(mask: np.ndarray) -> bytes:
+    return np.packbits(mask).tobytes()
 
 
 def exact_sum(confidences: np.ndarray) -> np.ndarray:

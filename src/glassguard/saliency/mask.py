@@ -9,7 +9,7 @@ from glassguard.saliency.settings import ThresholdKind
 def saliency_mask(
     saliency: np.ndarray, *, mu: float, mu_as: ThresholdKind, n: int, phi: int, kernel: int = 3
 ) -> np.ndarray:
-    """The whole way from a saliency map to a mask.
+    """The mask that a saliency map leads to.
 
     Args:
         saliency: H x W float32 in [0, 1].
@@ -20,10 +20,19 @@ def saliency_mask(
         kernel: side of the square structuring element, odd.
 
     Returns:
-        H x W bool, True where the picture is to be masked.
+        H x W bool, True on the pixels to replace.
     """
+    return mask_stages(saliency, mu=mu, mu_as=mu_as, n=n, phi=phi, kernel=kernel)[-1]
+
+
+def mask_stages(
+    saliency: np.ndarray, *, mu: float, mu_as: ThresholdKind, n: int, phi: int, kernel: int = 3
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What :func:`saliency_mask` thresholds, closes and, at last, filters: H x W bool each."""
     (level,) = threshold_levels(saliency, (mu,), mu_as)
-    return without_small_components(closed(exceeding(saliency, level), n, kernel=kernel), phi)
+    thresholded = exceeding(saliency, level)
+    whole = closed(thresholded, n, kernel=kernel)
+    return thresholded, whole, without_small_components(whole, phi)
 
 
 def threshold_levels(
@@ -58,9 +67,9 @@ def exceeding(saliency: np.ndarray, level: float) -> np.ndarray:
 def closed(mask: np.ndarray, n: int, *, kernel: int = 3) -> np.ndarray:
     """Fill small holes and gaps: ``n`` dilations, then ``n`` erosions.
 
-    What lies outside the picture takes part in neither (OpenCV's default border), so a region at
-    the border is not eroded from outside. OpenCV turns ``n`` passes of a full square into one of
-    a larger square, which gives the same mask.
+    Pixels outside the picture take part in neither (OpenCV's default border), so a region at the
+    border is not eroded from outside. OpenCV turns ``n`` passes of a full square into one of a
+    larger square, which gives the same mask.
 
     Args:
         mask: H x W bool.
@@ -88,7 +97,7 @@ def components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Labels, H x W int32, 0 outside the mask; and the area of every label in pixels, int64,
-        that of label 0 set to 0 so that the background never counts as a component.
+        0 for label 0, which is no component.
     """
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(
         mask.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S
@@ -99,14 +108,10 @@ def components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def kept_components(areas: np.ndarray, phi: int) -> np.ndarray:
-    """Which labels of :func:`components` stay: bool, False for the background.
+    """Which labels of :func:`components` have an area of at least ``phi`` pixels; never label 0.
 
-    The source speaks of the size of a contour; it is taken as the number of pixels of the
-    component, holes not counted.
-
-    Args:
-        areas: area of every label in pixels, 0 for the background.
-        phi: a component stays when its area is at least ``phi``.
+    The source speaks of the size of a contour; here it is the number of pixels of the component,
+    without its holes.
     """
     return (areas >= phi) & (areas > 0)
 

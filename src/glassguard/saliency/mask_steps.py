@@ -8,44 +8,11 @@ import numpy as np
 from glassguard.saliency.defences import Defence, HeldOutPictures
 from glassguard.saliency.evaluation import adversarial_success, defence_success
 from glassguard.saliency.fill import filled
-from glassguard.saliency.grid import NO_TARGET, Combination, spread
-from glassguard.saliency.mask import (
-    closed,
-    exceeding,
-    threshold_levels,
-    without_small_components,
-)
+from glassguard.saliency.grid import NO_TARGET, Combination, mask_parameters, spread
+from glassguard.saliency.mask import mask_stages
 
 SHOWN = 6
 """Attacks of each kind that are shown, at most."""
-
-
-def mask_steps(
-    images: np.ndarray, maps: np.ndarray, combination: Combination, *, kernel: int
-) -> dict[str, np.ndarray]:
-    """Every step from pictures to their masked selves.
-
-    Args:
-        images: N x H x W x 3 uint8 RGB.
-        maps: N x H x W float32 in [0, 1], of the combination's kind.
-        combination: how a map becomes a mask, and what replaces the masked pixels.
-        kernel: side of the square structuring element, odd.
-
-    Returns:
-        ``images`` and ``saliency`` as given; ``thresholded``, ``closed`` and ``filtered``,
-        N x H x W bool; ``filled``, N x H x W x 3 uint8.
-    """
-    steps = {
-        name: np.zeros(maps.shape, dtype=bool) for name in ("thresholded", "closed", "filtered")
-    }
-    result = np.zeros_like(images)
-    for row, (image, saliency) in enumerate(zip(images, maps, strict=True)):
-        (level,) = threshold_levels(saliency, (combination.mu,), combination.mu_as)
-        steps["thresholded"][row] = exceeding(saliency, level)
-        steps["closed"][row] = closed(steps["thresholded"][row], combination.n, kernel=kernel)
-        steps["filtered"][row] = without_small_components(steps["closed"][row], combination.phi)
-        result[row] = filled(image, steps["filtered"][row], combination.fill)
-    return {"images": images, "saliency": maps, **steps, "filled": result}
 
 
 def shown_masks(
@@ -70,22 +37,32 @@ def shown_masks(
         seed: seed of which attacks are shown, at most :data:`SHOWN` of each kind.
 
     Returns:
-        The combination's parameters; rows of :func:`mask_steps`; ``example_ids``, ``attacker``,
-        ``target`` (empty for none) and ``worked``; ``frames``; ``prediction_before``,
-        ``confidence_before``, ``prediction_after`` and ``confidence_after``.
+        The combination's parameters; ``images``, ``saliency`` and ``filled`` of each picture;
+        ``thresholded``, ``closed`` and ``filtered``, the mask after each step, K x H x W bool;
+        ``example_ids``, ``attacker``, ``target`` (empty for none) and ``worked``; ``frames``;
+        ``prediction_before``, ``confidence_before``, ``prediction_after``, ``confidence_after``.
     """
+    attacked, target = pictures.attacked, pictures.target
     undone = defence_success(before.adversarial, after.adversarial, *pictures.classes)
     fooled = adversarial_success(before.adversarial, *pictures.classes)
     groups = [np.flatnonzero(fooled & undone), np.flatnonzero(fooled & ~undone)]
     shown = np.concatenate([group[spread(len(group), SHOWN, seed)] for group in groups])
-    names, (attackers, targets) = np.array(identities), pictures.classes
+    names = np.array(identities)
+    images, maps = attacked.images[shown], attacked.maps[combination.map][shown]
+    how = mask_parameters(combination)
+    steps = np.zeros((3, *maps.shape), dtype=bool)
+    replaced = np.zeros_like(images)
+    for row, (image, saliency) in enumerate(zip(images, maps, strict=True)):
+        steps[:, row] = mask_stages(saliency, **how, kernel=kernel)
+        replaced[row] = filled(image, steps[-1, row], combination.fill)
     found = {name: np.array(value) for name, value in asdict(combination).items()}
-    maps = pictures.attacked_maps[combination.map][shown]
-    found |= mask_steps(pictures.attacked[shown], maps, combination, kernel=kernel)
+    found |= {"images": images, "saliency": maps}
+    found |= dict(zip(("thresholded", "closed", "filtered"), steps, strict=True))
     found |= {
-        "example_ids": np.array(pictures.attacked_names, dtype=np.str_)[shown],
-        "attacker": names[attackers[shown]],
-        "target": np.where(targets == NO_TARGET, "", names[targets])[shown],
+        "filled": replaced,
+        "example_ids": np.array(attacked.names, dtype=np.str_)[shown],
+        "attacker": names[attacked.real[shown]],
+        "target": np.where(target == NO_TARGET, "", names[target])[shown],
         "worked": undone[shown],
         "frames": pictures.frames[shown],
     }

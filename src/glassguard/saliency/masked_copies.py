@@ -1,7 +1,7 @@
 """Pictures masked by their own saliency, for dense layers to learn from.
 
-What a defence masks, the network then has to do without. Pictures that were masked in the same way
-while it was trained teach it to.
+The network has to do without the pixels that a defence masks. Training pictures that are masked in
+the same way teach it to.
 """
 
 from collections.abc import Iterable, Iterator

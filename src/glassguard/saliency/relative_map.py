@@ -1,11 +1,10 @@
 """Evidence for a decision, relative to how sensitive the decision is to the pixels.
 
 Guided backpropagation hardly finds an adversarial frame on photographs: edges of hair and eyes
-carry as much positive gradient. Evidence for the person who is seen and against the runner-up, from
-the middle of the network, finds it no better. But the frame is the part of the picture that the
-decision is *least* sensitive to, perhaps because colours at the end of their range leave few units
-undecided. The quotient of both is large where much is said and little can be changed
-(docs/saliency.md, which measures it).
+carry as much positive gradient. Evidence for the predicted person and against the runner-up, from
+the middle of the network, finds it no better. But the decision is *least* sensitive to the frame,
+perhaps because colours at the end of their range leave few units undecided. The quotient of both is
+large where there is much evidence that little can change (measured in docs/saliency.md).
 """
 
 import cv2
@@ -47,10 +46,10 @@ def relative_maps(
         ``pixels``.
 
     Raises:
-        ValueError: the pixels are none of the above; the network is in training mode, or answers
-            with something else than finite logits of two classes or more; the layer does not run
-            exactly once, or its output is changed in place; gradients do not get from the logits to
-            the layer or to the pixels, or are not finite.
+        ValueError: the pixels are none of the above; the network is in training mode, or does not
+            answer with finite logits of two classes or more; the layer does not run exactly once,
+            or its output is changed in place; gradients do not reach the layer or the pixels, or
+            are not finite.
     """
     require_evaluation_mode(network)
     activations: list[tuple[Tensor, int]] = []

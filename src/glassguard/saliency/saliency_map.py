@@ -1,4 +1,4 @@
-"""Which pixels a prediction hangs on (Hayes 2018, section 3; blog 2019, step 1)."""
+"""The pixels that a prediction depends on (Hayes 2018, section 3; blog 2019, step 1)."""
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +83,7 @@ def reduce_channels(gradient: Tensor, channel_reduction: ChannelReduction) -> Te
 def scale(maps: Tensor) -> Tensor:
     """Shift and stretch every map so that its least pixel is 0 and its greatest 1.
 
-    A map without any contrast says nothing about where to mask and becomes all zero.
+    A map without any contrast does not say where to mask and becomes all zero.
 
     Args:
         maps: N x H x W.

@@ -1,10 +1,15 @@
-"""Search for the best mask: which points of the grid are tried, and what each of them measures."""
+"""Search for the best mask: which points of the grid are tried, and what each of them measures.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+Where the whole grid takes too many passes, points of it are tried: at random (Bergstra and Bengio
+2012) or by tree-structured Parzen estimators (Bergstra et al. 2011), with Optuna (Akiba et al.
+2019).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import optuna
 import pandas as pd
 from torch import nn
 
@@ -23,30 +28,7 @@ from glassguard.saliency.grid import (
     source_combination,
     spread,
 )
-from glassguard.saliency.sampling import tried
-from glassguard.saliency.settings import MaskSearch
-
-
-@dataclass(frozen=True)
-class MaskSearchResult:
-    """What a search measured.
-
-    Attributes:
-        points: the combinations that were tried.
-        clean_real: clean pictures x points float32 in [0, 1], confidence in the real person.
-        adversarial_real: attacked pictures x points, likewise.
-        adversarial_target: confidence in the target; see
-            :class:`glassguard.saliency.grid.SearchResult`.
-        network_passes: pictures that the network classified.
-        network_passes_naive: pictures that a loop over all points would have classified.
-    """
-
-    points: list[Combination]
-    clean_real: np.ndarray
-    adversarial_real: np.ndarray
-    adversarial_target: np.ndarray
-    network_passes: int
-    network_passes_naive: int
+from glassguard.saliency.settings import MaskSearch, SamplingMethod
 
 
 def mask_search(
@@ -59,7 +41,7 @@ def mask_search(
     settings: MaskSearch,
     *,
     seed: int,
-) -> MaskSearchResult:
+) -> tuple[list[Combination], SearchResult]:
     """Try masks on pictures, as the settings say.
 
     Args:
@@ -72,38 +54,25 @@ def mask_search(
             :data:`~glassguard.saliency.grid.NO_TARGET`.
         settings: the grid, how it is searched, kernel and batch size.
         seed: seed of a random or Bayesian search.
+
+    Returns:
+        The points that were tried, and what was measured on the clean pictures, then on the
+        attacked ones.
     """
     pictures = [*clean, *attacked]
     nobody = np.full(len(clean), NO_TARGET, dtype=np.int64)
     classes = np.stack([np.append(clean_real, real), np.append(nobody, target)], axis=1)
-    kernel, batch_size = settings.kernel, settings.batch_size
+    how: dict[str, Any] = {"kernel": settings.kernel, "batch_size": settings.batch_size}
     points = planned_points(settings, seed=seed)
     if points is not None:
         shown = track(pictures, description="mask grid, pictures", total=len(pictures))
-        found = search(network, shown, classes, points, kernel=kernel, batch_size=batch_size)
-    else:
-        seen: Seen = {}
-        points, found = _by_trial(
-            lambda point: search(
-                network,
-                pictures,
-                classes,
-                [point],
-                kernel=kernel,
-                batch_size=batch_size,
-                seen=seen,
-            ),
-            settings,
-            clean=len(clean),
-            seed=seed,
-        )
-    return MaskSearchResult(
-        points,
-        found.confidences[: len(clean), :, 0],
-        found.confidences[len(clean) :, :, 0],
-        found.confidences[len(clean) :, :, 1],
-        found.network_passes,
-        found.network_passes_naive,
+        return points, search(network, shown, classes, points, **how)
+    seen: Seen = {}
+    return _by_trial(
+        lambda point: search(network, pictures, classes, [point], **how, seen=seen),
+        settings,
+        clean=len(clean),
+        seed=seed,
     )
 
 
@@ -152,13 +121,9 @@ def _by_trial(
             results[point] = look(point)
             progress.advance()
             confidences = results[point].confidences[:, 0]
-            found = measures(
-                exact_sum(confidences[:clean, 0]),
-                exact_sum(confidences[clean:, 0]),
-                exact_sum(confidences[clean:, 1]),
-                clean=clean,
-                attacked=len(confidences) - clean,
-            )
+            of_clean, of_attacked = exact_sum(confidences[:clean]), exact_sum(confidences[clean:])
+            attacked = len(confidences) - clean
+            found = measures(of_clean[0], *of_attacked, clean=clean, attacked=attacked)
             return float(found["goodness"])
 
         tried(_values(settings), score, method="bayesian", trials=trials, seed=seed)
@@ -167,9 +132,52 @@ def _by_trial(
         source = source_combination(settings.source_setting)
         if source not in results:
             results[source] = look(source)
-    found = SearchResult(
+    return list(results), SearchResult(
         confidences=np.concatenate([one.confidences for one in results.values()], axis=1),
         network_passes=sum(one.network_passes for one in results.values()),
         network_passes_naive=sum(one.network_passes_naive for one in results.values()),
     )
-    return list(results), found
+
+
+def tried(
+    values: Mapping[str, Sequence[Any]],
+    score: Callable[[Combination], float],
+    *,
+    method: SamplingMethod,
+    trials: int,
+    seed: int,
+) -> list[Combination]:
+    """Try points of a grid one after the other.
+
+    Args:
+        values: what each field of :class:`~glassguard.saliency.grid.Combination` may be. Numbers
+            are tried as steps of their order, all else as names without one.
+        score: of a point, greater is better; asked once for each. Random search does not read it.
+        method: ``random`` or ``bayesian``.
+        trials: how often a point is drawn. A point that was drawn before is not tried again.
+        seed: seed of the draws.
+
+    Returns:
+        The different points in the order in which they were tried.
+    """
+    samplers = {"random": optuna.samplers.RandomSampler, "bayesian": optuna.samplers.TPESampler}
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = optuna.create_study(direction="maximize", sampler=samplers[method](seed=seed))
+        scores: dict[Combination, float] = {}
+        for _ in range(trials):
+            trial = study.ask()
+            point = Combination(**{name: _drawn(trial, name, values[name]) for name in values})
+            if point not in scores:
+                scores[point] = score(point)
+            study.tell(trial, scores[point])
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    return list(scores)
+
+
+def _drawn(trial: optuna.Trial, name: str, options: Sequence[Any]) -> Any:
+    if isinstance(options[0], str):
+        return trial.suggest_categorical(name, list(options))
+    return sorted(options)[trial.suggest_int(name, 0, len(options) - 1)]

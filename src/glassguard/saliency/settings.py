@@ -8,23 +8,16 @@ from glassguard.recognizer.settings import Convolution
 from glassguard.settings import Fraction, PositiveFraction, Strict, Threads
 
 Fill = Literal["zero", "mean", "grey", "telea", "navier_stokes"]
-
-
 ThresholdKind = Literal["value", "quantile"]
-
-
 MapKind = Literal["guided", "relative"]
-
-
+ChannelReduction = Literal["max_abs", "mean_abs", "max", "sum_abs"]
+SamplingMethod = Literal["random", "bayesian"]
 Kernel = Annotated[
     Literal[3, 5, 7, 9, 11, 13, 15],
     Field(description="side of the square structuring element; odd, or masks would be shifted"),
 ]
-
-
-ChannelReduction = Literal["max_abs", "mean_abs", "max", "sum_abs"]
-
-SamplingMethod = Literal["random", "bayesian"]
+Dilations = Annotated[int, Field(ge=0, le=100)]
+Area = Annotated[int, Field(ge=0)]
 
 
 class RelativeMap(Strict):
@@ -43,7 +36,7 @@ class RelativeMap(Strict):
 
 
 class Explanation(Strict):
-    """What saliency maps of either kind are made with."""
+    """Parameters of both kinds of saliency map."""
 
     top_classes: int = Field(
         ge=1, description="classes whose guided gradients are added up, the likeliest first"
@@ -53,10 +46,9 @@ class Explanation(Strict):
 
 
 class CopyMasks(Explanation):
-    """How training pictures are masked; what has several values is drawn for each picture.
+    """How training pictures are masked; a key with several values is drawn for each picture.
 
-    Nothing is taken from the section ``saliency``: whoever tries other masks there asks about the
-    same network.
+    Nothing comes from the section ``saliency``, so other masks there leave the network as it is.
     """
 
     map: MapKind
@@ -64,8 +56,8 @@ class CopyMasks(Explanation):
     mu: tuple[PositiveFraction, PositiveFraction] = Field(
         description="smallest and largest quantile of the map"
     )
-    n: tuple[Annotated[int, Field(ge=0, le=100)], ...] = Field(min_length=1)
-    phi: int = Field(ge=0)
+    n: tuple[Dilations, ...] = Field(min_length=1)
+    phi: Area
     fill: tuple[Fill, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -84,8 +76,8 @@ class Grid(Strict):
     )
     mu_as: tuple[ThresholdKind, ...] = Field(min_length=1)
     mu: tuple[PositiveFraction, ...] = Field(min_length=1)
-    n: tuple[Annotated[int, Field(ge=0, le=100)], ...] = Field(min_length=1)
-    phi: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    n: tuple[Dilations, ...] = Field(min_length=1)
+    phi: tuple[Area, ...] = Field(min_length=1)
     fill: tuple[Fill, ...] = Field(min_length=1)
     images: int | None = Field(
         ge=1, description="attacked validation pictures used, at most; all when null"
@@ -97,24 +89,24 @@ class Search(Strict):
     """Which points of the grid are tried."""
 
     method: Literal["grid"] | SamplingMethod = Field(
-        description="every point, or as many trials drawn at random or by what was found so far"
+        description="every point, or trials drawn at random or from what was found so far"
     )
     trials: int = Field(ge=1, description="draws of a random or Bayesian search")
 
 
 class SourceSetting(Strict):
-    """The combination that Study S found, reported beside the best one."""
+    """The combination that Study S found, reported with the best one."""
 
     map: Literal["guided"]
     mu: PositiveFraction
     mu_as: ThresholdKind
-    n: int = Field(ge=0, le=100)
-    phi: int = Field(ge=0)
+    n: Dilations
+    phi: Area
     fill: Fill
 
 
 class MaskBasics(Strict):
-    """What searching masks and judging them have in common."""
+    """Settings that the search for masks and their evaluation share."""
 
     kernel: Kernel
     source_setting: SourceSetting
@@ -139,7 +131,7 @@ class MaskSearch(MaskBasics):
 
 
 class MaskJudgement(MaskBasics):
-    """What the best mask is measured by."""
+    """How the best mask is evaluated."""
 
     confidence_threshold: PositiveFraction
     largest_clean_loss: Fraction = Field(

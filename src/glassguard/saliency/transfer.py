@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
+import numpy as np
 import pandas as pd
 from torch import nn
 
 from glassguard.progress import track
-from glassguard.saliency.defences import HeldOutPictures
+from glassguard.saliency.defences import Explained, HeldOutPictures
 from glassguard.saliency.evaluation import (
     Predictions,
     adversarial_success,
@@ -45,30 +46,27 @@ def transfer(
         A row for each combination (``tuned_on``) on each attack (``tested_on``), without and with
         the threshold. ``undefended_success`` is the attack's success without mask and threshold.
     """
+
+    def under(
+        kind: Explained, one: Combination, before: Predictions
+    ) -> tuple[np.ndarray, Predictions]:
+        covered = masks_under(kind.maps, one, kernel=kernel)
+        return covered, classify_masked(
+            network, kind.images, covered, one.fill, before, batch_size=batch_size
+        )
+
     # Predictions of clean pictures depend on the combination alone.
     clean: list[Predictions] = []
     rows = []
     for name, pictures in track(attacks, description="attacks under masks", total=len(masks)):
         if not clean:
-            bare = classify(network, pictures.clean, batch_size=batch_size)
-            clean = [
-                classify_masked(
-                    network,
-                    pictures.clean,
-                    masks_under(pictures.clean_maps, one, kernel=kernel),
-                    one.fill,
-                    bare,
-                    batch_size=batch_size,
-                )
-                for one in masks.values()
-            ]
-        before = classify(network, pictures.attacked, batch_size=batch_size)
+            bare = classify(network, pictures.clean.images, batch_size=batch_size)
+            clean = [under(pictures.clean, one, bare)[1] for one in masks.values()]
+        before = classify(network, pictures.attacked.images, batch_size=batch_size)
         success = adversarial_success(before, *pictures.classes)
         for (tuned_on, one), of_clean in zip(masks.items(), clean, strict=True):
-            masked = masks_under(pictures.attacked_maps, one, kernel=kernel)
-            after = classify_masked(
-                network, pictures.attacked, masked, one.fill, before, batch_size=batch_size
-            )
+            covered, after = under(pictures.attacked, one, before)
+            predictions = before, after, of_clean
             rows += [
                 {
                     "tuned_on": tuned_on,
@@ -76,8 +74,8 @@ def transfer(
                     "threshold": limit,
                     **asdict(one),
                     **rate("undefended_success", success),
-                    **rates(before, after, of_clean, pictures.classes, pictures.clean_real, limit),
-                    **mask_quality(masked, pictures.frames),
+                    **rates(*predictions, pictures.classes, pictures.clean.real, limit),
+                    **mask_quality(covered, pictures.frames),
                 }
                 for limit in (None, threshold)
             ]

@@ -18,7 +18,7 @@ def threshold_curve(
 
     Args:
         split: name of the pictures' split, for the column ``split``.
-        defences: the first is none.
+        defences: the first is ``none``.
         pictures: what they were judged on.
     """
     before = defences[0].adversarial

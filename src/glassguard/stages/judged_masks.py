@@ -10,7 +10,7 @@ from glassguard.errors import InputError
 from glassguard.files.formats import read_json, read_table, require_columns
 from glassguard.files.saliency_maps import read_maps
 from glassguard.saliency.choice import Row, combination_of
-from glassguard.saliency.defences import HeldOutPictures
+from glassguard.saliency.defences import Explained, HeldOutPictures
 from glassguard.saliency.grid import PARAMETERS, Combination
 from glassguard.saliency.settings import MapKind
 from glassguard.stages.saliency_inputs import StudyPictures
@@ -34,18 +34,15 @@ def open_split(
     attacks = study.attacks[study.attacks["split"] == split]
     if attacks.empty:
         raise InputError(f"{study.tables[1]}: has no attacked {split} picture to evaluate on")
-    clean_names, attacked_names = people["image_id"].tolist(), attacks["example_id"].tolist()
-    return HeldOutPictures(
-        clean=study.clean[people.index],
-        clean_names=clean_names,
-        clean_maps=read_maps(maps, clean_names, kinds=kinds),
-        clean_real=study.classes_of(people),
-        attacked=study.attacked[attacks.index],
-        attacked_names=attacked_names,
-        attacked_maps=read_maps(adversarial_maps, attacked_names, kinds=kinds),
-        classes=study.attacked_classes(attacks),
-        frames=frames[attacks.index],
+    real, target = study.attacked_classes(attacks)
+    clean, attacked = (
+        Explained(images[table.index], names, read_maps(path, names, kinds=kinds), classes)
+        for images, table, names, path, classes in (
+            (study.clean, people, people["image_id"].tolist(), maps, study.classes_of(people)),
+            (study.attacked, attacks, attacks["example_id"].tolist(), adversarial_maps, real),
+        )
     )
+    return HeldOutPictures(clean, attacked, target, frames[attacks.index])
 
 
 def read_best(path: Path, *, of_map: MapKind | None = None) -> tuple[Combination, Row]:
@@ -67,11 +64,7 @@ def read_best(path: Path, *, of_map: MapKind | None = None) -> tuple[Combination
 
 
 def read_grid(path: Path) -> pd.DataFrame:
-    """``grid.csv``.
-
-    Raises:
-        InputError: the file is missing or was not written by ``mask_grid``.
-    """
+    """``grid.csv`` (``InputError`` if it is missing or was not written by ``mask_grid``)."""
     table = read_table(path)
     columns = (*PARAMETERS, "ac_clean_real", "goodness", "n_clean", "n_adv")
     require_columns(table, columns, path)
@@ -79,15 +72,10 @@ def read_grid(path: Path) -> pd.DataFrame:
 
 
 def read_confidence(path: Path, ids: Collection[str], examples: Path) -> float:
-    """Mean confidence in the true person of some clean pictures.
-
-    Args:
-        path: ``predictions.csv``.
-        ids: of the pictures.
-        examples: the table that they are from.
+    """Mean confidence in the true person of the clean pictures that a table attacks.
 
     Raises:
-        InputError: the file is missing, or lacks a picture.
+        InputError: ``predictions.csv`` is missing, or lacks a picture.
     """
     table = read_table(path)
     require_columns(table, ("image_id", "confidence_true"), path)

@@ -59,37 +59,38 @@ def run(
     attacks, clean = attacks.iloc[shard::shards], clean.iloc[shard::shards]
     clean_ids, attack_ids = clean["image_id"].tolist(), attacks["example_id"].tolist()
     kinds = {*settings.grid.map, settings.source_setting.map}
-    real, target = study.attacked_classes(attacks)
-    found = mask_search(
+    points, found = mask_search(
         study.network,
         with_maps(study.clean, clean.index, read_maps(maps, clean_ids, kinds=kinds)),
         study.classes_of(clean),
         with_maps(
             study.attacked, attacks.index, read_maps(adversarial_maps, attack_ids, kinds=kinds)
         ),
-        real,
-        target,
+        *study.attacked_classes(attacks),
         settings,
         seed=config.seed,
     )
+    of_clean, of_attacked = np.split(found.confidences, [len(clean)])
+    passes = {
+        "network_passes": found.network_passes,
+        "network_passes_naive": found.network_passes_naive,
+    }
     np.savez(
         results,
         allow_pickle=False,
         shard=shard,
         shards=shards,
-        **{name: np.array([getattr(one, name) for one in found.points]) for name in PARAMETERS},
+        **{name: np.array([getattr(one, name) for one in points]) for name in PARAMETERS},
         clean_ids=np.array(clean_ids, dtype=np.str_),
-        clean_confidence_real=found.clean_real,
+        clean_confidence_real=of_clean[..., 0],
         adversarial_ids=np.array(attack_ids, dtype=np.str_),
-        adversarial_confidence_real=found.adversarial_real,
-        adversarial_confidence_target=found.adversarial_target,
-        network_passes=found.network_passes,
-        network_passes_naive=found.network_passes_naive,
+        adversarial_confidence_real=of_attacked[..., 0],
+        adversarial_confidence_target=of_attacked[..., 1],
+        **passes,
     )
     return {
         "clean_pictures": len(clean),
         "adversarial_pictures": len(attacks),
-        "combinations": len(found.points),
-        "network_passes": found.network_passes,
-        "network_passes_naive": found.network_passes_naive,
+        "combinations": len(points),
+        **passes,
     }

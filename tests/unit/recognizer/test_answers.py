@@ -17,13 +17,12 @@ from glassguard.recognizer.answers import finite_logits, weights_like
 from glassguard.recognizer.confidences import probabilities_of
 from glassguard.recognizer.network import FaceRecognizer, pixels_for, to_images, to_pixels
 from glassguard.saliency.classification import probabilities
-from glassguard.saliency.fill import filled
+from glassguard.saliency.fill import FILLS, filled
 from glassguard.saliency.relative_map import relative_maps
 from glassguard.saliency.saliency_map import saliency_maps
 
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 SIDE, CLASSES = 32, 4
-FILLS = ["zero", "grey", "mean", "telea", "navier_stokes"]
 
 
 def recognizer() -> FaceRecognizer:

@@ -19,7 +19,7 @@ from glassguard.saliency.grid import (
     search,
     spread,
 )
-from glassguard.saliency.sampling import tried
+from glassguard.saliency.search import tried
 
 SIZE = 32
 PICTURES = 5

@@ -1,4 +1,4 @@
-"""Saliency maps, masks and fills against literal loops and properties that must hold."""
+"""Saliency maps and masks against literal loops and properties that must hold."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,6 @@ from torch import nn
 from glassguard.influence.guided_backpropagation import guided_backpropagation
 from glassguard.recognizer.network import FaceRecognizer
 from glassguard.saliency.explanation import explainer
-from glassguard.saliency.fill import INPAINTING_METHODS, filled
 from glassguard.saliency.mask import (
     closed,
     components,
@@ -21,8 +20,6 @@ from glassguard.saliency.mask import (
 from glassguard.saliency.relative_map import relative_maps
 from glassguard.saliency.saliency_map import reduce_channels, saliency_maps, scale
 from glassguard.saliency.settings import Explanation
-
-FILLS = ("zero", "mean", "grey", "telea", "navier_stokes")
 
 
 def naive_mask(saliency, mu, mu_as, n, phi, kernel=3):
@@ -226,56 +223,3 @@ def test_components_touch_at_corners_and_are_counted_in_pixels():
     assert without_small_components(mask, 4).sum() == 4
     assert not without_small_components(mask, 5).any()
     assert np.array_equal(without_small_components(mask, 0), mask)
-
-
-@pytest.fixture
-def picture():
-    noise = np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8)
-    return cv2.GaussianBlur(noise, (5, 5), 2)
-
-
-@pytest.fixture
-def mask():
-    mask = np.zeros((24, 20), dtype=bool)
-    mask[8:13, 4:15] = True
-    mask[:3] = True  # inpainting is most delicate at the border
-    mask[:, -2:] = True
-    return mask
-
-
-@pytest.mark.parametrize("fill", FILLS)
-def test_fills_keep_what_is_not_masked_and_forget_what_is(picture, mask, fill):
-    before = picture.copy()
-    result = filled(picture, mask, fill)
-    assert result.dtype == np.uint8
-    assert np.array_equal(picture, before)
-    assert np.array_equal(result[~mask], picture[~mask])
-    attacked = picture.copy()
-    attacked[mask] = np.random.default_rng(1).integers(0, 256, (mask.sum(), 3))
-    assert np.array_equal(filled(attacked, mask, fill), result)
-    assert np.array_equal(filled(picture, np.zeros_like(mask), fill), picture)
-
-
-def test_fill_colours(picture, mask):
-    assert not filled(picture, mask, "zero")[mask].any()
-    assert (filled(picture, mask, "grey")[mask] == 128).all()
-    mean = np.rint(picture[~mask].mean(axis=0))
-    assert (filled(picture, mask, "mean")[mask] == mean).all()
-    with pytest.raises(ValueError, match="no fill 'noise'"):
-        filled(picture, mask, "noise")
-
-
-@pytest.mark.parametrize("fill", sorted(INPAINTING_METHODS))
-def test_inpainting_continues_a_smooth_picture(fill):
-    ramp = np.repeat(np.linspace(40, 200, 32).astype(np.uint8)[:, None], 32, axis=1)
-    picture = np.stack([ramp, ramp, ramp], axis=2)
-    mask = np.zeros((32, 32), dtype=bool)
-    mask[13:17, 8:24] = True
-    difference = filled(picture, mask, fill).astype(int) - picture
-    assert np.abs(difference).max() < 15
-
-
-@pytest.mark.parametrize("fill", FILLS)
-def test_nothing_of_a_wholly_masked_picture_is_left(picture, fill):
-    result = filled(picture, np.ones(picture.shape[:2], dtype=bool), fill)
-    assert np.array_equal(result, np.full_like(picture, 0 if fill == "zero" else 128))
