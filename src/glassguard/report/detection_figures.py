@@ -349,7 +349,7 @@ def roc(table: pd.DataFrame, examples: pd.DataFrame) -> Drawn:
             axes.plot(rows["fpr"], rows["tpr"], label=spelt(name), **look)
             # On a logarithmic axis nothing is at zero: it starts at the left edge.
             inset.plot(rows["fpr"].clip(lower=least), rows["tpr"], **look | {"markersize": 3})
-    legend_of(panels[0], "lower", ncols=3, handlelength=3.5)
+    legend_of(panels[0], loc="outside lower center", ncols=3, handlelength=3.5)
     return figure, numbers
 
 
@@ -364,7 +364,7 @@ def _logarithmic_inset(axes: Axes, least: float) -> Axes:
     # Numbers at the inset's axes shall not lie on curves.
     left, right, top = left - 0.02, axes.get_xlim()[1], bottom + height + 0.02
     below = axes.get_ylim()[0]
-    ground = {"facecolor": "white", "linewidth": 0, "zorder": 3}
+    ground: dict[str, Any] = {"facecolor": "white", "linewidth": 0, "zorder": 3}
     axes.add_patch(Rectangle((left, below), right - left, top - below, **ground))
     inset = axes.inset_axes(INSET, transform=axes.transData)
     inset.yaxis.tick_right()

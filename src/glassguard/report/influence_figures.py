@@ -137,7 +137,7 @@ def profile_projection(
         axes.set_title(spelt(target), loc="left")
         axes.set_xlabel(f"first component ({100 * projection.explained[0]:.0f} %)")
     panels[0].set_ylabel(f"second component ({100 * projection.explained[1]:.0f} %)")
-    legend_of(panels[0], "lower", ncols=3)
+    legend_of(panels[0], loc="outside lower center", ncols=3)
     return figure, numbers
 
 
@@ -309,6 +309,6 @@ def _pictures(maps: Mapping[str, np.ndarray], *, colour_bars: bool) -> tuple[Fig
 
 def _say_no_influence(axes: Axes) -> None:
     # Below the outline of glasses.
-    box = {"facecolor": EMPTY, "edgecolor": "none", "pad": 1.0}
-    look = {"ha": "center", "va": "center", "fontsize": 6.5, "color": SOURCE}
-    axes.text(0.5, 0.14, NO_INFLUENCE, transform=axes.transAxes, bbox=box, **look)
+    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 6.5, "color": SOURCE}
+    look["bbox"] = {"facecolor": EMPTY, "edgecolor": "none", "pad": 1.0}
+    axes.text(0.5, 0.14, NO_INFLUENCE, transform=axes.transAxes, **look)

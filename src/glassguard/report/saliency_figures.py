@@ -250,7 +250,7 @@ def saliency_evaluation(evaluation: pd.DataFrame, best: Mapping[str, Any]) -> Dr
         axes.set_title(said, loc="left")
         rate_axis(axes)
         axes.set_ylim(0, 1.02)
-    legend_of(panels[0], "upper", ncols=3)
+    legend_of(panels[0], loc="outside upper center", ncols=3)
     return figure, {
         **_evaluated(evaluation),
         "map": best["goodness"]["map"],
@@ -316,7 +316,7 @@ def threshold_curve(
         axes.set_xlabel("least confidence of an answer")
         rate_axis(axes)
     panels[0].set_ylabel("rate")
-    legend_of(panels[1], "lower", ncols=len(RATES))
+    legend_of(panels[1], loc="outside lower center", ncols=len(RATES))
     return figure, {
         **_evaluated(evaluation),
         "threshold": threshold,

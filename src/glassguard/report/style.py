@@ -117,10 +117,10 @@ def series(position: int) -> dict[str, Any]:
     }
 
 
-def legend_of(axes: Axes, side: Literal["upper", "lower"], **look: Any) -> None:
-    """The legend of one panel above or below the whole figure."""
+def legend_of(axes: Axes, **look: Any) -> None:
+    """The legend of one panel as that of the whole figure."""
     handles, labels = axes.get_legend_handles_labels()
-    axes.figure.legend(handles, labels, loc=f"outside {side} center", **look)
+    axes.figure.legend(handles, labels, **look)
 
 
 def rate_axis(axes: Axes, which: Literal["x", "y"] = "y") -> None:
@@ -154,8 +154,8 @@ def written(axes: Axes, at: tuple[float, float], text: str, size: float, *, ligh
 def framed(axes: Axes, at: tuple[float, float], side: float, **look: Any) -> None:
     """A frame around a cell of a map."""
     corner = at[0] - side / 2, at[1] - side / 2
-    line = {"fill": False, "edgecolor": COLOURS[6], "linewidth": 2}
-    axes.add_patch(Rectangle(corner, side, side, **line, **look))
+    look |= {"fill": False, "edgecolor": COLOURS[6], "linewidth": 2}
+    axes.add_patch(Rectangle(corner, side, side, **look))
 
 
 def bare(axes: Axes) -> None:
