@@ -4,56 +4,38 @@ The benchmarks write the tables (``--table docs/tables/cost-….csv``); ``python
 the same figures into the pages.
 """
 
-import csv
-from pathlib import Path
+import sys
+from collections.abc import Mapping
 
-HERE = Path(__file__).parent
-TABLES = HERE / "tables"
-SHOWN = {
-    "influence.md": ("influence",),
-    "saliency.md": ("grid", "grid-of-embedded", "grid-shards"),
-}
-"""By page, the benchmarks whose table stands in it."""
-SIGNS = {"<=": "≤", ">=": "≥"}
+import published
+
+from glassguard.report.tables import markdown
 
 
 def main() -> None:
-    """Write the pages anew from the tables; not one where a table is missing."""
-    tables = {one: rendered(one) for benchmarks in SHOWN.values() for one in benchmarks}
-    for name, benchmarks in SHOWN.items():
-        page = (HERE / name).read_text(encoding="utf-8")
-        for benchmark in benchmarks:
-            start, end = (f"<!-- cost of {benchmark}: {place} -->" for place in ("start", "end"))
-            before, rest = page.split(start)
-            page = f"{before}{start}\n\n{tables[benchmark]}\n\n{end}{rest.split(end)[1]}"
-        (HERE / name).write_text(page, encoding="utf-8")
+    """Write the pages anew from the tables."""
+    published.rewrite(render, "influence", "saliency")
 
 
-def table_of(benchmark: str) -> Path:
-    """The committed table of a benchmark."""
-    return TABLES / f"cost-{benchmark}.csv"
-
-
-def rendered(benchmark: str) -> str:
+def render(place: str) -> str | None:
     """The table of a benchmark in Markdown, the machine below it."""
-    path = table_of(benchmark)
-    if not path.is_file():
-        raise SystemExit(f"{path}: no such table; the benchmark writes it by --table {path}")
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    machine = rows.pop()
-    lines = ["| | measured | bound |", "|---|---|---|"]
-    for row in rows:
-        bound = f"{SIGNS[row['relation']]} {row['bound']}{missed(row)}" if row["relation"] else ""
-        lines.append(f"| {row['figure']} | {row['measured']} | {bound} |")
-    return "\n".join([*lines, "", f"Machine: {machine['measured']}."])
+    if not place.startswith("cost of "):
+        return None
+    table = f"cost-{place.removeprefix('cost of ')}"
+    try:
+        *rows, machine = published.read(table)
+    except OSError as error:
+        sys.exit(f"{error.filename}: no such table; the benchmark writes it by --table")
+    cells = [[row["figure"], row["measured"], bound_of(row)] for row in rows]
+    return f"{markdown(['', 'measured', 'bound'], cells)}\n\nMachine: {machine['measured']}."
 
 
-def missed(row: dict[str, str]) -> str:
-    """What stands behind a bound that a figure does not keep."""
-    measured, bound = float(row["measured"]), float(row["bound"])
-    kept = measured <= bound if row["relation"] == "<=" else measured >= bound
-    return "" if kept else ", **missed**"
+def bound_of(row: Mapping[str, str]) -> str:
+    """What a figure must not exceed, and whether it does."""
+    if not row["relation"]:
+        return ""
+    kept = published.kept(row["measured"], row["relation"], float(row["bound"]))
+    return published.bound(row["relation"], row["bound"]) + ("" if kept else ", **missed**")
 
 
 if __name__ == "__main__":

@@ -1,144 +1,109 @@
 """Write the figures of docs/real-faces.md from a finished run of experiment ``faces``.
 
-``python docs/real_faces.py results/faces`` reads ``summary.json``, ``timings.csv``,
-``backbone/metrics.json`` and, for the machine that it ran on, ``report.html`` there, writes
-``docs/tables/real-faces.csv`` and puts the same figures into the page, beside the comparison of
-backbones (``docs/tables/backbones.csv``, which ``benchmarks/backbones.py`` writes). Without an
-argument the page is written anew from the tables.
+``python docs/real_faces.py results/faces`` writes ``docs/tables/real-faces.csv`` from
+``summary.json``, ``timings.csv``, ``backbone/metrics.json`` and, for the machine, ``report.html``
+there. It puts the same figures into the page, and the comparison of backbones
+(``docs/tables/backbones.csv``, which ``benchmarks/backbones.py`` writes). Without an argument the
+page is written anew from the tables.
 """
 
-import argparse
-import csv
 import html
-import json
 import re
 import sys
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import published
+from published import figures_of
+
 from glassguard.report import sources_figures as source
+from glassguard.report.tables import decimals, markdown
+from glassguard.report.wording import RATES, TABLE_1_RATES, spelt
 
-HERE = Path(__file__).parent
-TABLE = HERE / "tables" / "real-faces.csv"
-BACKBONES = HERE / "tables" / "backbones.csv"
-PAGE = HERE / "real-faces.md"
 COLUMNS = ("part", "figure", "here", "low", "high", "n", "source")
-PAIR = "pair"
-SHOWN_FALSE_POSITIVE_RATE = 0.05
+PAIR = "detection, pair {}"
+BACKBONE = ("pool_identities", "pool_images", "pool_val_accuracy", "precision", "accelerator")
+MACHINE = ("system", "processor", "cores", "memory")
+"""As the report names them, the only file of a run that says what it ran on."""
+TIMES = {"wall_s": "wall_s", "cpu_s": "processor_s"}
+SHOWN = 0.05
+"""The false-alarm rate at which detectors are compared."""
 
-RECOGNIZER = {
-    "train_accuracy": source.RECOGNIZER.train_accuracy,
-    "val_accuracy": source.RECOGNIZER.validation_accuracy,
-    "test_accuracy": "",
-}
-ATTACK = {
-    "success": source.UNDEFENDED.adversarial_success,
-    "success_jpeg": "",
-    "still_correct": source.UNDEFENDED.adversarial_correct,
-}
+MASK = ("map", "mu", "n", "phi", "fill")
 DEFENCES = {
     "before": source.UNDEFENDED,
     "after": source.DEFENDED,
     "after_threshold_0.8": source.DEFENDED_WITH_THRESHOLD,
 }
-BACKBONE = ("pool_identities", "pool_images", "pool_val_accuracy", "precision", "accelerator")
-MACHINE = ("system", "processor", "cores", "memory")
-"""As the report names them, the only file of a run that says what it ran on."""
-TIMES = {"wall_s": "wall_s", "cpu_s": "processor_s"}
+TABLE_1_MEANS = {
+    name: sum(getattr(pair, name) for pair in source.TABLE_1) / len(source.TABLE_1)
+    for name in TABLE_1_RATES
+}
+PRINTED = {
+    "recognizer: train_accuracy": source.RECOGNIZER.train_accuracy,
+    "recognizer: val_accuracy": source.RECOGNIZER.validation_accuracy,
+    "attack glasses: success": source.UNDEFENDED.adversarial_success,
+    "attack glasses: still_correct": source.UNDEFENDED.adversarial_correct,
+    "detection: slice": f"layer {source.BEST_LAYER_INDEX}",
+    **{f"detection: {name}, mean over pairs": decimals(x) for name, x in TABLE_1_MEANS.items()},
+    f"detection: tpr at fpr {source.AMI_FALSE_POSITIVE_RATE}": "AmI {:g} to {:g}".format(
+        *source.AMI_DETECTION
+    ),
+    "saliency: best map, mu, n, phi, fill": (
+        f"guided, {source.BEST_MU:g}, {source.BEST_N}, {source.BEST_PHI}, zero"
+    ),
+    **{
+        f"saliency, test, {name}: {rate}": printed
+        for (name, row), rate in product(DEFENCES.items(), RATES)
+        if (printed := getattr(row, rate)) is not None
+    },
+}
+"""What the sources print, by part and figure."""
 
 
 def main() -> None:
-    """Write the table where results are given, and the page."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("results", type=Path, nargs="?", help="folder of a run, or none")
-    results = parser.parse_args().results
-    if results is not None:
-        rows = list(rows_of_run(results))
-        TABLE.parent.mkdir(exist_ok=True)
-        with TABLE.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(filled(page), encoding="utf-8")
+    """Write the table of the results that are given, and the page."""
+    published.folders(__doc__, write_table)
+    published.rewrite(render, "real-faces")
 
 
-def rows_of_run(results: Path) -> Iterator[dict[str, Any]]:
-    """The table's rows out of a finished run."""
-    try:
-        summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
-        if summary["experiment"] != "faces":
-            sys.exit(f"{results}: of experiment {summary['experiment']}; the page is of faces")
-        backbone = json.loads((results / "backbone/metrics.json").read_text(encoding="utf-8"))
-        with (results / "timings.csv").open(encoding="utf-8", newline="") as file:
-            timings = list(csv.DictReader(file))
-        machine = machine_of((results / "report.html").read_text(encoding="utf-8"))
-    except OSError as error:
-        sys.exit(f"{error.filename}: {error.strerror}; give the folder of a finished run")
-    return rows_of(summary, backbone, timings, machine)
+def render(place: str) -> str:
+    """The table of a run without single pairs, or the comparison of backbones."""
+    if place == "figures":
+        return rendered(published.read("real-faces"))
+    right = (
+        (row["backbone"], f"{row['right']} [{row['low']}–{row['high']}]", row["n"], row[DIMENSION])
+        for row in published.read("backbones")
+    )
+    return markdown(["backbone", "right", "n", spelt(DIMENSION)], right)
 
 
-def filled(page: str) -> str:
-    """The page with what the committed tables hold between its markers."""
-    parts = {
-        "figures": rendered(read_rows(TABLE)),
-        "backbones": rendered_backbones(read_rows(BACKBONES)),
-    }
-    for name, text in parts.items():
-        start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
-        before, rest = page.split(start)
-        page = before + start + text + end + rest.split(end)[1]
-    return page
+DIMENSION = "effective_dimension"
 
 
-def read_rows(table: Path) -> list[dict[str, str]]:
-    """A committed table."""
-    with table.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+def rendered(rows: list[dict[str, str]]) -> str:
+    """The table of a run in Markdown, without single pairs."""
+    lines = []
+    for row in rows:
+        if not row["part"].startswith(PAIR.format("")):
+            interval = f"{row['low']}–{row['high']}" if row["low"] else ""
+            name = f"{row['part']}: {row['figure']}"
+            lines.append([name, row["here"], interval, row["n"], row["source"]])
+    return markdown(["", "here", "95 % interval", "n", "source"], lines)
 
 
-def rows_of(
-    summary: dict[str, Any],
-    backbone: dict[str, Any],
-    timings: list[dict[str, str]],
-    machine: dict[str, str],
-) -> Iterator[dict]:
-    """Every figure of a run, with the source's where it prints one."""
-    for name in BACKBONE:
-        if name in backbone:
-            value = backbone[name]
-            here = shown(value) if isinstance(value, float) else value
-            yield {"part": "backbone", "figure": name, "here": here}
-    for name, printed in RECOGNIZER.items():
-        yield measured("recognizer", name, summary["recognizer"], name, printed)
-    for attack, figures in summary["attacks"].items():
-        yield {"part": f"attack {attack}", "figure": "pairs", "here": figures["pairs"]}
-        for name, printed in ATTACK.items():
-            yield measured(f"attack {attack}", name, figures, name, printed)
-    yield from detection_rows(summary["detection"])
-    yield from saliency_rows(summary["saliency"])
-    yield {"part": "run", "figure": "started", "here": summary["started"]}
-    yield {"part": "run", "figure": "wall_s", "here": round(summary["wall_s"])}
-    seconds = seconds_of(timings)
-    total = sum(times["processor_s"] for times in seconds.values())
-    yield {"part": "run", "figure": "processor_s", "here": round(total)}
-    for stage, times in seconds.items():
-        for name, value in times.items():
-            yield {"part": "run", "figure": f"{stage}, {name}", "here": round(value)}
-    for name, value in machine.items():
-        yield {"part": "run", "figure": name, "here": value}
-
-
-def seconds_of(timings: list[dict[str, str]]) -> dict[str, dict[str, float]]:
-    """Wall and processor seconds of every stage, the shards of one added up."""
-    found: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(TIMES.values(), 0.0))
-    for row in timings:
-        stage = re.sub(r"_\d+-of-\d+$", "", row["stage"])
-        for column, name in TIMES.items():
-            found[stage][name] += float(row[column] or 0)
-    return dict(found)
+def write_table(results: Path) -> None:
+    """Write the figures of a finished run."""
+    summary = published.read_json(results / "summary.json")
+    if summary["experiment"] != "faces":
+        sys.exit(f"{results}: of experiment {summary['experiment']}; the page is of faces")
+    backbone = published.read_json(results / "backbone" / "metrics.json")
+    machine = machine_of((results / "report.html").read_text(encoding="utf-8"))
+    rows = rows_of(summary, backbone, pd.read_csv(results / "timings.csv"), machine)
+    published.write("real-faces", COLUMNS, rows)
 
 
 def machine_of(page: str) -> dict[str, str]:
@@ -147,107 +112,88 @@ def machine_of(page: str) -> dict[str, str]:
     return {name: html.unescape(listed[name]) for name in MACHINE if name in listed}
 
 
-def detection_rows(detection: dict[str, Any]) -> Iterator[dict]:
+def rows_of(
+    summary: Mapping[str, Any],
+    backbone: Mapping[str, Any],
+    timings: pd.DataFrame,
+    machine: Mapping[str, str],
+) -> Iterator[dict[str, Any]]:
+    """Every figure of a run, with the source's where it prints one."""
+    for part, record in parts_of(summary, backbone, timings, machine):
+        keys = [key for key in record if not str(key).endswith(("_n", "_low", "_high"))]
+        for row in figures_of([record], part, "", {key: key for key in keys}):
+            goodness = source.BEST_GOODNESS if row["figure"].startswith("goodness") else ""
+            yield row | {"source": PRINTED.get(f"{part}: {row['figure']}", goodness)}
+
+
+def parts_of(
+    summary: Mapping[str, Any],
+    backbone: Mapping[str, Any],
+    timings: pd.DataFrame,
+    machine: Mapping[str, str],
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The parts of the table, and the figures of each with their intervals and n."""
+    yield "backbone", {key: backbone[key] for key in BACKBONE if key in backbone}
+    yield "recognizer", summary["recognizer"]
+    for name, attack in summary["attacks"].items():
+        yield f"attack {name}", {k: v for k, v in attack.items() if k not in ("n", "validation")}
+    yield from detection_of(summary["detection"])
+    saliency = summary["saliency"]
+    chosen = ", ".join(str(saliency["best"][key]) for key in MASK)
+    yield (
+        "saliency",
+        {
+            "best map, mu, n, phi, fill": chosen,
+            "goodness, best": saliency["best"]["goodness"],
+            **{f"goodness, best with fill {fill}": x for fill, x in saliency["by_fill"].items()},
+            **{f"goodness, best {kind} map": x for kind, x in saliency["by_map"].items()},
+            "goodness, source's mask": saliency["source_setting"]["goodness"],
+        },
+    )
+    for defence, rates in saliency["test"].items():
+        yield f"saliency, test, {defence}", {k: v for k, v in rates.items() if k != "fill"}
+    stages = timings["stage"].str.replace(r"_\d+-of-\d+$", "", regex=True)
+    seconds = timings.fillna(0).groupby(stages, sort=False)[[*TIMES]].sum().rename(columns=TIMES)
+    run = {"started": summary["started"], "wall_s": round(summary["wall_s"])}
+    run["processor_s"] = round(seconds["processor_s"].sum())
+    for stage, times in seconds.iterrows():
+        run |= {f"{stage}, {name}": round(value) for name, value in times.items()}
+    yield "run", run | dict(machine)
+
+
+def detection_of(detection: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Table 1, curves and flag rates."""
-    part = "detection"
-    index = source.BEST_LAYER_INDEX
-    yield {"part": part, "figure": "slice", "here": detection["slice"], "source": f"layer {index}"}
-    yield {"part": part, "figure": "variant", "here": detection["variant"]}
-    for name in ("benign_target", "benign_other", "impersonation"):
-        printed = sum(getattr(pair, name) for pair in source.TABLE_1) / len(source.TABLE_1)
-        row = {"part": part, "figure": f"{name}, mean over pairs", "source": shown(printed)}
-        yield {**row, "here": shown(detection["mean"][name])}
+    means = {f"{name}, mean over pairs": detection["mean"][name] for name in TABLE_1_RATES}
+    yield "detection", {key: detection[key] for key in ("slice", "variant")} | means
     # By number: the photographs show real people, whom a published table need not name.
     for number, pair in enumerate(detection["pairs"], start=1):
-        of = f"{part}, {PAIR} {number}"
-        for name in ("benign_target", "benign_other", "impersonation"):
-            yield measured(of, name, pair, name, "")
-    yield measured(part, "auc", detection, "auc", "")
-    for rate, value in detection["tpr_at_fpr"].items():
-        ami = f"AmI {source.AMI_DETECTION[0]:g} to {source.AMI_DETECTION[1]:g}"
-        printed = ami if float(rate) == source.AMI_FALSE_POSITIVE_RATE else ""
-        row = measured(part, f"tpr at fpr {rate}", of_key(detection, "tpr_at_fpr", rate), rate, "")
-        yield {**row, "here": shown(value), "source": printed}
-    for name in detection["flag_rate"]:
-        figures = of_key(detection, "flag_rate", name)
-        yield measured(part, f"flag rate, {name}", figures, name, "")
+        rates = {key: pair.get(key) for key in with_ends(TABLE_1_RATES)}
+        yield PAIR.format(number), rates
+    yield "detection", {key: detection.get(key) for key in with_ends(["auc"])}
+    for rates, figure in (("tpr_at_fpr", "tpr at fpr {}"), ("flag_rate", "flag rate, {}")):
+        yield (
+            "detection",
+            {
+                f"{figure.format(key)}{end}": detection.get(f"{rates}{end}", {}).get(key)
+                for key, end in product(detection[rates], ENDS)
+            },
+        )
     for point in detection["detectors"]:
-        if point["wanted_fpr"] == SHOWN_FALSE_POSITIVE_RATE:
-            of = f"detector {point['detector']}, benign {point['population'].replace('_', ' ')}"
-            yield measured(of, "auc", point, "auc", "")
-            for name in ("tpr", "fpr"):
-                figure = f"{name} at {SHOWN_FALSE_POSITIVE_RATE:g}"
-                yield measured(of, figure, point, name, "")
+        if point["wanted_fpr"] == SHOWN:
+            of = f"detector {point['detector']}, benign {spelt(point['population'])}"
+            names = {"auc": "auc", "tpr": f"tpr at {SHOWN:g}", "fpr": f"fpr at {SHOWN:g}"}
+            yield (
+                of,
+                {f"{names[k]}{end}": point.get(f"{k}{end}") for k, end in product(names, ENDS)},
+            )
 
 
-def of_key(detection: dict[str, Any], rates: str, key: str) -> dict[str, Any]:
-    """One of several rates with its n and interval, as :func:`measured` takes it."""
-    found = {key: detection[rates][key]}
-    for end in ("n", "low", "high"):
-        found[f"{key}_{end}"] = detection.get(f"{rates}_{end}", {}).get(key)
-    return found
+ENDS = ("", "_n", "_low", "_high")
 
 
-def saliency_rows(saliency: dict[str, Any]) -> Iterator[dict]:
-    """The chosen mask, the source's, and the test split."""
-    part = "saliency"
-    printed = f"guided, {source.BEST_MU:g}, {source.BEST_N}, {source.BEST_PHI}, zero"
-    best = saliency["best"]
-    chosen = ", ".join(str(best[key]) for key in ("map", "mu", "n", "phi", "fill"))
-    yield {"part": part, "figure": "best map, mu, n, phi, fill", "here": chosen, "source": printed}
-    row = {"part": part, "source": source.BEST_GOODNESS}
-    yield {**row, "figure": "goodness, best", "here": shown(best["goodness"])}
-    for fill, value in saliency["by_fill"].items():
-        yield {**row, "figure": f"goodness, best with fill {fill}", "here": shown(value)}
-    for kind, value in saliency["by_map"].items():
-        yield {**row, "figure": f"goodness, best {kind} map", "here": shown(value)}
-    here = shown(saliency["source_setting"]["goodness"])
-    yield {**row, "figure": "goodness, source's mask", "here": here}
-    for defence, figures in saliency["test"].items():
-        for key in figures:
-            if f"{key}_n" in figures:
-                printed_here = getattr(DEFENCES.get(defence), key, None)
-                of = f"{part}, test, {defence}"
-                yield measured(of, key, figures, key, "" if printed_here is None else printed_here)
-
-
-def measured(
-    part: str, figure: str, figures: dict[str, Any], key: str, printed: float | str
-) -> dict[str, Any]:
-    """A figure with its interval and n, where they are given."""
-    ends = {end: shown(figures.get(f"{key}_{end}")) for end in ("low", "high")}
-    row = {"part": part, "figure": figure, "here": shown(figures[key]), **ends}
-    n = figures.get(f"{key}_n")
-    return {**row, "n": "" if n is None else int(n), "source": printed}
-
-
-def shown(value: float | None) -> str:
-    """Three decimals of a rate, whole counts; empty where there is nothing."""
-    if value is None:
-        return ""
-    return f"{value:.0f}" if value == round(value) and value > 1 else f"{value:.3f}"
-
-
-def rendered(rows: list[dict[str, str]]) -> str:
-    """The table in Markdown, without single pairs."""
-    lines = ["", "", "| | here | 95 % interval | n | source |", "|---|---|---|---|---|"]
-    for row in rows:
-        if row["part"].startswith(f"detection, {PAIR} "):
-            continue
-        interval = f"{row['low']}–{row['high']}" if row["low"] else ""
-        name = f"{row['part']}: {row['figure']}"
-        lines.append(f"| {name} | {row['here']} | {interval} | {row['n']} | {row['source']} |")
-    return "\n".join([*lines, "", ""])
-
-
-def rendered_backbones(rows: list[dict[str, str]]) -> str:
-    """The comparison of backbones in Markdown."""
-    lines = ["", "", "| backbone | right | n | effective dimension |", "|---|---|---|---|"]
-    for row in rows:
-        right = f"{row['right']} [{row['low']}–{row['high']}]"
-        cells = (row["backbone"], right, row["n"], row["effective_dimension"])
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", ""])
+def with_ends(names: Mapping[str, str] | list[str]) -> list[str]:
+    """The keys of rates: value, n and interval."""
+    return [f"{name}{end}" for name, end in product(names, ENDS)]
 
 
 if __name__ == "__main__":

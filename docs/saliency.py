@@ -1,35 +1,27 @@
 """Write the figures of docs/saliency.md from finished runs.
 
-``python docs/saliency.py results/embedded`` reads ``summary.json`` and ``saliency/best.json``,
-writes ``docs/tables/embedded-saliency.csv`` and puts the same figures into the page. Of a study
-with several attacks (``results/accessories``) it takes ``saliency/generality.csv`` instead, of the
-variant ``all_fills`` ``saliency/grid.csv``. Without
-an argument the page is written anew from the tables.
+``python docs/saliency.py results/embedded`` writes ``docs/tables/embedded-saliency.csv`` from
+``summary.json``, ``saliency/best.json`` and ``saliency/working_point.json`` there and puts the same
+figures into the page. Of a study with several attacks (``results/accessories``) it reads
+``saliency/generality.csv`` instead, of the variant ``all_fills`` ``saliency/grid.csv``. Without an
+argument the page is written anew from the tables.
 """
 
-import argparse
-import csv
 import json
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import published
+from published import Figures, figures_of
+
 from glassguard.report import sources_figures
 from glassguard.report.defences import repeats
+from glassguard.report.tables import decimals, markdown
+from glassguard.report.wording import NOTHING, RATES
 
-HERE = Path(__file__).parent
-PAGE = HERE / "saliency.md"
-TABLES = HERE / "tables"
-COLUMNS = ("part", "figure", "value", "low", "high", "n")
-RATES = {
-    "adversarial_success": "attack succeeds",
-    "adversarial_correct": "attacked, right",
-    "clean_accuracy": "clean, right",
-    "defence_success": "attack undone",
-    "mask_iou": "overlap",
-    "mask_recall": "frame masked",
-}
+SHOWN = {**RATES, "mask_iou": "overlap", "mask_recall": "frame masked"}
 BEST, AFFORDABLE = "saliency mask", "best affordable mask"
 DEFENCES = {
     "before": "none",
@@ -41,15 +33,15 @@ DEFENCES = {
     "random": "random mask",
 }
 PARAMETERS = ("map", "mu", "n", "phi", "fill")
-MEASURES = ("ac_clean_real", "ac_adv_real", "ac_adv_target", "goodness")
-STUDIES = ("embedded", "faces")
-GENERALITY = TABLES / "generality.csv"
+MEASURES = {
+    "ac_clean_real": "AC(clean, real)",
+    "ac_adv_real": "AC(adv, real)",
+    "ac_adv_target": "AC(adv, target)",
+    "goodness": "goodness",
+}
+FILLS = ("fill", "mu_as", "mu", "n", "phi", "goodness", "n_adv", "n_clean")
+CROSSED = ("undefended_success", "adversarial_success", "adversarial_correct", "clean_accuracy")
 ALL_FILLS = "variant_all_fills"
-FILLS = TABLES / "fills.csv"
-FILLS_COLUMNS = ("fill", "mu_as", "mu", "n", "phi", "goodness", "n_adv", "n_clean")
-GENERALITY_RATES = ("undefended_success", "adversarial_success", "adversarial_correct")
-GENERALITY_COLUMNS = ("tuned_on", "tested_on", "mask", *GENERALITY_RATES, "n", "clean_accuracy")
-GOODNESS = "validation, best"
 AIMS = {
     "embedded": {
         "goodness": (">=", 0.88),
@@ -74,26 +66,33 @@ SPELT_AIMS = {
 
 def main() -> None:
     """Write the tables of the results that are given, and the page."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("results", type=Path, nargs="*", help="folders of runs, or none")
-    TABLES.mkdir(exist_ok=True)
-    for results in parser.parse_args().results:
-        try:
-            write_tables(results)
-        except OSError as error:
-            sys.exit(f"{error.filename}: {error.strerror}; give the folder of a finished run")
-    page = PAGE.read_text(encoding="utf-8")
-    for study in STUDIES:
-        if table_of(study).exists():
-            page = replaced(page, study, rendered(read(table_of(study)), study))
-    recall = TABLES / "frame-recall.csv"
-    if recall.exists():
-        page = replaced(page, "frame-recall", rendered_recall(read(recall)))
-    if GENERALITY.exists():
-        page = replaced(page, "generality", rendered_generality(read(GENERALITY)))
-    if FILLS.exists():
-        page = replaced(page, "fills", rendered_fills(read(FILLS)))
-    PAGE.write_text(page, encoding="utf-8")
+    published.folders(__doc__, write_tables)
+    published.rewrite(render, "saliency")
+
+
+def render(place: str) -> str | None:
+    """What stands between the markers of a name; None where it is not of this script."""
+    if place in OTHER_TABLES:
+        return OTHER_TABLES[place](pd.DataFrame(published.read(place)))
+    return rendered(Figures.read(f"{place}-saliency"), place) if place in AIMS else None
+
+
+def write_tables(results: Path) -> None:
+    """Write the tables that a finished run has something for."""
+    saliency = results / "saliency"
+    if results.name == ALL_FILLS:
+        published.write("fills", FILLS, best_of_fills(pd.read_csv(saliency / "grid.csv")))
+    elif (saliency / "generality.csv").exists():
+        table = crossed(pd.read_csv(saliency / "generality.csv"))
+        published.write("generality", table[0], table)
+    else:
+        test = distinct(published.read_json(results / "summary.json")["saliency"]["test"])
+        best = published.read_json(saliency / "best.json")
+        if "saliency_affordable" in test:
+            point = published.read_json(saliency / "working_point.json")
+            best["affordable"] = point["affordable_mask"]
+        rows = [*masks(best), *rates(test)]
+        published.write(f"{results.name}-saliency", published.COLUMNS, rows)
 
 
 def distinct(test: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -103,262 +102,157 @@ def distinct(test: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {name: row for name, row in test.items() if name not in repeats(measured)}
 
 
-def write_tables(results: Path) -> None:
-    """Write the tables that a finished run has something for."""
-    if results.name == ALL_FILLS:
-        write(FILLS, FILLS_COLUMNS, best_of_fills(read(results / "saliency" / "grid.csv")))
-        return
-    generality = results / "saliency" / "generality.csv"
-    if generality.exists():
-        write(GENERALITY, GENERALITY_COLUMNS, crossed(read(generality)))
-        return
-    summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
-    best = json.loads((results / "saliency" / "best.json").read_text(encoding="utf-8"))
-    test = distinct(summary["saliency"]["test"])
-    if "saliency_affordable" in test:
-        point = (results / "saliency" / "working_point.json").read_text(encoding="utf-8")
-        best["affordable"] = json.loads(point)["affordable_mask"]
-    write(table_of(results.name), COLUMNS, [*masks(best), *rates(test)])
-
-
-def write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Write a table to be committed."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def table_of(study: str) -> Path:
-    """The committed table of a study."""
-    return TABLES / f"{study}-saliency.csv"
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    """A committed table."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def replaced(page: str, name: str, text: str) -> str:
-    """The page with the part between the markers of ``name`` replaced."""
-    start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
-    before, rest = page.split(start)
-    return before + start + "\n\n" + text + "\n\n" + end + rest.split(end)[1]
-
-
-def masks(best: dict[str, Any]) -> Iterator[dict[str, object]]:
+def masks(best: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The best combinations on validation attacks: of every map, every fill, and the source's."""
-    rows = {f"best {kind} map": row for kind, row in best["by_map"].items()}
-    rows |= {f"best with fill {fill}": row for fill, row in best["by_fill"].items()}
-    if "affordable" in best:
-        rows[AFFORDABLE] = best["affordable"]
-    for name, row in (rows | {"Study S's setting": best["source_setting"]}).items():
-        part = f"validation, {name}"
-        chosen = ", ".join(str(row[key]).replace("_", "-") for key in PARAMETERS)
-        yield {"part": part, "figure": "parameters", "value": chosen}
-        for key in MEASURES:
-            n = best["n_clean" if key == "ac_clean_real" else "n_adv"]
-            value = {"part": part, "figure": key, "value": f"{row[key]:.3f}"}
-            yield value if key == "goodness" else {**value, "n": n}
-    for figure in ("network_passes", "network_passes_naive"):
-        yield {"part": "search", "figure": figure, "value": best[figure]}
+    of = {f"best {kind} map": row for kind, row in best["by_map"].items()}
+    of |= {f"best with fill {fill}": row for fill, row in best["by_fill"].items()}
+    of |= {AFFORDABLE: best["affordable"]} if "affordable" in best else {}
+    for name, row in {**of, "Study S's setting": best["source_setting"]}.items():
+        counts = {f"{key}_n": best["n_clean" if "clean" in key else "n_adv"] for key in MEASURES}
+        chosen = {"name": name, "goodness_n": None, "parameters": parameters(row)}
+        keys = {key: key for key in ("parameters", *MEASURES)}
+        yield from figures_of([row | counts | chosen], "validation", "{name}", keys)
+    passes = {key: key for key in ("network_passes", "network_passes_naive")}
+    yield from figures_of([best], "search", "", passes)
 
 
-def rates(test: dict[str, dict[str, Any]]) -> Iterator[dict[str, object]]:
+def parameters(row: Mapping[str, Any]) -> str:
+    """What a mask is made with."""
+    return ", ".join(str(row[key]).replace("_", "-") for key in PARAMETERS)
+
+
+def rates(test: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """The test split without and with every defence, every answer counted."""
     for name, label in DEFENCES.items():
-        for key in RATES:
-            if key in test.get(name, {}):
-                figures = test[name]
-                ends = {end: f"{figures[f'{key}_{end}']:.3f}" for end in ("low", "high")}
-                row = {"part": f"test, {label}", "figure": key, "value": f"{figures[key]:.3f}"}
-                yield {**row, **ends, "n": figures[f"{key}_n"]}
+        measured = {key: key for key in SHOWN if key in test.get(name, {})}
+        yield from figures_of([test[name]] if measured else [], "test", label, measured)
 
 
-def rendered(rows: list[dict[str, str]], study: str) -> str:
+def rendered(of: Figures, study: str) -> str:
     """What was aimed at and both parts as tables in Markdown."""
-    of: dict[str, dict[str, dict[str, str]]] = {}
-    for row in rows:
-        of.setdefault(row["part"], {})[row["figure"]] = row
-    validation = {name: found for name, found in of.items() if name.startswith("validation, ")}
-    test = {name: found for name, found in of.items() if name.startswith("test, ")}
-    passes = {figure: int(row["value"]) for figure, row in of["search"].items()}
-    counted = next(iter(validation.values()))
-    attacked, clean = counted["ac_adv_real"]["n"], counted["ac_clean_real"]["n"]
-    lines = [
-        *aims_of(of, study),
-        f"Validation split, mean confidences over {attacked} attacked and {clean} clean pictures:",
-        "",
-        "| | map, μ, n, φ, fill | AC(clean, real) | AC(adv, real) | AC(adv, target) | goodness |",
-        "|---|---|---|---|---|---|",
+    first = of.names("validation")[0]
+    counts = [of["validation", first, key]["n"] for key in ("ac_adv_real", "ac_clean_real")]
+    figures = {"": "", "map, μ, n, φ, fill": "parameters"}
+    figures |= {title: key for key, title in MEASURES.items()}
+    passes, naive = (int(row["here"]) for (part, *_), row in of.items() if part == "search")
+    tested = [of["test", "none", key]["n"] for key in ("adversarial_success", "clean_accuracy")]
+    rates = {"": "", **{title: f"{key}±" for key, title in SHOWN.items()}}
+    text = [
+        f"Validation split, mean confidences over {counts[0]} attacked and {counts[1]} clean "
+        "pictures:",
+        of.listed("validation", figures).replace("_", "-").replace("`", ""),
+        f"The search took {passes:,} passes through the network, {100 * passes / naive:.0f} % of "
+        "those of a loop over everything.",
+        f"Test split, {tested[0]} attacked and {tested[1]} clean pictures, with 95 % intervals:",
+        of.listed("test", rates).replace("`", ""),
     ]
-    for name, found in validation.items():
-        values = " | ".join(found[key]["value"] for key in MEASURES)
-        label = name.removeprefix("validation, ").replace("_", "-")
-        lines.append(f"| {label} | {found['parameters']['value']} | {values} |")
-    share = passes["network_passes"] / passes["network_passes_naive"]
-    lines += [
-        "",
-        f"The search took {passes['network_passes']:,} passes through the network, "
-        f"{100 * share:.0f} % of those of a loop over everything.",
-    ]
-    before = test["test, none"]
-    lines += [
-        "",
-        f"Test split, {before['adversarial_success']['n']} attacked and "
-        f"{before['clean_accuracy']['n']} clean pictures, with 95 % intervals:",
-        "",
-        f"| | {' | '.join(RATES.values())} |",
-        "|---" * (len(RATES) + 1) + "|",
-    ]
-    for name, found in test.items():
-        values = (
-            f"{found[key]['value']} [{found[key]['low']}–{found[key]['high']}]"
-            if key in found
-            else "–"
-            for key in RATES
-        )
-        lines.append(f"| {name.removeprefix('test, ')} | {' | '.join(values)} |")
-    return "\n".join(lines)
+    return "\n\n".join([aims_of(of, AIMS[study]), *text] if study in AIMS else text)
 
 
-def aims_of(of: dict[str, dict[str, dict[str, str]]], study: str) -> Iterator[str]:
-    """Lines of the table of aims, behind the masks that were chosen; nothing without any aim."""
-    if study not in AIMS:
-        return
-    before = of["test, none"]
-    masks = {}
-    for name in (BEST, AFFORDABLE):
-        if after := of.get(f"test, {name}"):
-            masks[name] = {
-                "goodness": goodness_of(of, name),
-                "relative_clean_accuracy": right(after) / right(before),
-                **{rate: float(after[rate]["value"]) for rate in RATES if rate in after},
-            }
-    yield f"| | aim | {' | '.join(masks)} |"
-    yield "|---" * (len(masks) + 2) + "|"
-    for name, (relation, aim) in AIMS[study].items():
-        sign = "≥" if relation == ">=" else "≤"
+def aims_of(of: Figures, aims: Mapping[str, tuple[str, float]]) -> str:
+    """The table of aims, with what the masks that were chosen reached."""
+    masks = [name for name in (BEST, AFFORDABLE) if name in of.names("test")]
+    lines = []
+    for figure, (relation, aim) in aims.items():
         cells = []
-        for mask, measured in masks.items():
-            value = measured[name]
-            reached = value >= aim if relation == ">=" else value <= aim
-            found = of.get(f"test, {mask}", {}).get(name)
-            interval = f" [{found['low']}–{found['high']}]" if found else ""
-            cells.append(f"{value:.3f}{interval}, {'reached' if reached else '**missed**'}")
-        yield f"| {SPELT_AIMS[name]} | {sign} {aim:g} | {' | '.join(cells)} |"
-    yield ""
+        for mask in masks:
+            cell = of.cell("test", mask, f"{figure}±")
+            if figure == "goodness":
+                cell = goodness_of(of, mask)
+            elif figure == "relative_clean_accuracy":
+                cell = decimals(right(of, mask) / right(of, "none"))
+            kept = published.kept(cell.partition(" ")[0], relation, aim)
+            cells.append(f"{cell}, {'reached' if kept else '**missed**'}")
+        lines.append([SPELT_AIMS[figure], published.bound(relation, aim), *cells])
+    return markdown(["", "aim", *masks], lines)
 
 
-def right(found: dict[str, dict[str, str]]) -> int:
+def right(of: Figures, defence: str) -> int:
     """How many clean pictures were named right; the table has the rounded rate."""
-    accuracy = found["clean_accuracy"]
-    return round(float(accuracy["value"]) * int(accuracy["n"]))
+    accuracy = of["test", defence, "clean_accuracy"]
+    return round(float(accuracy["here"]) * int(accuracy["n"]))
 
 
-def goodness_of(of: dict[str, dict[str, dict[str, str]]], name: str) -> float:
-    """Goodness of the best mask, which stands in several rows, or of the affordable one."""
-    parts = (GOODNESS,) if name == BEST else (f"validation, {name}",)
+def goodness_of(of: Figures, mask: str) -> str:
+    """Goodness of the affordable mask, or of the best of all others."""
+    names = [mask] if mask == AFFORDABLE else of.names("validation")
     return max(
-        float(found["goodness"]["value"])
-        for part, found in of.items()
-        if part.startswith(parts) and (name == AFFORDABLE or AFFORDABLE not in part)
+        of.cell("validation", name, "goodness")
+        for name in names
+        if mask == AFFORDABLE or (name.startswith("best") and name != AFFORDABLE)
     )
 
 
-def crossed(rows: list[dict[str, str]]) -> Iterator[dict[str, object]]:
+def crossed(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """The best mask of every attack on every attack, every answer counted."""
-    for row in rows:
-        if row["threshold"]:
-            continue
-        yield {
-            "tuned_on": row["tuned_on"],
-            "tested_on": row["tested_on"],
-            "mask": ", ".join(row[key] for key in PARAMETERS),
-            **{key: f"{float(row[key]):.3f}" for key in (*GENERALITY_RATES, "clean_accuracy")},
-            "n": int(row["adversarial_success_n"]),
+    return [
+        {
+            **{key: row[key] for key in ("tuned_on", "tested_on")},
+            "mask": parameters(row),
+            **{key: decimals(row[key]) for key in CROSSED},
+            "n": row["adversarial_success_n"],
         }
+        for row in rows[rows["threshold"].isna()].to_dict("records")
+    ]
 
 
-def rendered_generality(rows: list[dict[str, str]]) -> str:
+def rendered_generality(rows: pd.DataFrame) -> str:
     """Attacks in columns, masks in rows."""
-    tested = list(dict.fromkeys(row["tested_on"] for row in rows))
-    first = {row["tested_on"]: row for row in rows if row["tuned_on"] == rows[0]["tuned_on"]}
-    headings = [f"{name} (n = {first[name]['n']})" for name in tested]
-    undefended = [f"{first[name]['undefended_success']}; –" for name in tested]
-    lines = [
-        f"| tuned on | map, μ, n, φ, fill | {' | '.join(headings)} | clean, right |",
-        "|---" * (len(tested) + 3) + "|",
-        f"| no mask | – | {' | '.join(undefended)} | – |",
-    ]
-    for tuned in dict.fromkeys(row["tuned_on"] for row in rows):
-        own = {row["tested_on"]: row for row in rows if row["tuned_on"] == tuned}
-        cells = [
-            f"{own[name]['adversarial_success']}; {own[name]['adversarial_correct']}"
-            for name in tested
-        ]
-        any_row = own[tested[0]]
-        lines.append(
-            f"| {tuned} | {any_row['mask']} | {' | '.join(cells)} | {any_row['clean_accuracy']} |"
-        )
-    return "\n".join(lines)
+    first = rows.drop_duplicates("tested_on")
+    undefended = [f"{rate}; {NOTHING}" for rate in first["undefended_success"]]
+    lines = [["no mask", NOTHING, *undefended, NOTHING]]
+    for tuned, own in rows.groupby("tuned_on", sort=False):
+        cells = own["adversarial_success"] + "; " + own["adversarial_correct"]
+        lines.append([str(tuned), own["mask"].iloc[0], *cells, own["clean_accuracy"].iloc[0]])
+    headings = (first["tested_on"] + " (n = " + first["n"] + ")").tolist()
+    return markdown(["tuned on", "map, μ, n, φ, fill", *headings, "clean, right"], lines)
 
 
-def best_of_fills(rows: list[dict[str, str]]) -> Iterator[dict[str, object]]:
+def best_of_fills(grid: pd.DataFrame) -> list[dict[str, Any]]:
     """Of every fill and kind of threshold the point of the best goodness."""
-    best: dict[tuple[str, str], dict[str, str]] = {}
-    for row in rows:
-        key = row["fill"], row["mu_as"]
-        if key not in best or float(row["goodness"]) > float(best[key]["goodness"]):
-            best[key] = row
-    for row in best.values():
-        kept = {name: row[name] for name in FILLS_COLUMNS}
-        yield {**kept, "goodness": f"{float(row['goodness']):.3f}"}
+    best = grid.loc[grid.groupby(["fill", "mu_as"], sort=False)["goodness"].idxmax(), [*FILLS]]
+    return best.assign(goodness=best["goodness"].map(decimals)).to_dict("records")
 
 
-def rendered_fills(rows: list[dict[str, str]]) -> str:
+def rendered_fills(rows: pd.DataFrame) -> str:
     """Fills in rows, kinds of threshold in columns."""
-    kinds = list(dict.fromkeys(row["mu_as"] for row in rows))
-    of = {(row["fill"], row["mu_as"]): row for row in rows}
+    at = rows["goodness"] + " (" + rows["mu"] + ", " + rows["n"] + ", " + rows["phi"] + ")"
+    cells = rows.assign(at=at).groupby(["fill", "mu_as"], sort=False)["at"].first().unstack()
     lines = [
-        f"Best goodness over {rows[0]['n_adv']} attacked and {rows[0]['n_clean']} clean validation "
-        "pictures, behind it μ, n and φ:",
-        "",
-        f"| fill | {' | '.join(f'μ as {kind}' for kind in kinds)} |",
-        "|---" * (len(kinds) + 1) + "|",
+        [fill.replace("_", "-"), *cells.loc[fill, list(rows["mu_as"].unique())]]
+        for fill in rows["fill"].unique()
     ]
-    for fill in dict.fromkeys(row["fill"] for row in rows):
-        cells = []
-        for kind in kinds:
-            row = of[fill, kind]
-            cells.append(f"{row['goodness']} ({row['mu']}, {row['n']}, {row['phi']})")
-        lines.append(f"| {fill.replace('_', '-')} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    table = markdown(["fill", *(f"μ as {kind}" for kind in rows["mu_as"].unique())], lines)
+    n_adv, n_clean = rows.loc[0, ["n_adv", "n_clean"]]
+    return (
+        f"Best goodness over {n_adv} attacked and {n_clean} clean validation pictures, behind it "
+        f"μ, n and φ:\n\n{table}"
+    )
 
 
-def rendered_recall(rows: list[dict[str, str]]) -> str:
+def rendered_recall(rows: pd.DataFrame) -> str:
     """What finds the frame, and how sensitive decisions are inside it."""
-    recall = [row for row in rows if row["figure"] == "recall"]
-    shares = [name for name in recall[0] if name.startswith("at_")]
-    headings = (f"top {100 * float(name.removeprefix('at_')):g} %" for name in shares)
-    lines = [
-        f"{recall[0]['pictures']} attacked validation pictures; share of the frame among each "
-        "map's strongest pixels:",
-        "",
-        f"| map | {' | '.join(headings)} | time, of guided |",
-        "|---" * (len(shares) + 2) + "|",
-        *(
-            f"| {row['of']} | {' | '.join(row[name] for name in shares)} "
-            f"| {row['over_guided_time']} |"
-            for row in recall
-        ),
-        "",
-        "| the plain gradient inside the frame over outside | |",
-        "|---|---|",
-        *(f"| {row['of']} | {row[shares[0]]} |" for row in rows if row["figure"] != "recall"),
-    ]
-    return "\n".join(lines)
+    shares = [name for name in rows if name.startswith("at_")]
+    headings = [f"top {100 * float(name.removeprefix('at_')):g} %" for name in shares]
+    recall = rows[rows["figure"] == "recall"]
+    found = markdown(
+        ["map", *headings, "time, of guided"],
+        recall[["of", *shares, "over_guided_time"]].to_numpy(),
+    )
+    others = rows.loc[rows["figure"] != "recall", ["of", shares[0]]].to_numpy()
+    sensitivity = markdown(["the plain gradient inside the frame over outside", ""], others)
+    return (
+        f"{rows.loc[0, 'pictures']} attacked validation pictures; share of the frame among each "
+        f"map's strongest pixels:\n\n{found}\n\n{sensitivity}"
+    )
+
+
+OTHER_TABLES = {
+    "fills": rendered_fills,
+    "generality": rendered_generality,
+    "frame-recall": rendered_recall,
+}
+"""By marker; the name is that of the committed table as well."""
 
 
 if __name__ == "__main__":

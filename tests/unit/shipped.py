@@ -26,7 +26,12 @@ def script_of(name: str, folder: Path = DOCS) -> ModuleType:
     script = importlib.util.module_from_spec(specification)
     # Where dataclasses look their module up.
     sys.modules[specification.name] = script
-    specification.loader.exec_module(script)
+    # Scripts of one folder import each other.
+    sys.path.insert(0, str(folder))
+    try:
+        specification.loader.exec_module(script)
+    finally:
+        sys.path.remove(str(folder))
     return script
 
 

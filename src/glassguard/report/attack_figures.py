@@ -7,10 +7,10 @@ from glassguard.report import sources_figures
 from glassguard.report.style import (
     OURS,
     SECOND,
-    SOURCE,
     Drawn,
     bare,
     new_figure,
+    printed,
     rate_axis,
     series,
 )
@@ -72,24 +72,12 @@ def recognizer_training(history: pd.DataFrame, manifest: pd.DataFrame) -> Drawn:
         look = series(position) | {"marker": ""}
         accuracy.plot(history["epoch"], history[f"{split}_accuracy"], label=label, **look)
         loss.plot(history["epoch"], history[f"{split}_loss"], label=label, **look)
-    accuracy.axhline(source.validation_accuracy, color=SOURCE, linewidth=0.8, linestyle=":")
-    accuracy.annotate(
-        "Study S, validation",
-        (1.0, source.validation_accuracy),
-        xycoords=("axes fraction", "data"),
-        xytext=(-2, -3),
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        fontsize=7.5,
-        color=SOURCE,
-    )
-    accuracy.set(xlabel="epoch", ylabel="accuracy")
+    printed(accuracy, source.validation_accuracy, "Study S, validation", below=True)
+    for axes, measure in ((accuracy, "accuracy"), (loss, "cross-entropy")):
+        axes.set(xlabel="epoch", ylabel=measure)
+        axes.grid(axis="y")
     accuracy.set_ylim(top=1.005)
-    loss.set(xlabel="epoch", ylabel="cross-entropy")
     loss.set_ylim(bottom=0)
-    accuracy.grid(axis="y")
-    loss.grid(axis="y")
     loss.legend()
     counts = manifest["split"].value_counts()
     return figure, {
@@ -111,10 +99,9 @@ def attack_confidence(examples: pd.DataFrame) -> Drawn:
     figure = new_figure(height=2.7)
     confidence, iterations = figure.subplots(1, 2)
     success = examples["success"].astype(bool)
-    bins = np.linspace(0, 1, 21)
     confidence.hist(
         [examples.loc[success, "confidence_target"], examples.loc[~success, "confidence_target"]],
-        bins=bins.tolist(),
+        bins=np.linspace(0, 1, 21).tolist(),
         stacked=True,
         color=[OURS, SECOND],
         edgecolor="white",
@@ -126,26 +113,9 @@ def attack_confidence(examples: pd.DataFrame) -> Drawn:
     reached = np.sort(examples.loc[success, "iterations"].to_numpy(dtype=float))
     share = np.arange(1, len(reached) + 1) / max(len(examples), 1)
     end = float(examples["iterations"].max()) if len(examples) else 1.0
-    last = share[-1] if len(share) else 0.0
-    iterations.step(
-        np.concatenate([[0.0], reached, [end]]),
-        np.concatenate([[0.0], share, [last]]),
-        where="post",
-        color=OURS,
-    )
-    iterations.axhline(
-        sources_figures.UNDEFENDED.adversarial_success, color=SOURCE, linewidth=0.8, linestyle=":"
-    )
-    iterations.annotate(
-        "Study S",
-        (1.0, sources_figures.UNDEFENDED.adversarial_success),
-        xycoords=("axes fraction", "data"),
-        xytext=(-2, 3),
-        textcoords="offset points",
-        ha="right",
-        fontsize=7.5,
-        color=SOURCE,
-    )
+    steps = [0.0, *reached, end], [0.0, *share, share[-1] if len(share) else 0.0]
+    iterations.step(*steps, where="post", color=OURS)
+    printed(iterations, sources_figures.UNDEFENDED.adversarial_success, "Study S")
     iterations.set(xlabel="iterations", ylabel="attacks that succeeded by then")
     rate_axis(iterations)
     return figure, {"n": len(examples), "successes": int(success.sum())}

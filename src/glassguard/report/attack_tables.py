@@ -29,28 +29,11 @@ def attack_table(summary: Mapping[str, Any]) -> Table:
     source = sources_figures.UNDEFENDED
     rows = []
     for name, attack in summary["attacks"].items():
-        for label, values in (
-            (f"{spelt(name)}, test", attack),
-            (f"{spelt(name)}, validation", attack["validation"]),
-        ):
-            rows.append(
-                (
-                    label,
-                    str(values["pairs"]),
-                    rate(values, "success"),
-                    rate(values, "success_jpeg"),
-                    rate(values, "still_correct"),
-                )
-            )
-    rows.append(
-        (
-            "Study S",
-            NOTHING,
-            percent(source.adversarial_success),
-            NOTHING,
-            percent(source.adversarial_correct),
-        )
-    )
+        for split, values in (("test", attack), ("validation", attack["validation"])):
+            cells = (rate(values, one) for one in ("success", "success_jpeg", "still_correct"))
+            rows.append((f"{spelt(name)}, {split}", str(values["pairs"]), *cells))
+    success, correct = percent(source.adversarial_success), percent(source.adversarial_correct)
+    rows.append(("Study S", NOTHING, success, NOTHING, correct))
     return Table(
         "Attacks, undefended",
         ("attack", "pairs", "success", "success after JPEG", "still recognized"),

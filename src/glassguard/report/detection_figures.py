@@ -22,6 +22,7 @@ from glassguard.report.style import (
     SEQUENTIAL,
     SOURCE,
     Drawn,
+    legend_of,
     new_figure,
     nothing_to_draw,
     rate_axis,
@@ -72,51 +73,34 @@ def layers(
         ].itertuples(index=False, name=None)
     )
     before = table["slice"].str.endswith(PRE_RELU)
-    positions = [
-        (title, rows)
-        for title, rows in (
-            ("behind the activation", table[~before]),
-            ("before the activation", table[before]),
-        )
-        if len(rows)
-    ]
+    positions = {"behind the activation": table[~before], "before the activation": table[before]}
+    positions = {title: rows for title, rows in positions.items() if len(rows)}
     figure = new_figure(height=0.9 + 2.5 * len(positions))
     panels = figure.subplots(len(positions), len(MEASURES), sharey="col", squeeze=False)
     variants = list(dict.fromkeys(table["variant"]))
-    for row, (title, part) in zip(panels, positions, strict=True):
-        slices = (
-            part.drop_duplicates("slice").sort_values("paper_index", kind="stable")["slice"]
-        ).tolist()
+    for row, (title, part) in zip(panels, positions.items(), strict=True):
+        in_order = part.drop_duplicates("slice").sort_values("paper_index", kind="stable")
+        slices = in_order["slice"].tolist()
         for axes, (measure, label) in zip(row, MEASURES.items(), strict=True):
             for name in variants:
                 if measure == "auc" and name.endswith(TUNED) and name[: -len(TUNED)] in variants:
                     continue
                 sharing = {name, f"{name}{TUNED}"} if measure == "auc" else {name}
                 rows = part[part["variant"] == name].set_index("slice").reindex(slices)
+                values = rows[measure].to_numpy()
                 look = series(variants.index(name)) | {"markersize": 3.5}
-                axes.plot(
-                    range(len(slices)),
-                    rows[measure].to_numpy(),
-                    label=spelt(str(name)),
-                    **look | {"linewidth": 1.9 if name == variant else 1.0},
-                )
+                width = {"linewidth": 1.9 if name == variant else 1.0}
+                axes.plot(range(len(slices)), values, label=spelt(str(name)), **look | width)
                 unfair = [
                     place
                     for place, at in enumerate(slices)
                     if not any((at, one) in fair for one in sharing)
                 ]
-                axes.plot(
-                    unfair,
-                    rows[measure].to_numpy()[unfair],
-                    **look | {"linestyle": "", "markerfacecolor": "white"},
-                )
+                hollow = look | {"linestyle": "", "markerfacecolor": "white"}
+                axes.plot(unfair, values[unfair], **hollow)
+                ends = (rows[f"{measure}_{end}_seed"].to_numpy() for end in ("lowest", "highest"))
                 axes.fill_between(
-                    range(len(slices)),
-                    rows[f"{measure}_lowest_seed"].to_numpy(),
-                    rows[f"{measure}_highest_seed"].to_numpy(),
-                    color=look["color"],
-                    alpha=0.2,
-                    linewidth=0,
+                    range(len(slices)), *ends, color=look["color"], alpha=0.2, linewidth=0
                 )
             if chosen in slices:
                 axes.axvline(slices.index(chosen), **CHOSEN)
@@ -128,8 +112,8 @@ def layers(
     for axes in panels[0]:
         axes.set_ylim(top=1.02)
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    hollow = Line2D([], [], color=SOURCE, marker="o", markerfacecolor="white", linestyle="")
-    handles += [hollow, Line2D([], [], **CHOSEN)]
+    unacceptable = Line2D([], [], color=SOURCE, marker="o", markerfacecolor="white", linestyle="")
+    handles += [unacceptable, Line2D([], [], **CHOSEN)]
     labels += ["hollow: not acceptable", f"chosen: {chosen}"]
     figure.legend(handles, labels, loc="outside upper center", ncols=4)
     test = examples[examples["split"] == "test"]
@@ -162,24 +146,13 @@ def table1(table: pd.DataFrame) -> Drawn:
     for axes, (column, title) in zip(panels, TABLE_1_RATES.items(), strict=True):
         rates = [Rate.read(row, column) for row in table.to_dict("records")]
         values = np.array([rate.value for rate in rates])
-        axes.hlines(
-            ours,
-            [rate.low for rate in rates],
-            [rate.high for rate in rates],
-            color=OURS,
-            linewidth=1.0,
-        )
+        ends = [rate.low for rate in rates], [rate.high for rate in rates]
+        axes.hlines(ours, *ends, color=OURS, linewidth=1.0)
         axes.plot(values, ours, "o", color=OURS, markersize=4)
         if np.isfinite(values).any():
             axes.axvline(float(np.nanmean(values)), color=OURS, linewidth=0.8, linestyle=":")
-        axes.plot(
-            [getattr(pair, column) for pair in sources],
-            theirs,
-            "s",
-            markerfacecolor="white",
-            color=SOURCE,
-            markersize=4.5,
-        )
+        look = {"markerfacecolor": "white", "color": SOURCE, "markersize": 4.5}
+        axes.plot([getattr(pair, column) for pair in sources], theirs, "s", **look)
         axes.axhline(count - 0.1, color="#bbbbbb", linewidth=0.6)
         axes.set_title(title)
         rate_axis(axes, "x")
@@ -221,14 +194,10 @@ def distance_histograms(
         rows = table[table["metric"] == metric]
         for index, (group, bins) in enumerate(rows.groupby("group", sort=False)):
             edges = np.append(bins["lower"].to_numpy(), bins["upper"].to_numpy()[-1])
-            axes.stairs(
-                bins["share"].to_numpy(),
-                edges,
-                label=f"{spelt(str(group))} (n = {int(bins['count'].sum())})",
-                color=GROUP_COLOURS.get(str(group), COLOURS[index]),
-                linestyle=LINES[index % len(LINES)],
-                linewidth=1.4,
-            )
+            label = f"{spelt(str(group))} (n = {int(bins['count'].sum())})"
+            look = {"color": GROUP_COLOURS.get(str(group), COLOURS[index]), "linewidth": 1.4}
+            look |= {"linestyle": LINES[index % len(LINES)]}
+            axes.stairs(bins["share"].to_numpy(), edges, label=label, **look)
         axes.set_title(spelt(str(metric)), loc="left")
         axes.set_ylabel("share")
         axes.set_xlabel("distance")
@@ -293,8 +262,7 @@ def distance_matrix(
     size = 6.5 if len(names) <= 40 else 4
     axes.set_xticks(ticks, shown, rotation=90, fontsize=size)
     axes.set_yticks(ticks, shown, fontsize=size)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
     figure.colorbar(image, ax=axes, shrink=0.8, label=f"{metric} distance")
     return figure, {"people": len(names), "slice": best["slice"]}
 
@@ -376,15 +344,12 @@ def roc(table: pd.DataFrame, examples: pd.DataFrame) -> Drawn:
             rows = table[(parts[0] == name) & (parts[2] == population)]
             index = own_look.index(name.removesuffix(WITH_FRAMES))
             look = series(index) | {"linewidth": 1.8 if name == own_look[0] else 1.1}
-            if name.endswith(WITH_FRAMES):
-                look |= {"markevery": 0.15, "markersize": 4}
-            else:
-                look |= {"marker": ""}
+            framed = name.endswith(WITH_FRAMES)
+            look |= {"markevery": 0.15, "markersize": 4} if framed else {"marker": ""}
             axes.plot(rows["fpr"], rows["tpr"], label=spelt(name), **look)
             # On a logarithmic axis nothing is at zero: it starts at the left edge.
             inset.plot(rows["fpr"].clip(lower=least), rows["tpr"], **look | {"markersize": 3})
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=3.5)
+    legend_of(panels[0], loc="outside lower center", ncols=3, handlelength=3.5)
     return figure, numbers
 
 
@@ -399,11 +364,8 @@ def _logarithmic_inset(axes: Axes, least: float) -> Axes:
     # Numbers at the inset's axes shall not lie on curves.
     left, right, top = left - 0.02, axes.get_xlim()[1], bottom + height + 0.02
     below = axes.get_ylim()[0]
-    axes.add_patch(
-        Rectangle(
-            (left, below), right - left, top - below, facecolor="white", linewidth=0, zorder=3
-        )
-    )
+    ground: dict[str, Any] = {"facecolor": "white", "linewidth": 0, "zorder": 3}
+    axes.add_patch(Rectangle((left, below), right - left, top - below, **ground))
     inset = axes.inset_axes(INSET, transform=axes.transData)
     inset.yaxis.tick_right()
     inset.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
@@ -415,8 +377,7 @@ def _logarithmic_inset(axes: Axes, least: float) -> Axes:
     inset.xaxis.set_minor_formatter(NullFormatter())
     inset.tick_params(labelsize=6.5, length=2, pad=1.5)
     inset.tick_params(axis="x", which="minor", length=1)
-    for side in inset.spines.values():
-        side.set_visible(True)
+    inset.spines[:].set_visible(True)
     for mark in (0.01, 0.05, 0.0991):
         inset.axvline(mark, color=SOURCE, linewidth=0.7, linestyle=":")
     return inset

@@ -1,10 +1,11 @@
 """Tables of the detection by influence (Study I)."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
+from glassguard.detection.thresholds import BARE, HALF_WEARING
 from glassguard.report import sources_figures
 from glassguard.report.tables import Table, area, rate
 from glassguard.report.wording import HEADLINE_RATE, NOTHING, TABLE_1_RATES, percent, spelt
@@ -16,44 +17,31 @@ def pairs_table(table: pd.DataFrame) -> Table:
     Args:
         table: ``detection/table1.csv``.
     """
-    means = {name: float(table[name].mean()) for name in TABLE_1_RATES}
-    rows = [
-        (
-            "mean over pairs",
-            f"{len(table)} pairs",
-            *(percent(means[name]) for name in TABLE_1_RATES),
-        )
-    ]
+    means = (percent(float(table[name].mean())) for name in TABLE_1_RATES)
+    rows = [("mean over pairs", f"{len(table)} pairs", *means)]
     for row in table.to_dict("records"):
-        used = f"{row['slice']}, {spelt(str(row['variant']))}"
-        rows.append(
-            (
-                f"{spelt(str(row['attacker']))} → {spelt(str(row['target']))}",
-                used,
-                *(rate(row, name) for name in TABLE_1_RATES),
-            )
-        )
-    first_source = len(rows)
-    rows += [
-        (
-            f"{pair.attacker} → {pair.target}",
-            "Study I",
-            *(percent(getattr(pair, name)) for name in TABLE_1_RATES),
-        )
-        for pair in sources_figures.TABLE_1
-    ]
+        rates = (rate(row, name) for name in TABLE_1_RATES)
+        rows.append((_pair(row), f"{row['slice']}, {spelt(str(row['variant']))}", *rates))
+    ours = len(rows)
+    for pair in sources_figures.TABLE_1:
+        rates = (percent(getattr(pair, name)) for name in TABLE_1_RATES)
+        rows.append((_pair(vars(pair)), "Study I", *rates))
     return Table(
         "Study I, Table 1: detection by influence",
         ("pair", "slice and detector", *TABLE_1_RATES.values()),
         tuple(rows),
         emphasised=frozenset({0}),
-        from_source=frozenset(range(first_source, len(rows))),
+        from_source=frozenset(range(ours, len(rows))),
         note=(
             "Test split. Slice and detector of each pair were chosen on validation pictures and "
             "attacks without every pair that shares its target or attacker. Rates are means over "
             "the seeds of the classifier."
         ),
     )
+
+
+def _pair(row: Mapping[Any, Any]) -> str:
+    return f"{spelt(str(row['attacker']))} → {spelt(str(row['target']))}"
 
 
 def variants_table(layers: pd.DataFrame, *, chosen: str) -> Table:
@@ -103,14 +91,8 @@ def choices_table(choices: pd.DataFrame) -> Table:
             used: "; ".join(named(row) for row in part.to_dict("records"))
             for used, part in group.groupby("used")
         }
-        rows.append(
-            (
-                spelt(str(detector)),
-                parts[True],
-                str(group["chosen_by"].iloc[0]),
-                parts.get(False, NOTHING),
-            )
-        )
+        by, others = str(group["chosen_by"].iloc[0]), parts.get(False, NOTHING)
+        rows.append((spelt(str(detector)), parts[True], by, others))
     return Table(
         "Where the detectors read",
         ("detector", "slice and variant", "chosen by", "what else pairs chose"),
@@ -124,20 +106,15 @@ def choices_table(choices: pd.DataFrame) -> Table:
 
 
 POPULATIONS = {
-    "bare": ("Detection at fixed false-alarm rates", "benign test pictures"),
-    "half_wearing": (
+    BARE: ("Detection at fixed false-alarm rates", "benign test pictures", ""),
+    HALF_WEARING: (
         "Detection among honest wearers of glasses",
         "benign test pictures, half of which wear honest frames,",
+        " of the same mixture, and so that surely no kind, bare, plain frames or random frames, is "
+        "flagged twice as often",
     ),
 }
-"""Title of the table, and who the false alarms are counted on."""
-
-THRESHOLDS = {
-    "bare": "",
-    "half_wearing": " of the same mixture, and so that surely no kind, bare, plain frames or "
-    "random frames, is flagged twice as often",
-}
-"""What else thresholds were held to."""
+"""Title of the table, who the false alarms are counted on, and what else bounds thresholds."""
 
 
 def operating_table(detection: Mapping[str, Any], population: str) -> Table:
@@ -147,18 +124,18 @@ def operating_table(detection: Mapping[str, Any], population: str) -> Table:
         detection: ``detection/summary.json``, of which ``detectors`` is shown.
         population: one of :data:`POPULATIONS`.
     """
-    title, counted = POPULATIONS[population]
+    title, counted, held_to = POPULATIONS[population]
     points = pd.DataFrame(detection["detectors"])
     points = points[points["population"] == population]
     wanted = points["wanted_fpr"].drop_duplicates().tolist()
     rows = []
-    for detector, group in points.groupby("detector", sort=False):
-        at = {row["wanted_fpr"]: row for row in group.to_dict("records")}
+    for detector, at in _by_detector(points, "wanted_fpr"):
         cells = (
             f"{rate(at[one], 'tpr', counted=False)}; {percent(at[one]['fpr'])}" for one in wanted
         )
-        rows.append((spelt(str(detector)), area(at[wanted[0]]), *cells))
+        rows.append((spelt(detector), area(at[wanted[0]]), *cells))
     counts = points.iloc[0]
+    low, high = sources_figures.AMI_DETECTION
     return Table(
         title,
         ("detector", "area under the curve", *(f"at {100 * one:g} %" for one in wanted)),
@@ -166,19 +143,22 @@ def operating_table(detection: Mapping[str, Any], population: str) -> Table:
         emphasised=frozenset({0}),
         note=(
             "Share of successful test impersonations that is flagged "
-            f"(n = {int(counts['tpr_n'])}), and behind the semicolon the share of "
-            f"{counted} "
+            f"(n = {int(counts['tpr_n'])}), and behind the semicolon the share of {counted} "
             f"that is (n = {int(counts['fpr_n'])}). Thresholds were set on benign validation "
-            f"pictures{THRESHOLDS[population]}. Where a detector reads was chosen by all pairs' "
+            f"pictures{held_to}. Where a detector reads was chosen by all pairs' "
             "validation attacks, the reported ones' among them. AmI (Tao et al. 2018) detects "
-            f"{_ami()} of adversarial glasses at 9.91 %, on photographs and with another network."
+            f"{100 * low:g}–{100 * high:g} % of adversarial glasses at 9.91 %, on photographs and "
+            "with another network."
         ),
     )
 
 
-def _ami() -> str:
-    low, high = sources_figures.AMI_DETECTION
-    return f"{100 * low:g}–{100 * high:g} %"
+def _by_detector(
+    table: pd.DataFrame, key: str
+) -> Iterator[tuple[str, dict[Any, dict[Hashable, Any]]]]:
+    """Every detector and its rows by what ``key`` says of each."""
+    for detector, group in table.groupby("detector", sort=False):
+        yield str(detector), {row[key]: row for row in group.to_dict("records")}
 
 
 def attacks_table(points: pd.DataFrame) -> Table:
@@ -188,17 +168,15 @@ def attacks_table(points: pd.DataFrame) -> Table:
         points: ``detection/attacks.csv``: attack, detector, population, wanted_fpr, tpr with n and
             interval, auc with interval.
     """
-    kept = points[
-        (points["population"] == "half_wearing") & (points["wanted_fpr"] == HEADLINE_RATE)
-    ]
+    half = points["population"] == HALF_WEARING
+    kept = points[half & (points["wanted_fpr"] == HEADLINE_RATE)]
     counts = kept.drop_duplicates("attack").set_index("attack")["tpr_n"]
     rows = []
-    for detector, group in kept.groupby("detector", sort=False):
-        of = {row["attack"]: row for row in group.to_dict("records")}
+    for detector, of in _by_detector(kept, "attack"):
         cells = (
             f"{rate(of[name], 'tpr', counted=False)}; {area(of[name])}" for name in counts.index
         )
-        rows.append((spelt(str(detector)), *cells))
+        rows.append((spelt(detector), *cells))
     return Table(
         "Other attacks than the one that layers were chosen on",
         ("detector", *(f"{spelt(str(name))} (n = {n})" for name, n in counts.items())),
@@ -221,16 +199,12 @@ def controls_table(controls: pd.DataFrame) -> Table:
     """
     kinds = controls.drop_duplicates("control").set_index("control")["n"]
     rows = []
-    for detector, group in controls.groupby("detector", sort=False):
-        at = {row["control"]: row for row in group.to_dict("records")}
-        cells = (
-            rate(at[kind], "flag_rate", counted=False) if kind in at else NOTHING
-            for kind in kinds.index
-        )
-        name, *at_rate = str(detector).split("@")
+    for detector, at in _by_detector(controls, "control"):
+        name, *at_rate = detector.split("@")
         if at_rate and float(at_rate[0]) != HEADLINE_RATE:
             continue
         threshold = f"{100 * float(at_rate[0]):g} %" if at_rate else "own boundary"
+        cells = (rate(at.get(kind, {}), "flag_rate", counted=False) for kind in kinds.index)
         rows.append((spelt(name), ", ".join([threshold, *map(spelt, at_rate[1:])]), *cells))
     of_kind = controls.drop_duplicates("control").to_dict("records")
     for name, when in (("misnamed_bare", "before the glasses"), ("misnamed", "as flagged")):

@@ -20,6 +20,7 @@ from glassguard.report.style import (
     SOURCE,
     Drawn,
     bare,
+    legend_of,
     new_figure,
     nothing_to_draw,
     outline,
@@ -90,14 +91,8 @@ def profiles(
             ordered = values[:, order]
             low, high = np.quantile(ordered, [0.1, 0.9], axis=0)
             axes.fill_between(filters, low, high, color=colour, alpha=0.22, linewidth=0)
-            axes.plot(
-                filters,
-                ordered.mean(axis=0),
-                color=colour,
-                linestyle=line,
-                linewidth=1.1,
-                label=f"{label} (n = {len(values)})",
-            )
+            look = {"color": colour, "linestyle": line, "linewidth": 1.1}
+            axes.plot(filters, ordered.mean(axis=0), label=f"{label} (n = {len(values)})", **look)
         axes.set_title(spelt(name), loc="left", color=INK)
         axes.set_ylabel("influence")
         axes.legend(loc="upper right", ncols=2)
@@ -133,26 +128,16 @@ def profile_projection(
     figure = new_figure(height=2.9)
     panels = figure.subplots(1, len(groups), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (target, own, impersonations) in zip(panels, groups, strict=True):
-        axes.plot(
-            *projection(everybody).T,
-            ".",
-            color="#cccccc",
-            markersize=2.5,
-            label="everybody, benign",
-        )
-        axes.plot(*projection(own).T, "o", color=OURS, markersize=4, label="target, benign")
-        axes.plot(
-            *projection(impersonations).T,
-            "x",
-            color=COLOURS[6],
-            markersize=5,
-            label="impersonations of the target",
-        )
+        for shown, mark, colour, size, label in (
+            (everybody, ".", "#cccccc", 2.5, "everybody, benign"),
+            (own, "o", OURS, 4, "target, benign"),
+            (impersonations, "x", COLOURS[6], 5, "impersonations of the target"),
+        ):
+            axes.plot(*projection(shown).T, mark, color=colour, markersize=size, label=label)
         axes.set_title(spelt(target), loc="left")
         axes.set_xlabel(f"first component ({100 * projection.explained[0]:.0f} %)")
     panels[0].set_ylabel(f"second component ({100 * projection.explained[1]:.0f} %)")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    legend_of(panels[0], loc="outside lower center", ncols=3)
     return figure, numbers
 
 
@@ -230,24 +215,17 @@ def heat_maps(maps: Mapping[str, np.ndarray], examples: pd.DataFrame) -> Drawn:
         relative = np.divide(heat, mean, out=np.zeros_like(heat), where=mean > 0)
         top = max(float(np.percentile(relative, BRIGHTEST_PERCENTILE)), 1.0)
         scale = PowerNorm(0.5, vmin=0, vmax=top)
-        drawn = None
-        for row, one in enumerate(relative):
-            axes = grid[row, column]
+        for axes, one, frame in zip(grid[:, column], relative, maps["frames"], strict=False):
             empty = not one.any()
             drawn = axes.imshow(np.ma.masked_where(empty, one), cmap=colours, norm=scale)
-            if maps["frames"][row].any():
-                outline(axes, maps["frames"][row])
+            if frame.any():
+                outline(axes, frame)
             if empty:
                 _say_no_influence(axes)
-        if drawn is not None:
-            bar = figure.colorbar(
-                drawn,
-                cax=grid[-1, column],
-                orientation="horizontal",
-                ticks=sorted({0, 1, int(top)}),
-            )
-            bar.outline.set_visible(False)
-            bar.ax.tick_params(labelsize=7, length=2)
+        where = {"cax": grid[-1, column], "orientation": "horizontal"}
+        bar = figure.colorbar(drawn, ticks=sorted({0, 1, int(top)}), **where)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(labelsize=7, length=2)
     return figure, numbers
 
 
@@ -273,9 +251,8 @@ def share_inside(table: pd.DataFrame) -> Drawn:
         rows = table[table["set"] == name].set_index("slice").reindex(slices)
         places = np.arange(len(slices)) + 0.14 * (index - (len(drawn) - 1) / 2)
         look = series(index)
-        axes.vlines(
-            places, rows["ratio_low"], rows["ratio_high"], color=look["color"], linewidth=1.0
-        )
+        ends = rows["ratio_low"], rows["ratio_high"]
+        axes.vlines(places, *ends, color=look["color"], linewidth=1.0)
         axes.plot(places, rows["ratio"], label=f"{SETS[name]} (n = {_counted(rows['n'])})", **look)
     for name in SETS:
         if name not in drawn:
@@ -303,24 +280,18 @@ def _pictures(maps: Mapping[str, np.ndarray], *, colour_bars: bool) -> tuple[Fig
     """A row for each picture, in groups of one pair: the picture, and room for every layer."""
     layers = [str(name) for name in maps["layers"]]
     count = len(maps["images"])
-    side, gap = 0.86, 0.12
+    side, gap, bar = 0.86, 0.12, 0.06
     heights: list[float] = []
-    shown: list[int] = []
     for row in range(count):
-        if row and row % len(KINDS) == 0:
-            heights.append(gap)
-        shown.append(len(heights))
-        heights.append(1.0)
-    if colour_bars:
-        shown.append(len(heights))
-        heights.append(0.06)
+        heights += [gap, 1.0] if row and row % len(KINDS) == 0 else [1.0]
+    heights += [bar] * colour_bars
     figure = new_figure(height=side * sum(heights) + 0.45 + 0.25 * colour_bars)
     all_rows = figure.subplots(len(heights), 1 + len(layers), squeeze=False, height_ratios=heights)
     for axes in all_rows.ravel():
         bare(axes)
-    for row in set(range(len(heights))) - set(shown):
-        for axes in all_rows[row]:
-            axes.set_visible(False)
+    shown = np.array(heights) != gap
+    for axes in all_rows[~shown].ravel():
+        axes.set_visible(False)
     grid = all_rows[shown]
     grid[0, 0].set_title("picture", fontsize=8)
     for axes, name in zip(grid[0, 1:], layers, strict=True):
@@ -328,14 +299,9 @@ def _pictures(maps: Mapping[str, np.ndarray], *, colour_bars: bool) -> tuple[Fig
     for row, image in enumerate(maps["images"]):
         grid[row, 0].imshow(image)
         label = KINDS[str(maps["kind"][row])]
-        grid[row, 0].set_ylabel(
-            f"{spelt(str(maps['identity'][row]))[:16]}\n{label}",
-            fontsize=6.5,
-            rotation=0,
-            ha="right",
-            va="center",
-            color=INK,
-        )
+        look = {"rotation": 0, "ha": "right", "va": "center", "color": INK}
+        text = f"{spelt(str(maps['identity'][row]))[:16]}\n{label}"
+        grid[row, 0].set_ylabel(text, fontsize=6.5, **look)
     if colour_bars:
         grid[-1, 0].set_axis_off()
     return figure, grid
@@ -343,14 +309,6 @@ def _pictures(maps: Mapping[str, np.ndarray], *, colour_bars: bool) -> tuple[Fig
 
 def _say_no_influence(axes: Axes) -> None:
     # Below the outline of glasses.
-    axes.text(
-        0.5,
-        0.14,
-        NO_INFLUENCE,
-        transform=axes.transAxes,
-        ha="center",
-        va="center",
-        fontsize=6.5,
-        color=SOURCE,
-        bbox={"facecolor": EMPTY, "edgecolor": "none", "pad": 1.0},
-    )
+    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 6.5, "color": SOURCE}
+    look["bbox"] = {"facecolor": EMPTY, "edgecolor": "none", "pad": 1.0}
+    axes.text(0.5, 0.14, NO_INFLUENCE, transform=axes.transAxes, **look)

@@ -2,33 +2,22 @@
 
 import os
 import platform
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
 PACKAGES = (
-    "glassguard",
-    "torch",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "pandas",
-    "opencv-python-headless",
-    "pytorch-lightning",
-    "matplotlib",
-    "optuna",
-    "snakemake",
-    "mlflow",
+    *("glassguard", "torch", "numpy", "scipy", "scikit-learn", "pandas", "opencv-python-headless"),
+    *("pytorch-lightning", "matplotlib", "optuna", "snakemake", "mlflow"),
 )
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on."""
+    """Versions of Python and of the packages that results depend on, where they are installed."""
     found = {"Python": platform.python_version()}
     for package in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 
@@ -39,17 +28,14 @@ def machine() -> dict[str, str]:
         "processor": _processor(),
         "cores": str(os.cpu_count()),
     }
-    try:
+    with suppress(ValueError, OSError, AttributeError):
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return described
-    return {**described, "memory": f"{memory / 2**30:.0f} GiB"}
+        described["memory"] = f"{memory / 2**30:.0f} GiB"
+    return described
 
 
 def _processor() -> str:
     described = Path("/proc/cpuinfo")
-    if described.exists():
-        for line in described.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or "unknown"
+    lines = described.read_text().splitlines() if described.exists() else []
+    models = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.processor() or "unknown")

@@ -12,8 +12,6 @@ from glassguard.report import sources_figures
 from glassguard.report.tables import Table
 from glassguard.report.wording import HEADLINE_RATE, percent, spelt, whole_percent
 
-TEMPLATE = "page.html.jinja"
-
 KINDS = {
     "benign": "benign test pictures",
     "benign_targets": "benign test pictures of people who are a target",
@@ -54,29 +52,19 @@ class Section:
     pictures: tuple[Picture, ...]
 
 
-def render(
-    *,
-    summary: Mapping[str, Any],
-    sentences: Sequence[str],
-    sections: Sequence[Section],
-    configuration: str,
-    versions: Mapping[str, str],
-    machine: Mapping[str, str],
-    timings: Table,
-) -> str:
+def render(**parts: Any) -> str:
     """Write the page.
 
     Args:
-        summary: what ``summary.json`` holds.
-        sentences: the headline in words.
-        sections: the body.
-        configuration: resolved configuration as YAML.
-        versions: packages and their versions.
-        machine: what the study ran on.
-        timings: time and memory.
+        parts: ``summary``, what ``summary.json`` holds; ``sentences``, the headline in words;
+            ``sections``, a sequence of :class:`Section`; ``configuration``, the resolved one as
+            YAML; ``versions`` and ``machine``, texts by name; ``timings``, a :class:`Table`.
 
     Returns:
         HTML without any address outside the page.
+
+    Raises:
+        jinja2.UndefinedError: a part is missing.
     """
     environment = Environment(
         loader=PackageLoader("glassguard.report", "templates"),
@@ -85,25 +73,12 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(TEMPLATE).render(
-        summary=summary,
-        sentences=sentences,
-        sections=sections,
-        configuration=configuration,
-        versions=versions,
-        machine=machine,
-        timings=timings,
-        sources=(sources_figures.STUDY_I, sources_figures.STUDY_S),
-    )
+    sources = (sources_figures.STUDY_I, sources_figures.STUDY_S)
+    return environment.get_template("page.html.jinja").render(sources=sources, **parts)
 
 
-AMONG_WEARERS = (
-    "influence",
-    "activations",
-    "feature_squeezing",
-    "masking",
-    "squeezing_and_masking",
-)
+MASKING = ("masking", "squeezing_and_masking")
+AMONG_WEARERS = ("influence", "activations", "feature_squeezing", *MASKING)
 """Detectors that are named at once: on either profile, and those that ask the decision again."""
 
 
@@ -130,24 +105,24 @@ def headline(
         if attack["n"]:
             sentences.append(
                 f"Undefended, {percent(attack['success'])} of {attack['n']} test attacks with "
-                f"adversarial {name.replace('_', ' ')} over {attack['pairs']} pairs succeed; "
+                f"adversarial {spelt(name)} over {attack['pairs']} pairs succeed; "
                 f"{percent(attack['still_correct'])} are still recognized as the attacker."
             )
     area = "" if detection["auc"] is None else f"; area under the curve {detection['auc']:.3f}"
     flagged = ", ".join(
-        f"{percent(value)} of the {KINDS.get(kind, kind.replace('_', ' '))}"
+        f"{percent(value)} of the {KINDS.get(kind, spelt(kind))}"
         for kind, value in detection["flag_rate"].items()
         if value is not None and kind != "impersonations"
     )
     sentences += [
         f"Detectors on influence profiles (most often at {detection['slice']}, "
-        f"{detection['variant'].replace('_', ' ')}) reject {percent(means['impersonation'])} of "
+        f"{spelt(detection['variant'])}) reject {percent(means['impersonation'])} of "
         f"the successful impersonations, accept {percent(means['benign_target'])} of the targets' "
         f"own pictures and reject {percent(means['benign_other'])} of other people's (means over "
         f"pairs){area}.",
         f"As controls, detectors of everybody at that slice flag {flagged}.",
         *_among_wearers(detection["detectors"]),
-        f"The saliency mask ({best['map']} map, {best['fill'].replace('_', ' ')} fill) takes "
+        f"The saliency mask ({best['map']} map, {spelt(best['fill'])} fill) takes "
         f"the attacks' success from {percent(before['adversarial_success'])} to "
         f"{percent(after['adversarial_success'])} and attacked pictures recognized from "
         f"{percent(before['adversarial_correct'])} to {percent(after['adversarial_correct'])}; "

@@ -10,15 +10,8 @@ import pandas as pd
 from glassguard.statistics import mean_interval
 
 COLUMNS = (
-    "variant",
-    "figure",
-    "n",
-    "mean",
-    "mean_low",
-    "mean_high",
-    "standard_deviation",
-    "minimum",
-    "maximum",
+    *("variant", "figure", "n", "mean", "mean_low", "mean_high"),
+    *("standard_deviation", "minimum", "maximum"),
 )
 # Of one study alone, or of its clock; parameters that were chosen are no measurements.
 LEFT_OUT = ("seed", "wall_s", "n", "pairs", "mu", "phi", "paper_index", "size", "seeds")
@@ -56,10 +49,8 @@ def replicate_table(
                 found.setdefault((group, figure), []).append(value)
     names = [*dict.fromkeys(variants), ALL_FOLDS]
     order = {variant: position for position, variant in enumerate(names)}
-    rows = [
-        _row(variant, figure, np.array(values))
-        for (variant, figure), values in sorted(found.items(), key=lambda item: order[item[0][0]])
-    ]
+    of_variant = sorted(found.items(), key=lambda item: order[item[0][0]])
+    rows = [_row(variant, figure, np.array(values)) for (variant, figure), values in of_variant]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -101,14 +92,6 @@ def _row(variant: str, figure: str, values: np.ndarray) -> dict[str, Any]:
     low, high = mean_interval(values)
     if values.min() >= 0 and values.max() <= 1:
         low, high = np.clip((low, high), 0.0, 1.0)
-    return {
-        "variant": variant,
-        "figure": figure,
-        "n": len(values),
-        "mean": values.mean(),
-        "mean_low": low,
-        "mean_high": high,
-        "standard_deviation": values.std(ddof=1) if len(values) > 1 else math.nan,
-        "minimum": values.min(),
-        "maximum": values.max(),
-    }
+    deviation = values.std(ddof=1) if len(values) > 1 else math.nan
+    measured = (values.mean(), low, high, deviation, values.min(), values.max())
+    return dict(zip(COLUMNS, (variant, figure, len(values), *measured), strict=True))

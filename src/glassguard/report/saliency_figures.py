@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 
 from glassguard.report import sources_figures
 from glassguard.report.defences import DEFENCES, guided_and_tuned, repeats, rows_as_text
@@ -18,11 +17,14 @@ from glassguard.report.style import (
     SOURCE,
     Drawn,
     bare,
+    framed,
+    legend_of,
     new_figure,
     nothing_to_draw,
     outline,
     rate_axis,
     series,
+    written,
 )
 from glassguard.report.wording import RATES, shortened, spelt, whole_percent
 from glassguard.statistics import Rate
@@ -132,7 +134,10 @@ def saliency_grid(grid: pd.DataFrame, best: Mapping[str, Any], *, kinds: Sequenc
     """
     bests = [best["by_map"][kind] for kind in kinds if kind in best["by_map"]]
     shown = [
-        (one, grid[np.logical_and.reduce([grid[name] == one[name] for name in SHOWN_TOGETHER])])
+        (
+            one,
+            grid[(grid[list(SHOWN_TOGETHER)] == [one[key] for key in SHOWN_TOGETHER]).all(axis=1)],
+        )
         for one in bests
     ]
     everything = pd.concat([rows for _, rows in shown])
@@ -147,53 +152,32 @@ def saliency_grid(grid: pd.DataFrame, best: Mapping[str, Any], *, kinds: Sequenc
     image = None
     drawn = [
         (axes, one, rows, phi)
-        for place, (one, rows) in enumerate(shown)
-        for axes, phi in zip(panels[place * down : (place + 1) * down].ravel(), phis, strict=False)
+        for (one, rows), of_kind in zip(shown, np.split(panels, len(shown)), strict=True)
+        for axes, phi in zip(of_kind.ravel(), phis, strict=False)
     ]
     for axes, one, rows, phi in drawn:
         mus = sorted(rows["mu"].unique())
-        table = (
-            rows[rows["phi"] == phi]
-            .pivot_table(index="n", columns="mu", values="goodness")
-            .reindex(index=ns, columns=mus)
-        )
-        values = table.to_numpy()
-        image = axes.imshow(
-            values, cmap=SEQUENTIAL, vmin=low, vmax=high, aspect="auto", origin="lower"
-        )
-        axes.set_xticks(range(table.shape[1]), [f"{mu:g}" for mu in table.columns], rotation=90)
-        axes.set_yticks(range(table.shape[0]), [str(n) for n in table.index])
+        table = rows[rows["phi"] == phi].pivot_table(index="n", columns="mu", values="goodness")
+        values = table.reindex(index=ns, columns=mus).to_numpy()
+        scale = {"cmap": SEQUENTIAL, "vmin": low, "vmax": high}
+        image = axes.imshow(values, aspect="auto", origin="lower", **scale)
+        axes.set_xticks(range(len(mus)), [f"{mu:g}" for mu in mus], rotation=90)
+        axes.set_yticks(range(len(ns)), [str(n) for n in ns])
         axes.set_title(f"{one['map']}, φ = {phi}" if len(shown) > 1 else f"φ = {phi}")
         if values.size <= 60 and values.shape[1] * (digits + 1) <= LETTERS_ACROSS / across:
             for (row, column), value in np.ndenumerate(values):
                 if np.isnan(value):
                     continue
                 light = high > low and (value - low) / (high - low) < 0.55
-                axes.text(
-                    column,
-                    row,
-                    f"{value:.{digits}f}".lstrip("0"),
-                    ha="center",
-                    va="center",
-                    fontsize=6,
-                    color="white" if light else "black",
-                )
+                text = f"{value:.{digits}f}".lstrip("0")
+                written(axes, (column, row), text, 6, light=light)
         if phi == one["phi"]:
-            corner = (
-                table.columns.get_indexer([one["mu"]])[0] - 0.5,
-                table.index.get_indexer([one["n"]])[0] - 0.5,
-            )
-            axes.add_patch(
-                Rectangle(
-                    corner, 1, 1, fill=False, edgecolor=COLOURS[6], linewidth=2, clip_on=False
-                )
-            )
-        for spine in axes.spines.values():
-            spine.set_visible(False)
+            framed(axes, (mus.index(one["mu"]), ns.index(one["n"])), 1, clip_on=False)
+        axes.spines[:].set_visible(False)
     for axes in set(panels.ravel()) - {axes for axes, *_ in drawn}:
         axes.set_visible(False)
-    for place, (one, _) in enumerate(shown):
-        for column in panels[place * down : (place + 1) * down].T:
+    for (one, _), of_kind in zip(shown, np.split(panels, len(shown)), strict=True):
+        for column in of_kind.T:
             *above, lowest = [axes for axes in column if axes.get_visible()]
             lowest.set_xlabel(f"μ, a {one['mu_as']}")
             for axes in above:
@@ -202,13 +186,9 @@ def saliency_grid(grid: pd.DataFrame, best: Mapping[str, Any], *, kinds: Sequenc
         axes.set_ylabel("n")
     if image is not None:
         figure.colorbar(image, ax=panels, shrink=0.8, label="goodness")
-    return figure, {
-        "kinds": "; ".join(
-            f"{one['map']}, fill {spelt(one['fill'])}, μ as a {one['mu_as']}" for one in bests
-        ),
-        "adversarial": int(grid["n_adv"].iloc[0]),
-        "clean": int(grid["n_clean"].iloc[0]),
-    }
+    named = (f"{one['map']}, fill {spelt(one['fill'])}, μ as a {one['mu_as']}" for one in bests)
+    counts = {"adversarial": int(grid["n_adv"].iloc[0]), "clean": int(grid["n_clean"].iloc[0])}
+    return figure, {"kinds": "; ".join(named), **counts}
 
 
 def _digits(low: float, high: float) -> int:
@@ -247,53 +227,30 @@ def saliency_evaluation(evaluation: pd.DataFrame, best: Mapping[str, Any]) -> Dr
         for index, (defence, printed) in enumerate(bars):
             centres = np.arange(len(RATES)) + (index - (len(bars) - 1) / 2) * width
             if printed:
-                values = np.array(
-                    [getattr(source.get(defence), name, None) for name in RATES], dtype=float
-                )
-                shown = np.isfinite(values)
-                axes.bar(
-                    centres[shown],
-                    values[shown],
-                    width * 0.8,
-                    fill=False,
-                    edgecolor=SOURCE,
-                    linewidth=1.0,
-                    linestyle=PRINTED_LINES[defence],
-                    label=PRINTED[defence],
-                )
+                values = [getattr(source.get(defence), name, None) for name in RATES]
+                look = {"fill": False, "edgecolor": SOURCE, "linewidth": 1.0}
+                look |= {"linestyle": PRINTED_LINES[defence], "label": PRINTED[defence]}
+                _bars(axes, centres, values, width * 0.8, look)
                 continue
             row = evaluation[at & (evaluation["defence"] == defence)].iloc[0].to_dict()
             rates = [Rate.read(row, name) for name in RATES]
-            values = np.array([rate.value for rate in rates])
-            ends = np.array([[rate.low, rate.high] for rate in rates])
-            shown = np.isfinite(values)
+            values = [rate.value for rate in rates]
             if defence == "none":
-                shown[list(RATES).index("defence_success")] = False
-            axes.bar(
-                centres[shown],
-                values[shown],
-                width * 0.92,
-                color=styles[defence][0],
-                edgecolor="white",
-                linewidth=0.4,
-                hatch=styles[defence][1],
-                label=DEFENCES[defence],
-            )
+                values[list(RATES).index("defence_success")] = math.nan
+            colour, hatch = styles[defence]
+            look = {"color": colour, "edgecolor": "white", "linewidth": 0.4, "hatch": hatch}
+            shown = _bars(axes, centres, values, width * 0.92, look | {"label": DEFENCES[defence]})
+            ends = np.array([[rate.low, rate.high] for rate in rates])[shown].T
             # Bright edges, or the interval is lost on a black bar.
             for colour, linewidth in (("white", 2.2), (INK, 0.8)):
-                axes.vlines(
-                    centres[shown], ends[shown, 0], ends[shown, 1], colour, linewidth=linewidth
-                )
+                axes.vlines(centres[shown], *ends, colour, linewidth=linewidth)
         axes.set_xticks(range(len(RATES)), list(RATES.values()))
         axes.tick_params(axis="x", length=0)
-        axes.set_title(
-            "every answer counts" if free else f"answers below {threshold:g} are rejected",
-            loc="left",
-        )
+        said = "every answer counts" if free else f"answers below {threshold:g} are rejected"
+        axes.set_title(said, loc="left")
         rate_axis(axes)
         axes.set_ylim(0, 1.02)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    legend_of(panels[0], loc="outside upper center", ncols=3)
     return figure, {
         **_evaluated(evaluation),
         "map": best["goodness"]["map"],
@@ -301,13 +258,20 @@ def saliency_evaluation(evaluation: pd.DataFrame, best: Mapping[str, Any]) -> Dr
     }
 
 
+def _bars(
+    axes: Axes, centres: np.ndarray, values: Sequence[float | None], width: float, look: Any
+) -> np.ndarray:
+    """Bars of those values that there are; returns which."""
+    heights = np.array(values, dtype=float)
+    shown = np.isfinite(heights)
+    axes.bar(centres[shown], heights[shown], width, **look)
+    return shown
+
+
 def _printed(threshold: float) -> dict[str, sources_figures.SourceSaliency]:
     """What Study S prints where answers below a threshold are rejected (NaN: none are)."""
     if math.isnan(threshold):
-        return {
-            "none": sources_figures.UNDEFENDED,
-            "saliency_source": sources_figures.DEFENDED,
-        }
+        return {"none": sources_figures.UNDEFENDED, "saliency_source": sources_figures.DEFENDED}
     if math.isclose(threshold, sources_figures.CONFIDENCE_THRESHOLD):
         return {"saliency_source": sources_figures.DEFENDED_WITH_THRESHOLD}
     return {}
@@ -341,13 +305,9 @@ def threshold_curve(
             look = series(index) | {"marker": ""}
             axes.plot(rows["threshold"], rows[name], label=label, **look)
             rates = [Rate.read(row, name) for row in rows.to_dict("records")]
+            ends = [rate.low for rate in rates], [rate.high for rate in rates]
             axes.fill_between(
-                rows["threshold"],
-                [rate.low for rate in rates],
-                [rate.high for rate in rates],
-                color=look["color"],
-                alpha=0.18,
-                linewidth=0,
+                rows["threshold"], *ends, color=look["color"], alpha=0.18, linewidth=0
             )
         _mark(axes, threshold, "set", color=SOURCE, linestyle=":")
         if defence == "saliency":
@@ -356,8 +316,7 @@ def threshold_curve(
         axes.set_xlabel("least confidence of an answer")
         rate_axis(axes)
     panels[0].set_ylabel("rate")
-    handles, labels = panels[1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(RATES))
+    legend_of(panels[1], loc="outside lower center", ncols=len(RATES))
     return figure, {
         **_evaluated(evaluation),
         "threshold": threshold,
@@ -410,34 +369,17 @@ def generality(table: pd.DataFrame) -> Drawn:
         for row in rows.to_dict("records"):
             down, across = names.index(row["tuned_on"]), names.index(row["tested_on"])
             rate = Rate.read(row, name)
-            axes.text(
-                across,
-                down,
-                f"{100 * rate.value:.1f} %\n[{100 * rate.low:.0f}–{100 * rate.high:.0f}]",
-                ha="center",
-                va="center",
-                fontsize=7,
-                color="white" if rate.value < 0.55 else "black",
-            )
+            text = f"{100 * rate.value:.1f} %\n[{100 * rate.low:.0f}–{100 * rate.high:.0f}]"
+            written(axes, (across, down), text, 7, light=rate.value < 0.55)
             if down == across:
-                axes.add_patch(
-                    Rectangle(
-                        (across - 0.47, down - 0.47),
-                        0.94,
-                        0.94,
-                        fill=False,
-                        edgecolor=COLOURS[6],
-                        linewidth=2,
-                    )
-                )
+                framed(axes, (across, down), 0.94)
         labels = [f"{spelt(one)}\n({100 * undefended[one]:.0f} %)" for one in names]
         axes.set_xticks(range(len(names)), labels)
         axes.set_yticks(range(len(names)), [spelt(one) for one in names])
         axes.set_title(title, loc="left")
         axes.set_xlabel("tested on (undefended success)")
         axes.tick_params(length=0)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
+        axes.spines[:].set_visible(False)
     panels[0].set_ylabel("tuned on")
     if image is not None:
         figure.colorbar(image, ax=panels, shrink=0.8, label="share of the attacks")

@@ -8,16 +8,11 @@ import pandas as pd
 
 from glassguard.report import sources_figures
 from glassguard.report.defences import DEFENCES, guided_and_tuned, repeats
+from glassguard.report.summary import KEYS
 from glassguard.report.tables import Table, rate
 from glassguard.report.wording import NOTHING, OVERLAPS, RATES, percent, spelt, whole_percent
 
-SOURCE_LABELS = {
-    "none": "none",
-    "saliency": "guided mask",
-    "saliency_guided": "guided mask",
-    "saliency_source": "guided mask",
-}
-"""What Study S's own figures stand for, by the rows that they are printed below."""
+MEASURED = RATES | OVERLAPS
 
 
 def masks_table(best: Mapping[str, Any]) -> Table:
@@ -41,34 +36,13 @@ def masks_table(best: Mapping[str, Any]) -> Table:
             _mask_row(f"best with the {kind} map", row) for kind, row in best["by_map"].items()
         ]
     rows.append(_mask_row("Study S's setting, here", best["source_setting"]))
-    rows.append(
-        (
-            "Study S",
-            "guided",
-            f"{sources_figures.BEST_MU:g}",
-            str(sources_figures.BEST_N),
-            str(sources_figures.BEST_PHI),
-            "zero",
-            NOTHING,
-            NOTHING,
-            NOTHING,
-            f"{sources_figures.BEST_GOODNESS:.4f}",
-        )
-    )
+    mask = (sources_figures.BEST_MU, sources_figures.BEST_N, sources_figures.BEST_PHI)
+    goodness = f"{sources_figures.BEST_GOODNESS:.4f}"
+    rows.append(("Study S", "guided", *map(str, mask), "zero", *[NOTHING] * 3, goodness))
+    confidences = ("AC(clean, real)", "AC(adv, real)", "AC(adv, target)")
     return Table(
         "Study S: best masks",
-        (
-            "",
-            "map",
-            "μ",
-            "n",
-            "φ",
-            "fill",
-            "AC(clean, real)",
-            "AC(adv, real)",
-            "AC(adv, target)",
-            "goodness",
-        ),
+        ("", "map", "μ", "n", "φ", "fill", *confidences, "goodness"),
         tuple(rows),
         emphasised=frozenset({0}),
         from_source=frozenset({len(rows) - 1}),
@@ -100,11 +74,12 @@ def evaluation_table(test: Mapping[str, Mapping[str, Any]], *, threshold: float)
         test: ``saliency.test`` of the summary.
         threshold: the confidence threshold of the study.
     """
-    keys = {"none": "before", "saliency": "after"}
-    named = {one: test[key] for one in DEFENCES if (key := keys.get(one, one)) in test}
+    keys = {name: KEYS.get(name, name) for name in DEFENCES}
     rows: list[tuple[str, ...]] = []
     source: set[int] = set()
-    measured = {name: json.dumps(values, sort_keys=True) for name, values in named.items()}
+    measured = {
+        name: json.dumps(test[key], sort_keys=True) for name, key in keys.items() if key in test
+    }
     of_source, shown_elsewhere = guided_and_tuned(measured), repeats(measured)
     printed = {
         ("none", ""): sources_figures.UNDEFENDED,
@@ -114,29 +89,26 @@ def evaluation_table(test: Mapping[str, Mapping[str, Any]], *, threshold: float)
     emphasised: set[int] = set()
     for kind, suffix in (("", ""), ("threshold", f"_threshold_{threshold:g}")):
         for defence, label in DEFENCES.items():
-            values = test.get(keys.get(defence, defence) + suffix)
+            values = test.get(keys[defence] + suffix)
             if values is None or defence in shown_elsewhere:
                 continue
             fill = f" ({spelt(values['fill'])})" if "fill" in values else ""
             least = f"≥ {threshold:g}" if kind else NOTHING
             if defence == "saliency":
                 emphasised.add(len(rows))
-            cells = (rate(values, name, counted=False) for name in (*RATES, *OVERLAPS))
+            cells = (rate(values, name, counted=False) for name in MEASURED)
             rows.append((label + fill, least, *cells))
             figures = printed.get((defence, kind))
             if figures is not None:
                 source.add(len(rows))
-                rows.append(
-                    (
-                        f"{SOURCE_LABELS[defence]}, Study S",
-                        f"≥ {sources_figures.CONFIDENCE_THRESHOLD:g}" if kind else NOTHING,
-                        *(percent(getattr(figures, name)) for name in RATES),
-                        *(NOTHING for _ in OVERLAPS),
-                    )
-                )
+                label = "none" if defence == "none" else "guided mask"
+                least = f"≥ {sources_figures.CONFIDENCE_THRESHOLD:g}" if kind else NOTHING
+                printed_rates = (percent(getattr(figures, name)) for name in RATES)
+                overlaps = (NOTHING for _ in OVERLAPS)
+                rows.append((f"{label}, Study S", least, *printed_rates, *overlaps))
     return Table(
         "Study S: what the mask does",
-        ("defence", "confidence", *RATES.values(), *OVERLAPS.values()),
+        ("defence", "confidence", *MEASURED.values()),
         tuple(rows),
         emphasised=frozenset(emphasised),
         from_source=frozenset(source),
@@ -157,13 +129,13 @@ def working_point_table(chosen: Mapping[str, Any]) -> Table:
     Args:
         chosen: ``saliency/working_point.json``.
     """
-    splits = {"val": "validation", "test": "test"}
+    least = f"≥ {chosen['threshold']:g}"
     return Table(
         "The working point: which answers to reject behind the mask",
         ("split", "confidence", *RATES.values()),
         tuple(
-            (label, f"≥ {chosen['threshold']:g}", *(rate(chosen[split], name) for name in RATES))
-            for split, label in splits.items()
+            (label, least, *(rate(chosen[split], name) for name in RATES))
+            for split, label in (("val", "validation"), ("test", "test"))
         ),
         emphasised=frozenset({1}),
         note=(
@@ -186,19 +158,13 @@ def generality_table(table: pd.DataFrame) -> Table:
             f"{spelt(str(row['tuned_on']))} → {spelt(str(row['tested_on']))}",
             f"{row['map']}, {row['mu']:g}, {row['n']}, {row['phi']}, {spelt(str(row['fill']))}",
             rate(row, "undefended_success"),
-            *(rate(row, name, counted=False) for name in (*RATES, *OVERLAPS)),
+            *(rate(row, name, counted=False) for name in MEASURED),
         )
         for row in free
     )
     return Table(
         "Do masks tuned on one accessory undo another?",
-        (
-            "tuned on → tested on",
-            "map, μ, n, φ, fill",
-            "undefended success",
-            *RATES.values(),
-            *OVERLAPS.values(),
-        ),
+        ("tuned on → tested on", "map, μ, n, φ, fill", "undefended success", *MEASURED.values()),
         rows,
         emphasised=frozenset(
             place for place, row in enumerate(free) if row["tuned_on"] == row["tested_on"]

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 Drawn = tuple[Figure, dict[str, Any]]
@@ -116,18 +117,51 @@ def series(position: int) -> dict[str, Any]:
     }
 
 
+def legend_of(axes: Axes, **look: Any) -> None:
+    """The legend of one panel as that of the whole figure."""
+    handles, labels = axes.get_legend_handles_labels()
+    axes.figure.legend(handles, labels, **look)
+
+
 def rate_axis(axes: Axes, which: Literal["x", "y"] = "y") -> None:
     """An axis for rates: 0 to 1 with a faint grid."""
     (axes.set_ylim if which == "y" else axes.set_xlim)(-0.02, 1.02)
     axes.grid(axis=which)
 
 
+def printed(axes: Axes, value: float, name: str, *, below: bool = False) -> None:
+    """A dotted line at a value that a study prints, with its name above or below."""
+    axes.axhline(value, color=SOURCE, linewidth=0.8, linestyle=":")
+    axes.annotate(
+        name,
+        (1.0, value),
+        xycoords=("axes fraction", "data"),
+        xytext=(-2, -3 if below else 3),
+        textcoords="offset points",
+        ha="right",
+        va="top" if below else "baseline",
+        fontsize=7.5,
+        color=SOURCE,
+    )
+
+
+def written(axes: Axes, at: tuple[float, float], text: str, size: float, *, light: bool) -> None:
+    """A text in the middle of a cell of a map, white on dark and black on light colours."""
+    colour = "white" if light else "black"
+    axes.text(*at, text, ha="center", va="center", fontsize=size, color=colour)
+
+
+def framed(axes: Axes, at: tuple[float, float], side: float, **look: Any) -> None:
+    """A frame around a cell of a map."""
+    corner = at[0] - side / 2, at[1] - side / 2
+    look |= {"fill": False, "edgecolor": COLOURS[6], "linewidth": 2}
+    axes.add_patch(Rectangle(corner, side, side, **look))
+
+
 def bare(axes: Axes) -> None:
     """No ticks and no frame, for pictures."""
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
 
 
 def outline(axes: Axes, frame: NDArray[np.bool_]) -> None:

@@ -7,30 +7,18 @@ from typing import Any
 
 import pandas as pd
 
+from glassguard.detection.thresholds import BARE
+from glassguard.report.defences import DEFENCES
+from glassguard.report.wording import OVERLAPS, RATES, TABLE_1_RATES
 from glassguard.statistics import Rate
-
-EVALUATION_RATES = (
-    "adversarial_success",
-    "adversarial_correct",
-    "clean_accuracy",
-    "defence_success",
-    "mask_iou",
-    "mask_recall",
-)
-PAIR_RATES = ("benign_target", "benign_other", "impersonation")
-POPULATION = "bare"
-"""Benign pictures that the headline's false alarms are counted on."""
 
 DETECTOR = "influence"
 """The study's own detector among those of ``controls.csv`` and ``roc.csv``."""
 
-CONTROL_DEFENCES = (
-    "saliency_affordable",
-    "saliency_guided",
-    "saliency_source",
-    "oracle",
-    "random",
-)
+BEST = ("map", "mu", "mu_as", "n", "phi", "fill", "goodness")
+RATES_UNDEFENDED = tuple(RATES)[:3]
+KEYS = {"none": "before", "saliency": "after"}
+"""Names in the headline of defences that ``evaluation.csv`` calls otherwise."""
 
 
 def summarise(
@@ -71,9 +59,7 @@ def summarise(
         "attacks": {name: attack_rates(table) for name, table in attacks.items()},
         "detection": detection_rates(read["detection"], read["pairs"], read["controls"]),
         "saliency": {
-            "best": {
-                key: best[key] for key in ("map", "mu", "mu_as", "n", "phi", "fill", "goodness")
-            },
+            "best": {key: best[key] for key in BEST},
             "source_setting": best_masks["source_setting"],
             **{
                 by: {value: row["goodness"] for value, row in best_masks[by].items()}
@@ -105,12 +91,9 @@ def accuracies(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Accuracy of the recognizer on every split."""
     found: dict[str, float] = {}
     for split in ("train", "val", "test"):
-        name = f"{split}_accuracy"
-        n = metrics.get(f"{split}_images")
-        if n is None:
-            found[name] = metrics[name]
-        else:
-            found |= Rate.counted(round(metrics[name] * n), n).known(name)
+        name, n = f"{split}_accuracy", metrics.get(f"{split}_images")
+        counted = Rate(metrics[name]) if n is None else Rate.counted(round(metrics[name] * n), n)
+        found |= counted.known(name)
     return found
 
 
@@ -122,22 +105,24 @@ def attack_rates(examples: pd.DataFrame) -> dict[str, Any]:
 
 
 def _attack_rates(rows: pd.DataFrame) -> dict[str, float]:
-    n = len(rows)
-    return {
-        "n": n,
-        "pairs": len(rows[["target", "attacker"]].drop_duplicates()),
-        **Rate.counted(int(rows["success"].astype(bool).sum()), n).known("success"),
-        **Rate.counted(int(rows["success_jpeg"].astype(bool).sum()), n).known("success_jpeg"),
-        **Rate.counted(int((rows["prediction"] == rows["attacker"]).sum()), n).known(
-            "still_correct"
-        ),
+    happened = {
+        "success": rows["success"].astype(bool),
+        "success_jpeg": rows["success_jpeg"].astype(bool),
+        "still_correct": rows["prediction"] == rows["attacker"],
     }
+    found: dict[str, float] = {
+        "n": len(rows),
+        "pairs": len(rows[["target", "attacker"]].drop_duplicates()),
+    }
+    for name, which in happened.items():
+        found |= Rate.counted(int(which.sum()), len(rows)).known(name)
+    return found
 
 
 def detection_rates(
     detection: Mapping[str, Any], pairs: pd.DataFrame, controls: pd.DataFrame
 ) -> dict[str, Any]:
-    """The headline of the detection with n and intervals beside its rates.
+    """The headline of the detection, its rates with n and interval.
 
     Args:
         detection: ``detection/summary.json``.
@@ -145,7 +130,7 @@ def detection_rates(
         controls: ``detection/controls.csv``.
     """
     found = dict(detection)
-    rates = [f"{name}{end}" for name in PAIR_RATES for end in ("", "_n", "_low", "_high")]
+    rates = [f"{name}{end}" for name in TABLE_1_RATES for end in ("", "_n", "_low", "_high")]
     columns = ["target", "attacker", "slice", "variant", *rates]
     found["pairs"] = [
         {name: _known(value) for name, value in row.items()}
@@ -154,7 +139,7 @@ def detection_rates(
     points = [
         row
         for row in detection["detectors"]
-        if row["detector"] == DETECTOR and row["population"] == POPULATION
+        if row["detector"] == DETECTOR and row["population"] == BARE
     ]
     own = controls[controls["detector"] == DETECTOR]
     for end in ("n", "low", "high"):
@@ -178,17 +163,13 @@ def evaluation_rates(evaluation: pd.DataFrame) -> dict[str, dict[str, Any]]:
     Keys: ``before`` and ``after`` the saliency mask, the controls by name, and each of them again
     as ``..._threshold_0.8`` (the study's threshold).
     """
-    names = {"none": "before", "saliency": "after"} | {name: name for name in CONTROL_DEFENCES}
     found: dict[str, dict[str, Any]] = {}
-    for row in evaluation.to_dict("records"):
-        if row["defence"] not in names:
-            continue
-        free = math.isnan(row["threshold"])
-        key = names[row["defence"]] + ("" if free else f"_threshold_{row['threshold']:g}")
+    for row in evaluation[evaluation["defence"].isin(DEFENCES)].to_dict("records"):
+        key = KEYS.get(row["defence"], row["defence"])
+        if not math.isnan(row["threshold"]):
+            key += f"_threshold_{row['threshold']:g}"
         values: dict[str, Any] = {}
-        for name in EVALUATION_RATES:
-            if row["defence"] == "none" and name not in EVALUATION_RATES[:3]:
-                continue
+        for name in RATES_UNDEFENDED if row["defence"] == "none" else (*RATES, *OVERLAPS):
             values |= Rate.read(row, name).known(name)
         if isinstance(row.get("fill"), str) and row["fill"]:
             values["fill"] = row["fill"]
@@ -208,17 +189,6 @@ def timings(benchmarks: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """
     rows = []
     for job, table in sorted(benchmarks.items()):
-        numbers = {
-            column: pd.to_numeric(table[column], errors="coerce").mean()
-            for column in ("s", "cpu_time", "max_rss")
-            if column in table.columns
-        }
-        rows.append(
-            {
-                "stage": job,
-                "wall_s": numbers.get("s", math.nan),
-                "cpu_s": numbers.get("cpu_time", math.nan),
-                "max_rss_mb": numbers.get("max_rss", math.nan),
-            }
-        )
+        numbers = table.reindex(columns=["s", "cpu_time", "max_rss"])
+        rows.append([job, *numbers.apply(pd.to_numeric, errors="coerce").mean()])
     return pd.DataFrame(rows, columns=["stage", "wall_s", "cpu_s", "max_rss_mb"])

@@ -43,6 +43,11 @@ def rate(values: Mapping[Any, Any], name: str, *, counted: bool = True) -> str:
     return text if found.n is None or not counted else f"{text}, n = {found.n}"
 
 
+def decimals(value: float, nothing: str = NOTHING) -> str:
+    """``0.9`` to ``0.900``; a dash or what else stands for nothing."""
+    return f"{value:.3f}" if math.isfinite(value) else nothing
+
+
 def area(values: Mapping[Any, Any]) -> str:
     """An area under the curve, ``auc``, with its interval: ``0.900 [0.850–0.950]``."""
     found = Rate.read(values, "auc")

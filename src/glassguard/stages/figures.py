@@ -73,7 +73,7 @@ def run(
             }
             drawn: Drawn = getattr(DRAWN_IN[one.act], one.name)(**given)
             figure, numbers = drawn
-            captions[one.name] = one.caption.format(**numbers)
+            captions[one.name] = one.captioned(numbers)
             figure.savefig(figures / f"{one.name}.svg", metadata={"Date": None})
             # Laid out once: both files show the same, in half of the time.
             figure.set_layout_engine("none")

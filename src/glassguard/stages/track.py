@@ -1,15 +1,13 @@
 """Bring MLflow up to date with what the stages left behind."""
 
-import contextlib
-import fcntl
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
 from glassguard.configuration.sections import TrackSection
 from glassguard.files.formats import read_json, read_table, write_json
+from glassguard.locks import lock_or_wait
 from glassguard.progress import track
 from glassguard.stages.paths import OutputPath
 from glassguard.tracking.records import (
@@ -21,30 +19,24 @@ from glassguard.tracking.records import (
     stage_run,
 )
 
-ARTIFACTS: dict[str, tuple[str, ...]] = {
-    "data": ("data/manifest.csv", "data/rejected.csv"),
-    "pool": ("backbone/pool_manifest.csv", "backbone/pool_rejected.csv"),
-    "pretrain": ("backbone/metrics.json",),
-    "import_backbone": ("backbone/metrics.json",),
-    "recognizer": (
-        "recognizer/metrics.json",
-        "recognizer/history.csv",
-        "recognizer/predictions.csv",
-    ),
-    "attack": ("attacks/{name}/examples.csv",),
-    "fit_detectors": ("detection/detectors.json",),
-    "detection": ("detection/*.csv", "detection/best_layer.json", "detection/summary.json"),
-    "mask_grid": ("{searched}/grid.csv", "{searched}/best.json"),
+ARTIFACTS = {
+    "data": "data/manifest.csv data/rejected.csv",
+    "pool": "backbone/pool_manifest.csv backbone/pool_rejected.csv",
+    "pretrain": "backbone/metrics.json",
+    "import_backbone": "backbone/metrics.json",
+    "recognizer": "recognizer/metrics.json recognizer/history.csv recognizer/predictions.csv",
+    "attack": "attacks/{name}/examples.csv",
+    "fit_detectors": "detection/detectors.json",
+    "detection": "detection/*.csv detection/best_layer.json detection/summary.json",
+    "mask_grid": "{searched}/grid.csv {searched}/best.json",
     "mask_evaluation": (
-        "saliency/evaluation.csv",
-        "saliency/threshold_curve.csv",
-        "saliency/working_point.json",
+        "saliency/evaluation.csv saliency/threshold_curve.csv saliency/working_point.json"
     ),
-    "mask_transfer": ("saliency/generality.csv",),
-    "figures": ("figures/*.png", "figures/*.svg", "figures/captions.json"),
-    "report": ("summary.json", "report.html", "timings.csv"),
+    "mask_transfer": "saliency/generality.csv",
+    "figures": "figures/*.png figures/*.svg figures/captions.json",
+    "report": "summary.json report.html timings.csv",
 }
-"""Files under ``results/<experiment>/`` that go with the run of a stage."""
+"""Files below the study's folder that belong to the run of a stage."""
 
 GRID_RUNS = 40
 
@@ -63,59 +55,48 @@ def run(
     Raises:
         InputError: a record is broken, or the store cannot be opened.
     """
-    if not config.tracking.enabled:
-        counts: dict[str, float | int | str] = {"enabled": 0}
-        write_json(counts, done)
-        return counts
-    # MLflow takes a second or two to import, which a study without tracking should not pay.
-    from glassguard.tracking.mlflow_store import MlflowStore
+    counts: dict[str, float | int | str] = {"enabled": int(config.tracking.enabled)}
+    if config.tracking.enabled:
+        # MLflow takes a second or two to import, which a study without tracking should not pay.
+        from glassguard.tracking.mlflow_store import MlflowStore
 
-    parsed = [
-        parse_record(path.stem, read_json(path))
-        for path in sorted(records, key=lambda path: path.stem)
-    ]
-    runs = [
-        stage_run(record, artifacts=_artifacts(record, results), points=_points(record, results))
-        for record in track(parsed, description="tracking: reading records")
-    ]
-    summary = results / "summary.json"
-    headline = read_json(summary) if summary.exists() else {}
-    config_texts = {
-        path.stem: yaml.safe_load(path.read_text())
-        for path in sorted((results / "config").glob("*.yaml"))
-    }
-    study = config_texts.get("report", {}).get("study", config_texts)
-    text = yaml.safe_dump(study, sort_keys=False)
-    with _alone(config.tracking.artifacts):
-        store = MlflowStore(config.tracking.uri, config.tracking.artifacts)
-        upserted = store.upsert(config.experiment, runs, headline=headline, config=text)
-    counts = {"enabled": 1, "runs": len(runs), **vars(upserted)}
+        parsed = [parse_record(path.stem, read_json(path)) for path in sorted(records)]
+        runs = [
+            stage_run(one, artifacts=_artifacts(one, results), points=_points(one, results))
+            for one in track(parsed, description="tracking: reading records")
+        ]
+        summary = results / "summary.json"
+        headline = read_json(summary) if summary.exists() else {}
+        sections = {
+            path.stem: yaml.safe_load(path.read_text())
+            for path in sorted((results / "config").glob("*.yaml"))
+        }
+        study = yaml.safe_dump(sections.get("report", {}).get("study", sections), sort_keys=False)
+        artifacts = config.tracking.artifacts
+        artifacts.mkdir(parents=True, exist_ok=True)
+        # Replicates end together, and SQLite has room for one writer.
+        with (artifacts / ".lock").open("w") as lock:
+            lock_or_wait(lock, f"tracking: waiting for another study that writes to {artifacts}")
+            store = MlflowStore(config.tracking.uri, artifacts)
+            upserted = store.upsert(config.experiment, runs, headline=headline, config=study)
+        counts |= {"runs": len(runs), **vars(upserted)}
     write_json(counts, done)
     return counts
 
 
-@contextlib.contextmanager
-def _alone(artifacts: Path) -> Iterator[None]:
-    """Let one process at a time at the store: replicates end together, SQLite bears one writer."""
-    artifacts.mkdir(parents=True, exist_ok=True)
-    with (artifacts / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _artifacts(record: Record, results: Path) -> list[Artifact]:
-    patterns = ARTIFACTS.get(record.stage, ())
     places = {"name": str(record.params.get("name", "*")), "searched": _searched(record)}
-    paths = [path for pattern in patterns for path in results.glob(pattern.format(**places))]
+    patterns = ARTIFACTS.get(record.stage, "").format(**places).split()
+    paths = sorted(path for pattern in patterns for path in results.glob(pattern))
     return [
         Artifact(path, hashlib.sha256(path.read_bytes()).hexdigest())
-        for path in sorted(paths)
+        for path in paths
         if path.is_file()
     ]
 
 
 def _searched(record: Record) -> str:
-    """Where a search over masks leaves its tables; of an attack beside the first, by its name."""
+    """Folder of the tables of a search over masks; further attacks have their own."""
     attack = record.job.removeprefix("mask_grid").removeprefix("_")
     return f"saliency/tuned_on/{attack}" if attack else "saliency"
 

@@ -1,9 +1,9 @@
 """Upserts the runs of one experiment into MLflow.
 
-A parent run is the experiment, its children are the stages, the children of a stage are points of
-its grid. A run is known by its job and the digest of what it found: unchanged runs are left
-alone, changed ones are replaced, and runs whose record is gone are taken out, so that the store
-is at any time what the records say and can be rebuilt from them.
+The parent run is the experiment, its children are the stages, and the children of a stage are
+points of its grid. A job and the digest of what it found identify a run: unchanged runs stay,
+changed ones are replaced, and runs without a record are removed. So the records determine the
+store, and it can be rebuilt from them.
 """
 
 import os
@@ -113,18 +113,14 @@ class MlflowStore:
                 done.removed += 1
         for job, run in sorted(wanted.items()):
             old_runs = stored.get(job, [])
-            same = [old for old in old_runs if old.data.tags.get(DIGEST_TAG) == run.digest]
-            self._delete([old for old in old_runs if old not in same[:1]])
-            if same:
-                if same[0].data.tags.get("mlflow.parentRunId") != parent:
-                    self.client.set_tag(same[0].info.run_id, "mlflow.parentRunId", parent)
+            if (same := self._kept(old_runs, run.digest)) is not None:
+                if same.data.tags.get("mlflow.parentRunId") != parent:
+                    self.client.set_tag(same.info.run_id, "mlflow.parentRunId", parent)
                 done.unchanged += 1
                 continue
             self._write(experiment, run, parent)
-            if old_runs:
-                done.replaced += 1
-            else:
-                done.new += 1
+            done.replaced += bool(old_runs)
+            done.new += not old_runs
         return done
 
     def _upsert_parent(
@@ -137,10 +133,8 @@ class MlflowStore:
     ) -> str:
         metrics, words = split_metrics(headline)
         digest = digest_of([metrics, words, config])
-        same = [old for old in old_runs if old.data.tags.get(DIGEST_TAG) == digest]
-        self._delete([old for old in old_runs if old not in same[:1]])
-        if same:
-            return same[0].info.run_id
+        if (same := self._kept(old_runs, digest)) is not None:
+            return same.info.run_id
         started = min((run.record.started for run in runs), default=0.0)
         ended = max((run.record.ended for run in runs), default=started)
         run_id = self._create(experiment, PARENT_JOB, experiment, started, parent=None)
@@ -149,6 +143,12 @@ class MlflowStore:
         self.client.set_tag(run_id, "mlflow.note.content", DESCRIPTION)
         self._finish(run_id, digest, ended)
         return run_id
+
+    def _kept(self, old_runs: Sequence[Run], digest: str) -> Run | None:
+        """The run with that digest, if any; all others are deleted."""
+        same = [old for old in old_runs if old.data.tags.get(DIGEST_TAG) == digest]
+        self._delete([old for old in old_runs if old not in same[:1]])
+        return same[0] if same else None
 
     def _write(self, experiment: str, run: StageRun, parent: str) -> None:
         record = run.record

@@ -1,8 +1,4 @@
-"""What a stage leaves for tracking, brought into the shape of runs.
-
-Pure: records come in as parsed JSON, runs go out; :mod:`glassguard.tracking.mlflow_store` writes
-them.
-"""
+"""Records of stages as runs; :mod:`glassguard.tracking.mlflow_store` writes them."""
 
 import hashlib
 import json
@@ -13,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from glassguard.errors import InputError
 
-RECORD_KEYS = ("stage", "started", "ended", "params", "metrics")
 LONGEST_VALUE = 5000
 """Characters that are kept of a value; MLflow refuses parameters beyond 6,000."""
 
 GRID_SETTINGS = ("map", "mu", "mu_as", "n", "phi", "fill")
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(BaseModel):
     """What the command line wrote when a stage had finished.
 
     Attributes:
@@ -32,9 +27,11 @@ class Record:
         stage: name of the stage.
         started: seconds since 1970, UTC.
         ended: seconds since 1970, UTC.
-        params: the stage's slice of the configuration.
+        params: the stage's section of the configuration.
         metrics: flat results; numbers and words.
     """
+
+    model_config = ConfigDict(strict=True, frozen=True)
 
     job: str
     stage: str
@@ -80,27 +77,13 @@ def parse_record(job: str, values: Any) -> Record:
     Raises:
         InputError: a key is missing or has another type than the command line writes.
     """
-    lacking = [key for key in RECORD_KEYS if not isinstance(values, Mapping) or key not in values]
-    if lacking:
-        raise InputError(
-            f"{job}.json: a record must have {', '.join(RECORD_KEYS)}; lacks {lacking[0]}"
-        )
-    for key, kind in (
-        ("started", (int, float)),
-        ("ended", (int, float)),
-        ("params", Mapping),
-        ("metrics", Mapping),
-    ):
-        if not isinstance(values[key], kind):
-            raise InputError(f"{job}.json: {key} has the wrong type: {type(values[key]).__name__}")
-    return Record(
-        job=job,
-        stage=str(values["stage"]),
-        started=float(values["started"]),
-        ended=float(values["ended"]),
-        params=dict(values["params"]),
-        metrics=dict(values["metrics"]),
-    )
+    if not isinstance(values, dict):
+        raise InputError(f"{job}.json: a record must be an object")
+    try:
+        return Record(**values | {"job": job})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{job}.json: {first['loc'][0]}: {first['msg']}") from None
 
 
 def stage_run(
@@ -114,15 +97,9 @@ def stage_run(
     params = flatten(record.params)
     metrics, words = split_metrics(record.metrics)
     artifacts, points = tuple(artifacts), tuple(points)
-    covered = [
-        record.job,
-        record.stage,
-        params,
-        metrics,
-        words,
-        [[artifact.path.name, artifact.sha256] for artifact in artifacts],
-        [[point.name, point.params, point.metrics] for point in points],
-    ]
+    files = [[artifact.path.name, artifact.sha256] for artifact in artifacts]
+    found = [[point.name, point.params, point.metrics] for point in points]
+    covered = [record.job, record.stage, params, metrics, words, files, found]
     return StageRun(record, params, metrics, words, artifacts, points, digest_of(covered))
 
 
@@ -162,12 +139,11 @@ def split_metrics(
     for key in sorted(values):
         value, name = values[key], f"{prefix}{key}"
         if isinstance(value, Mapping):
-            below_numbers, below_words = split_metrics(value, f"{name}.")
-            numbers.update(below_numbers)
-            words.update(below_words)
-        elif isinstance(value, (int, float)):
-            if math.isfinite(value):
-                numbers[name] = float(value)
+            below = split_metrics(value, f"{name}.")
+            numbers |= below[0]
+            words |= below[1]
+        elif isinstance(value, int | float) and math.isfinite(value):
+            numbers[name] = float(value)
         elif isinstance(value, str):
             words[name] = value[:LONGEST_VALUE]
     return numbers, words
@@ -176,22 +152,14 @@ def split_metrics(
 def grid_points(grid: pd.DataFrame, *, limit: int) -> tuple[Point, ...]:
     """The points of the mask grid that are worth a run of their own.
 
-    A grid has hundreds to thousands of points, and the whole of it is an artifact; as runs stand
-    the ``limit`` best by goodness and the best of every fill.
-
     Args:
-        grid: ``saliency/grid.csv``.
-        limit: how many of the best become runs.
+        grid: ``saliency/grid.csv``, hundreds to thousands of points.
+        limit: how many of the best by goodness become runs, besides the best of every fill.
     """
     settings = [name for name in GRID_SETTINGS if name in grid.columns]
-    numbers = [
-        name
-        for name in grid.columns
-        if name not in settings and pd.api.types.is_numeric_dtype(grid[name])
-    ]
-    ordered = grid.sort_values(
-        ["goodness", *settings], ascending=[False] + [True] * len(settings), kind="stable"
-    )
+    numbers = grid.select_dtypes("number").columns.difference(settings, sort=False)
+    rising = [False] + [True] * len(settings)
+    ordered = grid.sort_values(["goodness", *settings], ascending=rising, kind="stable")
     kept = pd.concat([ordered.head(limit), ordered.groupby("fill", sort=True).head(1)])
     kept = kept.loc[~kept.index.duplicated()]
     points = []
@@ -201,7 +169,6 @@ def grid_points(grid: pd.DataFrame, *, limit: int) -> tuple[Point, ...]:
             for name in settings
         }
         metrics = {name: float(row[name]) for name in numbers if math.isfinite(row[name])}
-        points.append(
-            Point(", ".join(f"{key} {value}" for key, value in params.items()), params, metrics)
-        )
+        name = ", ".join(f"{key} {value}" for key, value in params.items())
+        points.append(Point(name, params, metrics))
     return tuple(points)

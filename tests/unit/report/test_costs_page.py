@@ -12,26 +12,29 @@ bounds = script_of("bounds", ROOT / "benchmarks")
 
 
 def test_the_pages_show_the_committed_tables() -> None:
-    for page, benchmarks in costs.SHOWN.items():
-        text = (DOCS / page).read_text(encoding="utf-8")
-        for benchmark in benchmarks:
-            assert costs.rendered(benchmark) in text, "run: python docs/costs.py"
+    for page in ("influence", "saliency"):
+        text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+        assert "<!-- cost of " in text
+        assert costs.published.filled(text, costs.render) == text, "run: python docs/costs.py"
 
 
 def test_a_bound_that_is_not_kept_is_marked() -> None:
     row = {"measured": "0.24", "relation": "<=", "bound": "0.1"}
-    assert costs.missed(row) == ", **missed**"
-    assert costs.missed(row | {"relation": ">="}) == ""
+    assert costs.bound_of(row) == "≤ 0.1, **missed**"
+    assert costs.bound_of(row | {"relation": ">="}) == "≥ 0.1"
+    assert costs.bound_of(row | {"relation": ""}) == ""
 
 
 def test_a_missing_table_is_named_before_a_page_is_touched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(costs, "HERE", tmp_path)
-    monkeypatch.setattr(costs, "TABLES", tmp_path)
+    page = "<!-- cost of influence: start -->\n\nold\n\n<!-- cost of influence: end -->"
+    for name in ("influence", "saliency"):
+        (tmp_path / f"{name}.md").write_text(page)
+    monkeypatch.setattr(costs.published, "DOCS", tmp_path)
     with pytest.raises(SystemExit, match=r"cost-influence\.csv: no such table; the benchmark"):
         costs.main()
-    assert not list(tmp_path.iterdir())
+    assert (tmp_path / "influence.md").read_text() == page
 
 
 def test_figures_become_a_table_and_an_exit_status(

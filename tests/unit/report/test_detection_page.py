@@ -2,30 +2,34 @@
 
 import doctest
 import json
+import sys
 from itertools import product
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from shipped import script_of
+from shipped import DOCS, script_of
 
 page = script_of("detection")
+PAGE = DOCS / "detection.md"
 
 POPULATIONS = ("bare", "half_wearing")
 
 
 def test_the_page_shows_the_committed_table() -> None:
-    text = page.PAGE.read_text(encoding="utf-8")
-    assert page.filled(text) == text, "run: python docs/detection.py"
+    text = PAGE.read_text(encoding="utf-8")
+    assert page.published.filled(text, page.render) == text, "run: python docs/detection.py"
 
 
 def test_every_table_of_the_page_has_its_place() -> None:
-    text = page.PAGE.read_text(encoding="utf-8")
-    assert {found[2] for found in page.MARKERS.finditer(text)} == set(page.SECTIONS)
+    text = PAGE.read_text(encoding="utf-8")
+    places = {found["name"] for found in page.published.PLACES.finditer(text)}
+    sections = {place.removeprefix("figures: ").partition(" of ")[0] for place in places}
+    assert sections == {*page.SECTIONS, *page.LISTED}
 
 
 def test_the_worked_example_of_the_documentation_runs() -> None:
-    failed, tried = doctest.testfile(str(page.PAGE), module_relative=False)
+    failed, tried = doctest.testfile(str(PAGE), module_relative=False)
     assert failed == 0
     assert tried > 5
 
@@ -127,14 +131,13 @@ def test_figures_of_a_run_end_in_the_tables(
 ) -> None:
     folder = tmp_path / "docs"
     (folder / "tables").mkdir(parents=True)
-    monkeypatch.setattr(page, "HERE", folder)
-    monkeypatch.setattr(page, "PAGE", folder / "detection.md")
+    monkeypatch.setattr(page.published, "DOCS", folder)
     start, end = f"<!-- figures: attacks of {results.name} -->", "<!-- figures: end -->"
     (folder / "detection.md").write_text(f"a\n{start}\nold\n{end}\nb")
-    monkeypatch.setattr(page.sys, "argv", ["detection.py", str(results)])
+    monkeypatch.setattr(sys, "argv", ["detection.py", str(results)])
     page.main()
     shown = capsys.readouterr().out
-    table = page.read_table(results.name)
+    table = page.Figures.read(f"{results.name}-detection")
     assert table["table 1", "all", "benign_target"]["here"] == "0.800"
     assert table["table 1", "fc6 standardised", "benign_target"]["here"] == "0.900"
     assert table["detector, bare", "masking", "detected at 0.05"]["n"] == "7"
@@ -165,4 +168,4 @@ def test_figures_of_a_run_end_in_the_tables(
     assert written.startswith(f"a\n{start}\n\n| detector | glasses (n = 7): detected; AUC | whole")
     assert written.endswith(f"|\n\n{end}\nb")
     # A published table need not name people.
-    assert "Tess" not in page.table_of(results.name).read_text()
+    assert "Tess" not in (folder / f"tables/{results.name}-detection.csv").read_text()

@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 from shipped import DOCS, script_of
 
 real_faces = script_of("real_faces")
@@ -9,7 +10,9 @@ real_faces = script_of("real_faces")
 
 def test_the_page_shows_the_committed_tables() -> None:
     page = (DOCS / "real-faces.md").read_text(encoding="utf-8")
-    assert page == real_faces.filled(page), "run: python docs/real_faces.py"
+    assert page == real_faces.published.filled(page, real_faces.render), (
+        "run: python docs/real_faces.py"
+    )
     assert "| the study's own | 0." in page
     assert "| recognizer: test_accuracy | 0." in page
 
@@ -59,13 +62,17 @@ def test_every_part_of_a_summary_stands_beside_its_source() -> None:
     }
     backbone = {"pool_identities": 945, "pool_val_accuracy": 0.5812, "sha256": "0" * 64}
     timings = [
-        {"stage": "pretrain", "wall_s": "2100.4", "cpu_s": "4000.6"},
-        {"stage": "mask_grid_1-of-2", "wall_s": "10", "cpu_s": "9"},
-        {"stage": "mask_grid_2-of-2", "wall_s": "12", "cpu_s": ""},
+        {"stage": "pretrain", "wall_s": 2100.4, "cpu_s": 4000.6},
+        {"stage": "mask_grid_1-of-2", "wall_s": 10, "cpu_s": 9},
+        {"stage": "mask_grid_2-of-2", "wall_s": 12, "cpu_s": None},
     ]
     page = "<dt>cores</dt><dd>2</dd>\n<dt>processor</dt><dd>A &amp; B</dd><dt>other</dt><dd>x</dd>"
     machine = real_faces.machine_of(page)
-    rows = list(real_faces.rows_of(json.loads(json.dumps(summary)), backbone, timings, machine))
+    rows = list(
+        real_faces.rows_of(
+            json.loads(json.dumps(summary)), backbone, pd.DataFrame(timings), machine
+        )
+    )
     found = {(row["part"], row["figure"]): row for row in rows}
     success = found["attack glasses", "success"]
     assert (success["here"], success["low"], success["n"]) == ("0.970", "0.485", 10)
