@@ -10,6 +10,7 @@ import yaml
 
 from glassguard.configuration.sections import TrackSection
 from glassguard.files.formats import read_json, read_table, write_json
+from glassguard.files.layout import ARTIFACTS
 from glassguard.progress import track
 from glassguard.stages.paths import OutputPath
 from glassguard.tracking.records import (
@@ -20,31 +21,6 @@ from glassguard.tracking.records import (
     parse_record,
     stage_run,
 )
-
-ARTIFACTS: dict[str, tuple[str, ...]] = {
-    "data": ("data/manifest.csv", "data/rejected.csv"),
-    "pool": ("backbone/pool_manifest.csv", "backbone/pool_rejected.csv"),
-    "pretrain": ("backbone/metrics.json",),
-    "import_backbone": ("backbone/metrics.json",),
-    "recognizer": (
-        "recognizer/metrics.json",
-        "recognizer/history.csv",
-        "recognizer/predictions.csv",
-    ),
-    "attack": ("attacks/{name}/examples.csv",),
-    "fit_detectors": ("detection/detectors.json",),
-    "detection": ("detection/*.csv", "detection/best_layer.json", "detection/summary.json"),
-    "mask_grid": ("{searched}/grid.csv", "{searched}/best.json"),
-    "mask_evaluation": (
-        "saliency/evaluation.csv",
-        "saliency/threshold_curve.csv",
-        "saliency/working_point.json",
-    ),
-    "mask_transfer": ("saliency/generality.csv",),
-    "figures": ("figures/*.png", "figures/*.svg", "figures/captions.json"),
-    "report": ("summary.json", "report.html", "timings.csv"),
-}
-"""Files under ``results/<experiment>/`` that go with the run of a stage."""
 
 GRID_RUNS = 40
 
@@ -80,11 +56,8 @@ def run(
     ]
     summary = results / "summary.json"
     headline = read_json(summary) if summary.exists() else {}
-    config_texts = {
-        path.stem: yaml.safe_load(path.read_text())
-        for path in sorted((results / "config").glob("*.yaml"))
-    }
-    study = config_texts.get("report", {}).get("study", config_texts)
+    whole = results / "config" / "report.yaml"
+    study = yaml.safe_load(whole.read_text())["study"] if whole.exists() else {}
     text = yaml.safe_dump(study, sort_keys=False)
     with _alone(config.tracking.artifacts):
         store = MlflowStore(config.tracking.uri, config.tracking.artifacts)
@@ -105,7 +78,8 @@ def _alone(artifacts: Path) -> Iterator[None]:
 
 def _artifacts(record: Record, results: Path) -> list[Artifact]:
     patterns = ARTIFACTS.get(record.stage, ())
-    places = {"name": str(record.params.get("name", "*")), "searched": _searched(record)}
+    attack = str(record.params.get("name", "*"))
+    places = {"attack": attack, "figure": "*", "searched": _searched(record)}
     paths = [path for pattern in patterns for path in results.glob(pattern.format(**places))]
     return [
         Artifact(path, hashlib.sha256(path.read_bytes()).hexdigest())
