@@ -28,9 +28,7 @@ rule all:
                 result("summary.json"),
                 result("report.html"),
                 result("timings.csv"),
-                *PLAN.stamps_read(
-                    file for rule in workflow.rules for file in rule.input
-                ),
+                *PLAN.stamps_read({rule.name: rule.input for rule in workflow.rules}),
                 *PLAN.tables,
                 *layout.figures(PLAN.figures, "svg"),
                 *layout.figures(PLAN.figures, "png"),

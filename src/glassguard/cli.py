@@ -18,6 +18,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
+from glassguard.configuration.problems import refuse_renamed
 from glassguard.configuration.sections import read_section
 from glassguard.errors import InputError
 from glassguard.stages.paths import WRITTEN
@@ -64,7 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     summary = (__doc__ or "").splitlines()[0]
     parser = argparse.ArgumentParser(prog="glassguard", description=summary)
     parser.add_argument("--traceback", action="store_true", help="show where bad input was found")
-    parser.add_argument("stage", choices=STAGES, metavar="stage", help=", ".join(STAGES))
+    parser.add_argument(
+        "stage", type=_stage_name, choices=STAGES, metavar="stage", help=", ".join(STAGES)
+    )
     parser.add_argument("options", nargs=argparse.REMAINDER, help="see glassguard <stage> --help")
     chosen = parser.parse_args(arguments)
     started = time.time()
@@ -81,6 +84,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"glassguard {chosen.stage}: interrupted", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _stage_name(name: str) -> str:
+    try:
+        refuse_renamed([name])
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return name
 
 
 def _run(name: str, stage: ModuleType, options: dict[str, Any], *, started: float) -> None:

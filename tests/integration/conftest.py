@@ -1,6 +1,8 @@
 """Checkouts that tests share, and photographs of drawn people."""
 
+import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,22 @@ from PIL import Image
 from glassguard.faces.embedded.identity import draw_identity
 from glassguard.faces.embedded.rendering import render_face
 
+SPY = Path(__file__).parent / "spy"
+
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+def opened_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the stages of the finished copy opened, a file for each call (``spy``)."""
+    return tmp_path_factory.mktemp("opened")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, opened_files: Path) -> Checkout:
     """A copy in which ``smoke`` has run on two cores."""
-    copy = checkout(tmp_path_factory.mktemp("workflow") / "two_cores")
-    copy.run(cores=2)
+    folder = tmp_path_factory.mktemp("workflow") / "two_cores"
+    copy = checkout(folder)
+    spied = {"PYTHONPATH": f"{SPY}{os.pathsep}{folder / 'src'}", "GLASSGUARD_SPY": opened_files}
+    replace(copy, environment={key: str(value) for key, value in spied.items()}).run(cores=2)
     return copy
 
 

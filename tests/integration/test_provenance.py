@@ -51,6 +51,10 @@ def kept(forgetful: Checkout) -> Iterator[Checkout]:
             path.write_bytes(content)
 
 
+def remark(path: Path) -> None:
+    path.write_text(f'{path.read_text()}\n"""A remark."""\n')
+
+
 def test_a_copy_plans_nothing(kept: Checkout) -> None:
     assert kept.planned() == set()
 
@@ -80,6 +84,43 @@ def test_an_edited_module_plans_the_same_with_and_without_metadata(
     assert planned == edited.planned()
     assert {"mask_evaluation", "report"} <= planned
     assert not planned & {"data", "recognizer", "attack_shard", "influence", "mask_grid_shard"}
+
+
+@pytest.mark.parametrize(
+    ("module", "readers"),
+    [
+        ("influence/experts.py", {"experts", "figures", "report", "track"}),
+        ("report/influence_figures.py", {"figures", "report", "track"}),
+        ("datasets/sources/lfw.py", set()),
+    ],
+)
+def test_a_docstring_repeats_what_reads_its_module_and_nothing_else(
+    module: str, readers: set[str], edited: Checkout
+) -> None:
+    remark(edited.folder / "src" / "glassguard" / module)
+    assert edited.planned() - {"write_config"} == readers
+
+
+def test_an_edited_source_of_pictures_repeats_what_is_made_from_its_pictures(
+    photographs: Path, fresh: Checkout
+) -> None:
+    overrides = [
+        f"data.root={photographs / 'study'}",
+        f"backbone.pool={photographs / 'others'}",
+        "data.detector=null",
+        "data.identities=null",
+        "data.minimum_images=5",
+        "data.image_size=64",
+    ]
+    study = {"experiment": "lfw", "overrides": overrides}
+    done = fresh.snakemake("--cores", "1", "--until", "pool", **study)
+    assert done.returncode == 0, done.stderr
+    assert fresh.plan("--until", "pool", **study) == {}
+    sources = fresh.folder / "src" / "glassguard" / "datasets" / "sources"
+    remark(sources / "celeba.py")
+    assert fresh.plan("--until", "pool", **study) == {}
+    remark(sources / "lfw.py")
+    assert set(fresh.plan("--until", "pool", **study)) == {"write_config", "data", "pool"}
 
 
 def test_results_whose_stamp_is_lost_may_be_of_any_settings(kept: Checkout) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from glassguard.cli import main
+from glassguard.cli import STAGES, main
+from glassguard.configuration.problems import RENAMED
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:
@@ -31,7 +32,7 @@ def test_the_command_line_imports_nothing_heavy() -> None:
         ),
     ],
 )
-def test_a_bad_slice_is_one_line(
+def test_a_bad_section_is_one_line(
     text: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "track.yaml"
@@ -51,3 +52,15 @@ def test_an_unknown_stage_is_refused(capsys: pytest.CaptureFixture[str]) -> None
         main(["trian"])
     assert caught.value.code == 2
     assert "trian" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_the_old_name_of_a_stage_is_refused_with_the_new_one(
+    old: str, new: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([old])
+    assert caught.value.code == 2
+    assert f"{old} is now called {new}" in capsys.readouterr().err.splitlines()[-1]
+    assert new in STAGES or new.startswith("accessory_")
+    assert old not in STAGES

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from glassguard.cli import STAGES
 from glassguard.configuration import file_dates, plan, stamps
+from glassguard.configuration.problems import refuse_renamed
 from glassguard.configuration.remarks import remarks
 from glassguard.configuration.replicates import studies_from_workflow
 from glassguard.errors import InputError
@@ -15,6 +16,7 @@ from glassguard.files.layout import benchmark_of, given_to, log_of, record
 from glassguard.files.layout import result, section_of
 
 try:
+    refuse_renamed(sys.argv[1:])
     PLAN = plan.Plan(studies_from_workflow(config, Path(workflow.basedir) / "conf"))
 except InputError as error:
     # A WorkflowError would bury the one line that matters in Snakemake's own.

@@ -50,9 +50,7 @@ rule data:
         mem_mb=plan.attempted(2000),
         runtime=plan.attempted(15),
     params:
-        listing=lambda wildcards, input: (
-            f"--listing {input.listing}" if input.listing else ""
-        ),
+        listing=plan.optional("--listing", "listing"),
     shell:
         "glassguard data --config {input.config} {params.listing} --images {output.images} "
         "--manifest {output.manifest} --rejected {output.rejected} --record {output.record} "
@@ -63,11 +61,8 @@ rule pool:
     input:
         config=section_of("pool"),
         # A pool of photographs must not show the study's people; drawn people never do.
-        study=(
-            [result("data/images.npy"), result("data/manifest.csv")]
-            if STUDY.backbone.pool is not None
-            else []
-        ),
+        study_images=PLAN.with_pool(result("data/images.npy")),
+        study_manifest=PLAN.with_pool(result("data/manifest.csv")),
         detector=download(getattr(STUDY.data, "detector", None)),
         given=given_to("pool"),
         code=PLAN.code_of("pool"),
@@ -87,13 +82,9 @@ rule pool:
         mem_mb=plan.attempted(2000),
         runtime=plan.attempted(30),
     params:
-        study=lambda wildcards, input: " ".join(
-            f"{option} {file}"
-            for option, file in zip(
-                ["--study-images", "--study-manifest"], input.study
-            )
-        ),
+        images=plan.optional("--study-images", "study_images"),
+        manifest=plan.optional("--study-manifest", "study_manifest"),
     shell:
-        "glassguard pool --config {input.config} {params.study} "
+        "glassguard pool --config {input.config} {params.images} {params.manifest} "
         "--images {output.images} --manifest {output.manifest} --rejected {output.rejected} "
         "--record {output.record} > {log} 2>&1"

@@ -3,9 +3,8 @@
 
 rule influence:
     input:
+        unpack(layout.picture_set),
         config=section_of("influence"),
-        images=lambda wildcards: f"results/{wildcards.study}/{layout.images_of_set(wildcards.set)}",
-        ids=lambda wildcards: f"results/{wildcards.study}/{layout.table_of_set(wildcards.set)}",
         recognizer=result("recognizer/recognizer.safetensors"),
         code=PLAN.code_of("influence"),
     output:
@@ -67,9 +66,8 @@ rule experts:
 
 rule baselines:
     input:
+        unpack(layout.picture_set),
         config=section_of("baselines"),
-        images=lambda wildcards: f"results/{wildcards.study}/{layout.images_of_set(wildcards.set)}",
-        ids=lambda wildcards: f"results/{wildcards.study}/{layout.table_of_set(wildcards.set)}",
         recognizer=result("recognizer/recognizer.safetensors"),
         code=PLAN.code_of("baselines"),
     output:

@@ -1,101 +1,92 @@
 # The network: convolutions from a pool of other people or from a file, then its dense layers.
 
-if STUDY.backbone.weights is not None:
 
-    rule import_backbone:
-        input:
-            config=section_of("backbone"),
-            weights=download(STUDY.backbone.weights),
-            given=given_to("import_backbone"),
-            code=PLAN.code_of("import_backbone"),
-        output:
-            backbone=result("backbone/backbone.safetensors"),
-            metrics=result("backbone/metrics.json"),
-            record=record("import_backbone"),
-        log:
-            log_of("import_backbone"),
-        benchmark:
-            benchmark_of("import_backbone")
-        conda:
-            ENVIRONMENT
-        threads: 1
-        resources:
-            mem_mb=plan.attempted(4000),
-            runtime=plan.attempted(10),
-        params:
-            weights=lambda wildcards: str(STUDY.backbone.weights),
-        shell:
-            "glassguard import_backbone --config {input.config} --weights {params.weights:q} "
-            "--backbone {output.backbone} --metrics {output.metrics} --record {output.record} "
-            "> {log} 2>&1"
+rule import_backbone:
+    input:
+        config=section_of("backbone"),
+        weights=download(STUDY.backbone.weights),
+        given=given_to("import_backbone"),
+        code=PLAN.code_of("import_backbone"),
+    output:
+        backbone=PLAN.backbone_by("import_backbone", "backbone.safetensors"),
+        metrics=PLAN.backbone_by("import_backbone", "metrics.json"),
+        record=record("import_backbone"),
+    log:
+        log_of("import_backbone"),
+    benchmark:
+        benchmark_of("import_backbone")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=plan.attempted(4000),
+        runtime=plan.attempted(10),
+    params:
+        weights=lambda wildcards: str(STUDY.backbone.weights),
+    shell:
+        "glassguard import_backbone --config {input.config} --weights {params.weights:q} "
+        "--backbone {output.backbone} --metrics {output.metrics} --record {output.record} "
+        "> {log} 2>&1"
 
-else:
 
-    if STUDY.backbone.pretraining.teacher is not None:
+rule teacher:
+    input:
+        config=section_of("teacher"),
+        teacher=download(PLAN.teacher),
+        given=given_to("teacher"),
+        images=result(PLAN.pretraining_pictures["images.npy"]),
+        code=PLAN.code_of("teacher"),
+    output:
+        embeddings=result("backbone/teacher_embeddings.npy"),
+        record=record("teacher"),
+    log:
+        log_of("teacher"),
+    benchmark:
+        benchmark_of("teacher")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=plan.attempted(2000),
+        runtime=plan.attempted(60 * PLAN.pixels),
+    params:
+        teacher=lambda wildcards: str(PLAN.teacher),
+    shell:
+        "glassguard teacher --config {input.config} --teacher {params.teacher:q} "
+        "--images {input.images} --embeddings {output.embeddings} --record {output.record} "
+        "> {log} 2>&1"
 
-        rule teacher:
-            input:
-                config=section_of("teacher"),
-                teacher=download(STUDY.backbone.pretraining.teacher.file),
-                given=given_to("teacher"),
-                images=result(PLAN.pretraining_pictures["images.npy"]),
-                code=PLAN.code_of("teacher"),
-            output:
-                embeddings=result("backbone/teacher_embeddings.npy"),
-                record=record("teacher"),
-            log:
-                log_of("teacher"),
-            benchmark:
-                benchmark_of("teacher")
-            conda:
-                ENVIRONMENT
-            threads: 1
-            resources:
-                mem_mb=plan.attempted(2000),
-                runtime=plan.attempted(60 * PLAN.pixels),
-            params:
-                teacher=lambda wildcards: str(STUDY.backbone.pretraining.teacher.file),
-            shell:
-                "glassguard teacher --config {input.config} --teacher {params.teacher:q} "
-                "--images {input.images} --embeddings {output.embeddings} "
-                "--record {output.record} > {log} 2>&1"
 
-    # What it keeps of every epoch, beside the backbone, is no output: Snakemake would remove it
-    # before a killed training goes on.
-    rule pretrain:
-        input:
-            config=section_of("backbone"),
-            images=result(PLAN.pretraining_pictures["images.npy"]),
-            manifest=result(PLAN.pretraining_pictures["manifest.csv"]),
-            teacher=(
-                []
-                if STUDY.backbone.pretraining.teacher is None
-                else result("backbone/teacher_embeddings.npy")
-            ),
-            code=PLAN.code_of("pretrain"),
-        output:
-            backbone=result("backbone/backbone.safetensors"),
-            metrics=result("backbone/metrics.json"),
-            record=record("pretrain"),
-        log:
-            log_of("pretrain"),
-        benchmark:
-            benchmark_of("pretrain")
-        conda:
-            ENVIRONMENT
-        threads: STUDY.backbone.pretraining.threads
-        resources:
-            mem_mb=plan.attempted(1000 + 3000 * PLAN.pixels),
-            runtime=plan.attempted(PLAN.pretraining_minutes),
-            gpu=PLAN.gpus,
-        params:
-            teacher=lambda wildcards, input: (
-                f"--teacher {input.teacher}" if input.teacher else ""
-            ),
-        shell:
-            "glassguard pretrain --config {input.config} --images {input.images} "
-            "--manifest {input.manifest} {params.teacher} --backbone {output.backbone} --metrics {output.metrics} "
-            "--record {output.record} > {log} 2>&1"
+# The checkpoint beside the backbone is no output: Snakemake would remove it before a training that
+# was killed goes on.
+rule pretrain:
+    input:
+        config=section_of("backbone"),
+        images=result(PLAN.pretraining_pictures["images.npy"]),
+        manifest=result(PLAN.pretraining_pictures["manifest.csv"]),
+        teacher=PLAN.embeddings,
+        code=PLAN.code_of("pretrain"),
+    output:
+        backbone=PLAN.backbone_by("pretrain", "backbone.safetensors"),
+        metrics=PLAN.backbone_by("pretrain", "metrics.json"),
+        record=record("pretrain"),
+    log:
+        log_of("pretrain"),
+    benchmark:
+        benchmark_of("pretrain")
+    conda:
+        ENVIRONMENT
+    threads: STUDY.backbone.pretraining.threads
+    resources:
+        mem_mb=plan.attempted(1000 + 3000 * PLAN.pixels),
+        runtime=plan.attempted(PLAN.pretraining_minutes),
+        gpu=PLAN.gpus,
+    params:
+        teacher=plan.optional("--teacher", "teacher"),
+    shell:
+        "glassguard pretrain --config {input.config} --images {input.images} "
+        "--manifest {input.manifest} {params.teacher} --backbone {output.backbone} "
+        "--metrics {output.metrics} --record {output.record} > {log} 2>&1"
 
 
 rule recognizer:

@@ -10,8 +10,7 @@ if workflow.is_main_process:
 rule figures:
     input:
         config=section_of("report"),
-        records=PLAN.records,
-        tables=PLAN.tables,
+        tables=PLAN.drawn,
         code=PLAN.code_of("figures"),
     output:
         svg=[
@@ -43,9 +42,11 @@ rule figures:
 rule report:
     input:
         config=section_of("report"),
-        records=PLAN.records,
-        tables=PLAN.tables,
-        figures=record("figures"),
+        records=[*PLAN.records, record("figures")],
+        benchmarks=PLAN.benchmarks,
+        tables=PLAN.reported,
+        figures=layout.figures(PLAN.figures, "svg"),
+        captions=result("figures/captions.json"),
         code=PLAN.code_of("report"),
     output:
         summary=result("summary.json"),
@@ -68,6 +69,6 @@ rule report:
         results=lambda wildcards, output: Path(output.summary).parent,
     shell:
         "glassguard report --config {input.config} --results {params.results} "
-        "--records {input.records} {input.figures} "
+        "--records {input.records} "
         "--summary {output.summary} --page {output.page} --timings {output.timings} "
         "--record {output.record} > {log} 2>&1"

@@ -3,9 +3,8 @@
 
 rule saliency_maps:
     input:
+        unpack(layout.picture_set),
         config=section_of("saliency_maps"),
-        images=lambda wildcards: f"results/{wildcards.study}/{layout.images_of_set(wildcards.set)}",
-        ids=lambda wildcards: f"results/{wildcards.study}/{layout.table_of_set(wildcards.set)}",
         recognizer=result("recognizer/recognizer.safetensors"),
         code=PLAN.code_of("saliency_maps"),
     output:
@@ -31,9 +30,8 @@ rule saliency_maps:
 
 rule masked_decisions:
     input:
+        unpack(layout.picture_set),
         config=section_of("masked_decisions"),
-        images=lambda wildcards: f"results/{wildcards.study}/{layout.images_of_set(wildcards.set)}",
-        ids=lambda wildcards: f"results/{wildcards.study}/{layout.table_of_set(wildcards.set)}",
         maps=result("saliency/maps/{set}.npz"),
         recognizer=result("recognizer/recognizer.safetensors"),
         code=PLAN.code_of("masked_decisions"),

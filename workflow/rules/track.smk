@@ -9,8 +9,8 @@ rule track:
     input:
         config=section_of("track"),
         report_config=section_of("report"),
-        records=PLAN.records,
-        report_records=[record("figures"), record("report")],
+        records=[*PLAN.records, record("figures"), record("report")],
+        artifacts=PLAN.tracked,
         code=PLAN.code_of("track"),
     output:
         done=result("tracking/done.json"),
@@ -27,5 +27,4 @@ rule track:
         results=lambda wildcards, output: Path(output.done).parents[1],
     shell:
         "glassguard track --config {input.config} --records {input.records} "
-        "{input.report_records} --results {params.results} --done {output.done} "
-        "> {log} 2>&1"
+        "--results {params.results} --done {output.done} > {log} 2>&1"

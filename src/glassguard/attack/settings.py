@@ -111,5 +111,7 @@ class Controls(Strict):
         ge=1,
         description="training pictures that are given frames, at most; for detectors alone",
     )
-    colour: Colour = Field(description="R, G, B of plain frames: the attack's initial colour")
+    colour: Colour = Field(
+        description="R, G, B of plain frames; null in conf/ is the first attack's initial colour"
+    )
     threads: Threads

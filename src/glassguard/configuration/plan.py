@@ -107,18 +107,24 @@ class Plan:
             stamps += given_stamps(RESULTS / folder / "config" / "given", study)
         return {str(stamp.file): stamp for stamp in stamps}
 
-    def stamps_read(self, files: Iterable[object]) -> list[str]:
+    def stamps_read(self, inputs: Mapping[str, Iterable[object]]) -> list[str]:
         """Every stamp that jobs read. Results whose stamp is lost may be of any settings.
 
         Args:
-            files: inputs of all rules, as patterns with ``{study}`` and ``{attack}``;
+            inputs: of all rules, by their names, as patterns with ``{study}`` and ``{attack}``;
                 functions of wildcards are left out.
         """
-        patterns = sorted({str(one) for one in files if isinstance(one, str) and "/config/" in one})
-        named = {
-            pattern.replace("{attack}", attack) for pattern in patterns for attack in self.attacks
+        unused = {"import_backbone", "pool", "teacher", "pretrain"} - {*self.backbone_jobs}
+        patterns = {
+            one
+            for rule, files in inputs.items()
+            if rule not in unused
+            for one in files
+            if isinstance(one, str) and "/config/" in one
         }
-        return sorted(named)
+        return sorted(
+            {one.replace("{attack}", attack) for one in patterns for attack in self.attacks}
+        )
 
     def _largest(self, cost: Callable[[Study], float]) -> float:
         """The jobs of all studies are as many and ask for the same: the largest cost counts."""
@@ -171,6 +177,25 @@ class Plan:
         start = "data/" if self.pretrains_on_own_pictures else "backbone/pool_"
         return {name: start + name for name in ("images.npy", "manifest.csv")}
 
+    def backbone_by(self, job: str, name: str) -> list[str]:
+        """A file below ``backbone/`` where this job is the one that makes it."""
+        return [layout.result(f"backbone/{name}")] if job in self.backbone_jobs else []
+
+    def with_pool(self, file: str) -> list[str]:
+        """A file that is read only with a pool of photographs."""
+        return [] if self.study.backbone.pool is None else [file]
+
+    @property
+    def teacher(self) -> Path | None:
+        """File of the network that pretraining is drawn towards."""
+        teacher = self.study.backbone.pretraining.teacher
+        return None if teacher is None else teacher.file
+
+    @property
+    def embeddings(self) -> list[str]:
+        """What the teacher leaves for pretraining, where there is one."""
+        return [] if self.teacher is None else [layout.result("backbone/teacher_embeddings.npy")]
+
     @property
     def backbone_jobs(self) -> list[str]:
         """Jobs that end in the convolutions, in their order."""
@@ -179,7 +204,7 @@ class Plan:
             return ["import_backbone"]
         return [
             *([] if self.pretrains_on_own_pictures else ["pool"]),
-            *([] if backbone.pretraining.teacher is None else ["teacher"]),
+            *([] if self.teacher is None else ["teacher"]),
             "pretrain",
         ]
 
@@ -222,6 +247,29 @@ class Plan:
     def tables(self) -> list[str]:
         """What a run leaves besides its report and figures; a file that is lost is made again."""
         return [layout.result(name) for name in layout.tables(self.attacks)]
+
+    @property
+    def benchmarks(self) -> list[str]:
+        """Time and memory of every job of a study but downloads and the report."""
+        return [layout.benchmark_of(job) for job in [*self.jobs, "figures"]]
+
+    @property
+    def drawn(self) -> list[str]:
+        """What the figures are drawn from."""
+        read = [path for one in figures_of(len(self.attacks)) for path in one.reads.values()]
+        return [layout.result(path.format(attack=self.headline)) for path in dict.fromkeys(read)]
+
+    @property
+    def reported(self) -> list[str]:
+        """What the headline and the page are made from, besides records and figures."""
+        tables = [layout.result(path) for path in layout.reported(self.attacks).values()]
+        return [*tables, *self.of_attacks("attacks/{attack}/examples.csv")]
+
+    @property
+    def tracked(self) -> list[str]:
+        """Files that tracking keeps with the runs of stages."""
+        stages = ["attack", *self.jobs, "figures", "report"]
+        return [layout.result(path) for path in layout.tracked(stages, self.attacks, self.figures)]
 
     @property
     def jobs(self) -> list[str]:
@@ -298,3 +346,8 @@ class Captions:
 def attempted(amount: float) -> Callable[..., int]:
     """What a job asks for: more in every attempt after one that may have run out of it."""
     return lambda wildcards, attempt: attempt * math.ceil(amount)
+
+
+def optional(option: str, name: str) -> Callable[..., str]:
+    """An option of a command that is given only where the rule's input of that name is."""
+    return lambda wildcards, input: f"{option} {input[name]}" if input[name] else ""

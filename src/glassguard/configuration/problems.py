@@ -7,6 +7,20 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from glassguard.errors import InputError
+
+RENAMED = {
+    "fetch_lfw": "fetch_pictures",
+    "fetch_pubfig": "fetch_pictures",
+    "grid_shard": "mask_grid_shard",
+    "grid": "mask_grid",
+    "accessory_grid_shard": "accessory_mask_grid_shard",
+    "accessory_grid": "accessory_mask_grid",
+    "evaluation": "mask_evaluation",
+    "generality": "mask_transfer",
+}
+"""Rules and stages that had another name once."""
+
 TEXT_WANTED = ("string_type", "path_type")
 """Types of problem of a value that is no text: YAML and Hydra read 007, 1e3 and true as others."""
 
@@ -56,6 +70,13 @@ def not_text(error: ValidationError, model: type[BaseModel]) -> set[str]:
         for problem in error.errors()
         if problem["type"] in TEXT_WANTED
     }
+
+
+def refuse_renamed(names: Iterable[str]) -> None:
+    """Refuse the old name of a rule or stage (``InputError`` with the new one)."""
+    for name in names:
+        if name in RENAMED:
+            raise InputError(f"{name} is now called {RENAMED[name]}")
 
 
 def suggestion(given: str, known: Iterable[str]) -> str:

@@ -1,6 +1,6 @@
 """The whole configuration: the settings of all packages together."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -58,6 +58,21 @@ class Study(Strict):
     detector: Detector
     saliency: Saliency
     tracking: Tracking
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_frames_look_like_the_first_attack(cls, values: dict[str, Any]) -> Any:
+        controls, attacks = values.get("controls"), values.get("attacks")
+        if not isinstance(controls, dict) or controls.get("colour", ()) is not None or not attacks:
+            return values
+        name, attack = next(iter(attacks.items()))
+        colour = attack.get("initial_colour", ())
+        if colour is None:
+            raise ValueError(
+                f"controls.colour: give R, G, B; null means attacks.{name}.initial_colour, "
+                "which is null"
+            )
+        return {**values, "controls": {**controls, "colour": colour or None}}
 
     @model_validator(mode="after")
     def _downloads_keep_apart(self) -> "Study":

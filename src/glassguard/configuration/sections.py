@@ -5,7 +5,7 @@ and nothing else.
 """
 
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeGuard, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -25,7 +25,7 @@ from glassguard.datasets.settings import Fetch, PublishedFile
 from glassguard.detection.settings import Baselines, DetectorFit, DetectorJudgement, Masking
 from glassguard.errors import InputError
 from glassguard.influence.settings import Experts, InfluenceMeasure, InfluenceProfile
-from glassguard.recognizer.settings import Backbone, Teacher, TeacherNetwork
+from glassguard.recognizer.settings import Backbone, TeacherNetwork
 from glassguard.saliency.settings import Explanation, MapKind, MaskJudgement, MaskSearch
 from glassguard.settings import Seed, Strict
 from glassguard.tracking.settings import Tracking
@@ -234,6 +234,20 @@ def read_section(path: Path, model: type[Section]) -> Section:
         raise InputError(f"{path}: {explain(error, model)}") from None
 
 
+OF_STUDY: dict[str, type[BaseModel]] = {
+    "data": DataSection,
+    "pool": PoolSection,
+    "backbone": BackboneSection,
+    "recognizer": RecognizerSection,
+    "controls": ControlsSection,
+    "influence": InfluenceSection,
+    "fit_detectors": FitDetectorsSection,
+    "mask_grid": MaskGridSection,
+    "mask_evaluation": MaskEvaluationSection,
+}
+"""Sections whose keys are those of the study."""
+
+
 def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
     """The plain, ordered section of every stage, by the name of its file in ``config/``.
 
@@ -242,72 +256,47 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
         name: what it is tracked as; its experiment by default.
     """
     plain = study.model_dump(mode="json")
-    seed = plain["seed"]
-    backbone = plain["backbone"]
-    saliency = plain["saliency"]
-    influence = plain["influence"]
+    seed, influence, detector = plain["seed"], plain["influence"], plain["detector"]
     fetch = plain["data"].pop("fetch", {})
+    teacher = plain["backbone"]["pretraining"]["teacher"]
     return {
         **{
-            f"fetch_{name}": {
-                "download": {key: download[key] for key in PublishedFile.model_fields}
-            }
+            f"fetch_{name}": {"download": _part(PublishedFile, download)}
             for name, download in plain["downloads"]["files"].items()
         },
         "fetch_pictures": {"source": study.data.source, "fetch": fetch},
-        "data": {"seed": seed, "data": plain["data"]},
-        "pool": {
-            "seed": seed,
-            "data": plain["data"],
-            "backbone": {
-                "pool": backbone["pool"],
-                "pretraining": {
-                    key: backbone["pretraining"][key] for key in PoolPictures.model_fields
-                },
-            },
-        },
-        **_teacher_section(study.backbone.pretraining.teacher),
-        "backbone": {"seed": seed, "backbone": backbone},
-        "recognizer": {"seed": seed, "recognizer": plain["recognizer"]},
+        **({} if teacher is None else {"teacher": _part(TeacherSection, {"teacher": teacher})}),
+        **{file: _part(model, plain) for file, model in OF_STUDY.items()},
         **{
             f"attack_{name}": {"seed": seed, "name": name, "attack": attack}
             for name, attack in plain["attacks"].items()
         },
-        "controls": {"seed": seed, "controls": plain["controls"]},
-        "influence": {"influence": {key: influence[key] for key in InfluenceProfile.model_fields}},
-        "experts": {
-            "influence": {key: influence[key] for key in InfluenceMeasure.model_fields},
-            "experts": influence["experts"],
-        },
-        "fit_detectors": {
-            "seed": seed,
-            "detector": {key: plain["detector"][key] for key in DetectorFit.model_fields},
-        },
-        "detection": {
-            "seed": seed,
-            "attacks": list(plain["attacks"]),
-            "detector": {key: plain["detector"][key] for key in DetectorJudgement.model_fields},
-        },
+        "experts": _part(ExpertsSection, plain | {"experts": influence["experts"]}),
+        "detection": _part(DetectionSection, plain | {"attacks": list(plain["attacks"])}),
         "saliency_maps": {
             "maps": _maps_asked_for(study),
-            **{key: saliency[key] for key in SaliencyMapsSection.model_fields if key in saliency},
+            **_part(SaliencyMapsSection, plain["saliency"]),
         },
-        "masked_decisions": {
-            "masking": plain["detector"]["masking"],
-            **{key: saliency[key] for key in ("kernel", "batch_size", "threads")},
-        },
-        **{
-            stage: {"seed": seed, "saliency": {key: saliency[key] for key in read.model_fields}}
-            for stage, read in (("mask_grid", MaskSearch), ("mask_evaluation", MaskJudgement))
-        },
-        "baselines": {
-            "baselines": plain["detector"]["baselines"],
-            "places": influence["places"],
-            "threads": plain["detector"]["threads"],
-        },
+        "masked_decisions": _part(
+            MaskedDecisionsSection, plain["saliency"] | {"masking": detector["masking"]}
+        ),
+        "baselines": _part(BaselinesSection, detector | {"places": influence["places"]}),
         "report": {"study": study.model_dump(mode="json")},
         "track": {"experiment": name or plain["experiment"], "tracking": plain["tracking"]},
     }
+
+
+def _part(model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
+    """The values that a model has keys for, those below them likewise."""
+    return {
+        key: _part(field.annotation, values[key]) if _is_section(field.annotation) else values[key]
+        for key, field in model.model_fields.items()
+        if key in values
+    }
+
+
+def _is_section(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _maps_asked_for(study: Study) -> list[str]:
@@ -318,9 +307,3 @@ def _maps_asked_for(study: Study) -> list[str]:
         study.detector.masking.map,
     }
     return [kind for kind in get_args(MapKind) if kind in read]
-
-
-def _teacher_section(teacher: Teacher | None) -> dict[str, dict]:
-    if teacher is None:
-        return {}
-    return {"teacher": {"teacher": teacher.model_dump(mode="json", exclude={"weight"})}}

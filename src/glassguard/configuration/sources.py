@@ -67,7 +67,14 @@ def _templates(path: Path) -> list[Path]:
 def _imports(path: Path) -> tuple[Path, ...]:
     """The package's own science modules that a module imports, anywhere in its text."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(), filename=str(path))):
+    waiting: list[ast.AST] = [ast.parse(path.read_text(), filename=str(path))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            # Never run: such imports are for the type checker.
+            waiting += node.orelse
+            continue
+        waiting += ast.iter_child_nodes(node)
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:

@@ -4,7 +4,8 @@ Functions that rules call give patterns with the wildcard ``{study}``. :func:`ta
 of sets are relative to the study's folder ``results/<study>/``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 CONTROLS = {"plain_frames": "plain", "random_frames": "random"}
 """Sets of honest wearers, and the kind of frame that they wear."""
@@ -37,6 +38,31 @@ SALIENCY_TABLES = (
     "working_point.json",
     "masks.npz",
 )
+
+ARTIFACTS = {
+    "data": ("data/manifest.csv", "data/rejected.csv"),
+    "pool": ("backbone/pool_manifest.csv", "backbone/pool_rejected.csv"),
+    "pretrain": ("backbone/metrics.json",),
+    "import_backbone": ("backbone/metrics.json",),
+    "recognizer": (
+        "recognizer/metrics.json",
+        "recognizer/history.csv",
+        "recognizer/predictions.csv",
+    ),
+    "attack": ("attacks/{attack}/examples.csv",),
+    "fit_detectors": ("detection/detectors.json",),
+    "detection": tuple(f"detection/{name}" for name in DETECTION_TABLES[2:]),
+    "mask_grid": ("{searched}/grid.csv", "{searched}/best.json"),
+    "mask_evaluation": (
+        "saliency/evaluation.csv",
+        "saliency/threshold_curve.csv",
+        "saliency/working_point.json",
+    ),
+    "mask_transfer": ("saliency/generality.csv",),
+    "figures": ("figures/captions.json", "figures/{figure}.png", "figures/{figure}.svg"),
+    "report": ("summary.json", "report.html", "timings.csv"),
+}
+"""Files that tracking keeps with the run of a stage."""
 
 
 def result(name: str) -> str:
@@ -89,6 +115,15 @@ def images_of_set(name: str) -> str:
     return f"{_folder_of_set(name)}/images.npy"
 
 
+def picture_set(wildcards: Any) -> dict[str, str]:
+    """Pictures and table of the set that a job is about."""
+    folder = f"results/{wildcards.study}"
+    return {
+        "images": f"{folder}/{images_of_set(wildcards.set)}",
+        "ids": f"{folder}/{table_of_set(wildcards.set)}",
+    }
+
+
 def detector_files(*names: str) -> list[str]:
     """What detectors read of sets of pictures: table, profiles, masked decisions and baselines."""
     return [
@@ -132,6 +167,42 @@ def tables(attacks: Sequence[str]) -> list[str]:
             for name in ("grid.csv", "best.json")
         ],
     ]
+
+
+def reported(attacks: Collection[str]) -> dict[str, str]:
+    """Tables and JSON that the headline and the page are made from, by name."""
+    found = {
+        "recognizer": "recognizer/metrics.json",
+        "layers": "detection/layers.csv",
+        "best_layer": "detection/best_layer.json",
+        "detection": "detection/summary.json",
+        "pairs": "detection/table1.csv",
+        "controls": "detection/controls.csv",
+        "points": "detection/attacks.csv",
+        "choices": "detection/choices.csv",
+        "best_masks": "saliency/best.json",
+        "evaluation": "saliency/evaluation.csv",
+        "working_point": "saliency/working_point.json",
+    }
+    return found | ({"generality": "saliency/generality.csv"} if len(attacks) > 1 else {})
+
+
+def searched(attacks: Sequence[str]) -> list[str]:
+    """Folders of the searches for the best mask, the headline attack's first."""
+    return ["saliency", *[f"saliency/tuned_on/{attack}" for attack in attacks[1:]]]
+
+
+def tracked(stages: Collection[str], attacks: Sequence[str], figures: Sequence[str]) -> list[str]:
+    """All files of :data:`ARTIFACTS` that a study with these stages leaves."""
+    files = {
+        pattern.format(attack=attack, figure=figure, searched=folder)
+        for stage in stages
+        for pattern in ARTIFACTS.get(stage, ())
+        for attack in attacks
+        for figure in figures
+        for folder in searched(attacks)
+    }
+    return sorted(files)
 
 
 def _folder_of_set(name: str) -> str:

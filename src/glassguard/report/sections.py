@@ -22,24 +22,6 @@ from glassguard.report.saliency_tables import (
     working_point_table,
 )
 
-READS = {
-    "recognizer": "recognizer/metrics.json",
-    "layers": "detection/layers.csv",
-    "best_layer": "detection/best_layer.json",
-    "detection": "detection/summary.json",
-    "pairs": "detection/table1.csv",
-    "controls": "detection/controls.csv",
-    "points": "detection/attacks.csv",
-    "choices": "detection/choices.csv",
-    "best_masks": "saliency/best.json",
-    "evaluation": "saliency/evaluation.csv",
-    "working_point": "saliency/working_point.json",
-}
-"""Files below the folder of the experiment that the headline and the tables are made from."""
-
-READS_OF_SEVERAL = {"generality": "saliency/generality.csv"}
-"""Further ones of a study with several attacks."""
-
 
 def sections(
     read: Mapping[str, Any],
@@ -51,8 +33,7 @@ def sections(
     """The sections of the page.
 
     Args:
-        read: tables and parsed JSON by their names in :data:`READS`, and of a study with several
-            attacks in :data:`READS_OF_SEVERAL`.
+        read: tables and parsed JSON by their names in :func:`glassguard.files.layout.reported`.
         summary: what ``summary.json`` holds.
         pictures: the figures by name.
         threshold: the study's confidence threshold.

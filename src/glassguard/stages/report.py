@@ -8,10 +8,11 @@ import yaml
 from glassguard.configuration.sections import ReportSection
 from glassguard.errors import InputError
 from glassguard.files.formats import read_examples, read_json, read_table, write_csv, write_json
+from glassguard.files.layout import reported
 from glassguard.report.figures import figures_of
 from glassguard.report.machine import machine, versions
 from glassguard.report.page import Picture, headline, render
-from glassguard.report.sections import READS, READS_OF_SEVERAL, sections
+from glassguard.report.sections import sections
 from glassguard.report.summary import summarise
 from glassguard.report.summary import timings as timings_of
 from glassguard.report.tables import timings_table
@@ -49,7 +50,7 @@ def run(
     }
     read = {
         name: (read_json if path.endswith(".json") else read_table)(results / path)
-        for name, path in (READS | (READS_OF_SEVERAL if len(attacks) > 1 else {})).items()
+        for name, path in reported(attacks).items()
     }
     jobs = [parse_record(path.stem, read_json(path)) for path in sorted(records)]
     numbers = summarise(

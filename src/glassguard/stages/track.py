@@ -7,6 +7,7 @@ import yaml
 
 from glassguard.configuration.sections import TrackSection
 from glassguard.files.formats import read_json, read_table, write_json
+from glassguard.files.layout import ARTIFACTS
 from glassguard.locks import lock_or_wait
 from glassguard.progress import track
 from glassguard.stages.paths import OutputPath
@@ -18,25 +19,6 @@ from glassguard.tracking.records import (
     parse_record,
     stage_run,
 )
-
-ARTIFACTS = {
-    "data": "data/manifest.csv data/rejected.csv",
-    "pool": "backbone/pool_manifest.csv backbone/pool_rejected.csv",
-    "pretrain": "backbone/metrics.json",
-    "import_backbone": "backbone/metrics.json",
-    "recognizer": "recognizer/metrics.json recognizer/history.csv recognizer/predictions.csv",
-    "attack": "attacks/{name}/examples.csv",
-    "fit_detectors": "detection/detectors.json",
-    "detection": "detection/*.csv detection/best_layer.json detection/summary.json",
-    "mask_grid": "{searched}/grid.csv {searched}/best.json",
-    "mask_evaluation": (
-        "saliency/evaluation.csv saliency/threshold_curve.csv saliency/working_point.json"
-    ),
-    "mask_transfer": "saliency/generality.csv",
-    "figures": "figures/*.png figures/*.svg figures/captions.json",
-    "report": "summary.json report.html timings.csv",
-}
-"""Files below the study's folder that belong to the run of a stage."""
 
 GRID_RUNS = 40
 
@@ -60,37 +42,43 @@ def run(
         # MLflow takes a second or two to import, which a study without tracking should not pay.
         from glassguard.tracking.mlflow_store import MlflowStore
 
-        parsed = [parse_record(path.stem, read_json(path)) for path in sorted(records)]
+        parsed = [
+            parse_record(path.stem, read_json(path))
+            for path in sorted(records, key=lambda path: path.stem)
+        ]
         runs = [
             stage_run(one, artifacts=_artifacts(one, results), points=_points(one, results))
             for one in track(parsed, description="tracking: reading records")
         ]
         summary = results / "summary.json"
         headline = read_json(summary) if summary.exists() else {}
-        sections = {
-            path.stem: yaml.safe_load(path.read_text())
-            for path in sorted((results / "config").glob("*.yaml"))
-        }
-        study = yaml.safe_dump(sections.get("report", {}).get("study", sections), sort_keys=False)
+        whole = results / "config" / "report.yaml"
+        study = yaml.safe_load(whole.read_text())["study"] if whole.exists() else {}
         artifacts = config.tracking.artifacts
         artifacts.mkdir(parents=True, exist_ok=True)
         # Replicates end together, and SQLite has room for one writer.
         with (artifacts / ".lock").open("w") as lock:
             lock_or_wait(lock, f"tracking: waiting for another study that writes to {artifacts}")
             store = MlflowStore(config.tracking.uri, artifacts)
-            upserted = store.upsert(config.experiment, runs, headline=headline, config=study)
+            upserted = store.upsert(
+                config.experiment,
+                runs,
+                headline=headline,
+                config=yaml.safe_dump(study, sort_keys=False),
+            )
         counts |= {"runs": len(runs), **vars(upserted)}
     write_json(counts, done)
     return counts
 
 
 def _artifacts(record: Record, results: Path) -> list[Artifact]:
-    places = {"name": str(record.params.get("name", "*")), "searched": _searched(record)}
-    patterns = ARTIFACTS.get(record.stage, "").format(**places).split()
-    paths = sorted(path for pattern in patterns for path in results.glob(pattern))
+    patterns = ARTIFACTS.get(record.stage, ())
+    attack = str(record.params.get("name", "*"))
+    places = {"attack": attack, "figure": "*", "searched": _searched(record)}
+    paths = [path for pattern in patterns for path in results.glob(pattern.format(**places))]
     return [
         Artifact(path, hashlib.sha256(path.read_bytes()).hexdigest())
-        for path in paths
+        for path in sorted(paths)
         if path.is_file()
     ]
 

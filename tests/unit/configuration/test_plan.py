@@ -8,6 +8,7 @@ import pytest
 from glassguard.cli import STAGES
 from glassguard.configuration.plan import Captions, Plan, attempted, position, shards
 from glassguard.configuration.replicates import studies_from_workflow
+from glassguard.errors import InputError
 
 CONF = Path(__file__).parents[3] / "conf"
 
@@ -70,6 +71,29 @@ def test_pretraining_asks_for_the_gpus_it_takes(overrides: list[str], gpus: int)
     assert plan("smoke", *overrides).gpus == gpus
 
 
+def test_a_backbone_is_made_by_one_job_and_stamps_are_of_jobs_that_there_are() -> None:
+    trained = plan()
+    read = plan("smoke", "backbone=vggface", "backbone.weights=vgg_face_dag")
+    makers = ("pretrain", "import_backbone")
+    assert [len(trained.backbone_by(job, "metrics.json")) for job in makers] == [1, 0]
+    assert [len(read.backbone_by(job, "metrics.json")) for job in makers] == [0, 1]
+    inputs = {job: [f"results/{{study}}/config/given/{job}.txt"] for job in ("data", *makers)}
+    assert [Path(one).stem for one in trained.stamps_read(inputs)] == ["data", "pretrain"]
+    assert [Path(one).stem for one in read.stamps_read(inputs)] == ["data", "import_backbone"]
+
+
+def test_figures_report_and_tracking_read_what_the_layout_names() -> None:
+    smoke, several = plan(), plan("accessories")
+    transfer = "results/{study}/saliency/generality.csv"
+    for files in ("drawn", "reported", "tracked"):
+        assert len(set(getattr(several, files))) == len(getattr(several, files))
+        assert transfer in getattr(several, files)
+        assert transfer not in getattr(smoke, files)
+    assert "results/{study}/saliency/tuned_on/patch/grid.csv" in several.tracked
+    assert "results/{study}/figures/roc.png" in smoke.tracked
+    assert "results/{study}/detection/detectors.safetensors" not in smoke.tracked
+
+
 def test_studies_that_download_the_same_share_one_job() -> None:
     assert plan().fetched("data/{source}.csv") == []
     assert plan("lfw").fetched("data/{source}.csv") == ["results/lfw/data/lfw.csv"]
@@ -106,3 +130,13 @@ def test_captions_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
     path.write_text(json.dumps({"roc": "Curves, n = 3."}))
     assert captions["roc"] == "Curves, n = 3."
     assert repr(captions) == f"Captions({str(path)!r})"
+
+
+def test_plain_frames_have_the_colour_that_the_first_attack_starts_from() -> None:
+    other = ("~attack@attacks.glasses", "+attack@attacks.pink=glasses")
+    colour = "attacks.pink.initial_colour=[1,0,1]"
+    assert plan("embedded", *other, colour).study.controls.colour == (1, 0, 1)
+    given = plan("embedded", *other, colour, "controls.colour=[0,0,1]")
+    assert given.study.controls.colour == (0, 0, 1)
+    with pytest.raises(InputError, match=r"controls\.colour: .* attacks\.pink\.initial_colour"):
+        plan("embedded", "~attack@attacks.glasses", "+attack@attacks.pink=whole")
