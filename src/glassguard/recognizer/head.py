@@ -188,7 +188,7 @@ def train_dense_layers(
         settings: the ``recognizer`` section of the configuration.
         seed: seed of everything random.
         further_copies: makes ``settings.masked_copies`` more copies of ``pictures``, in the order
-            of :func:`training_copies`; required if there are to be any.
+            of :func:`training_copies`; required if there are any.
 
     Returns:
         One row per epoch of the last training: epoch, train_loss, train_accuracy (with dropout, on

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from glassguard.recognizer.answers import require_pixels, weights_like
 from glassguard.recognizer.layers import (
-    CONVOLUTIONS,
     CONVOLUTIONS_PER_BLOCK,
     DENSE,
     DOWNSAMPLING,
@@ -134,14 +133,14 @@ class FaceRecognizer(nn.Module):
         ``post_relu`` slices are the activations' outputs, ``pre_relu`` slices their inputs.
         """
         modules: OrderedDict[str, nn.Module] = OrderedDict()
-        for layers, part in ((CONVOLUTIONS, self.features), (DENSE, self.classifier)):
-            for name in layers:
-                if "post_relu" in positions:
-                    number = name.removeprefix("conv").removeprefix("fc")
-                    modules[name] = getattr(part, f"relu{number}")
-                if "pre_relu" in positions:
-                    modules[name + PRE_RELU] = getattr(part, name)
-        return OrderedDict((name, modules[name]) for name in SLICES if name in modules)
+        for name in SLICES:
+            layer = name.removesuffix(PRE_RELU)
+            part = self.classifier if layer in DENSE else self.features
+            if name != layer and "pre_relu" in positions:
+                modules[name] = getattr(part, layer)
+            elif name == layer and "post_relu" in positions:
+                modules[name] = getattr(part, layer.replace("conv", "relu").replace("fc", "relu"))
+        return modules
 
 
 Network = TypeVar("Network", bound=nn.Module)

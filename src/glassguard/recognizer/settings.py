@@ -57,12 +57,8 @@ class Occlusion(Strict):
     """Training-time occlusion of faces (augmentation, never part of an attack)."""
 
     probability: Fraction = Field(description="share of pictures that are occluded")
-    smallest: PositiveFraction = Field(
-        description="shortest side of an occluding shape, share of the picture's side"
-    )
-    largest: PositiveFraction = Field(
-        description="longest side of an occluding shape, share of the picture's side"
-    )
+    smallest: PositiveFraction = Field(description="shortest side of a shape, share of the side")
+    largest: PositiveFraction = Field(description="longest side of a shape, share of the side")
     shapes: tuple[OccluderShape, ...] = Field(min_length=1)
     covers: tuple[Cover, ...] = Field(min_length=1)
 
@@ -76,9 +72,7 @@ class Occlusion(Strict):
 class Variation(Strict):
     """Training-time changes of pose and light (augmentation, never part of an attack)."""
 
-    shift: float = Field(
-        ge=0, le=0.5, description="largest displacement along either axis, share of the side"
-    )
+    shift: float = Field(ge=0, le=0.5, description="largest shift on an axis, share of the side")
     scale: float = Field(ge=0, lt=1, description="largest relative change of size")
     rotation: float = Field(ge=0, le=180, description="largest angle, degrees")
     light: float = Field(
@@ -99,9 +93,7 @@ class TeacherNetwork(Strict):
     file: GivenPath = Field(description="ONNX file with its weights inside")
     image_size: int = Field(ge=32, le=512, description="side of the pictures that it expects")
     mean: tuple[float, float, float] = Field(description="R, G, B means on the 0-255 scale")
-    scale: tuple[float, float, float] = Field(
-        description="divisors after subtraction of the mean, 0-255 scale"
-    )
+    scale: tuple[float, float, float] = Field(description="divisors after it, 0-255 scale")
     channels: Channels
 
 
@@ -114,20 +106,16 @@ class Teacher(TeacherNetwork):
 class Pretraining(Strict):
     """Training of the convolutions on people outside the study."""
 
-    identities: int | None = Field(
-        ge=2, description="people in the pool; all of a folder when null"
-    )
+    identities: int | None = Field(ge=2, description="people in the pool; null: all of a folder")
     images_per_identity: int | None = Field(ge=4)
-    minimum_images: int = Field(
-        ge=3, description="people of a pool folder with fewer pictures are left out"
-    )
+    minimum_images: int = Field(ge=3, description="people with fewer in a pool folder are left out")
     steps: tuple[PretrainingStep, ...] = Field(min_length=1)
     batch_size: int = Field(ge=2)
     optimizer: Literal["sgd", "adamw"] = Field(
-        description="gradient descent with Nesterov momentum, or AdamW, which spares normalisation "
-        "and biases its decay"
+        description="gradient descent with Nesterov momentum, or AdamW, which does not decay "
+        "normalisation and biases"
     )
-    learning_rate: float = Field(gt=0, description="the largest of the schedule")
+    learning_rate: float = Field(gt=0, description="highest of the schedule")
     weight_decay: float = Field(ge=0)
     label_smoothing: Fraction
     margin_kind: Margin = Field(
@@ -136,26 +124,18 @@ class Pretraining(Strict):
     )
     margin: float = Field(ge=0, lt=1, description="of the true class; in radians with arc")
     margin_rise: Fraction = Field(
-        description="share of all updates in which the margin rises from zero to its full size"
+        description="share of all updates in which the margin rises to it"
     )
     scale: float = Field(gt=0, description="scale of the cosine logits")
-    variation: Variation | None = Field(
-        description="how far pose and light of every picture are changed; not at all when null"
-    )
+    variation: Variation | None = Field(description="changes of pose and light; none when null")
     occlusion: Occlusion
     teacher: Teacher | None = Field(description="none when null")
     precision: Literal["float32", "bfloat16"] = Field(
-        description="arithmetic of the forward pass; recorded, since it changes the weights",
+        description="arithmetic of the forward pass; recorded, since it changes the weights"
     )
-    accelerator: Accelerator = Field(
-        description="what is trained on; only one CPU repeats itself to the bit"
-    )
-    devices: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
-        description="how many of them; auto takes all"
-    )
-    strategy: Strategy = Field(
-        description="how several devices share the work: ddp_spawn; auto is for one"
-    )
+    accelerator: Accelerator = Field(description="only one CPU repeats itself to the bit")
+    devices: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(description="auto: all")
+    strategy: Strategy = Field(description="several devices share the work by ddp_spawn")
     threads: Threads = Field(description="torch threads; fixed, since sums depend on it")
 
     @model_validator(mode="after")
@@ -168,9 +148,7 @@ class Pretraining(Strict):
 class Backbone(Strict):
     """The thirteen convolutions: pretrained on a pool, or read from a file."""
 
-    width: float = Field(
-        gt=0, le=1, description="share of VGG-16's filters; a weights file has its own"
-    )
+    width: float = Field(gt=0, le=1, description="share of VGG-16's filters, without weights")
     mean: tuple[PixelValue, PixelValue, PixelValue] | None = Field(
         description="R, G, B means on the 0-255 scale; when null, as the weights file says or as "
         "is usual in such files, and the middle of the scale without weights"
@@ -184,7 +162,7 @@ class Backbone(Strict):
         "null, as the file says or as is usual in such files"
     )
     weights: GivenPath | None = Field(
-        description="weights file, or the name of a download, in place of pretraining"
+        description="weights file, or the name of a download, instead of pretraining"
     )
     pool: GivenPath | None = Field(description="folder of other people for pretraining")
     pretraining: Pretraining
@@ -203,11 +181,7 @@ class Backbone(Strict):
         return self
 
     def normalisation(self) -> tuple[tuple[float, float, float], float]:
-        """Mean and scale of a backbone that is trained here; pixels lie in [-1, 1] without them.
-
-        Raises:
-            ValueError: the scale has several numbers, which only weights from elsewhere may need.
-        """
+        """Mean and single scale of a backbone that is trained here; by default to [-1, 1]."""
         if isinstance(self.scale, tuple):
             raise ValueError("a network that is trained here has a single scale")
         middle = PIXEL_RANGE / 2
@@ -224,14 +198,12 @@ class DenseLayers(Strict):
     weight_decay: float = Field(ge=0)
     dropout: Annotated[float, Field(ge=0, lt=1)]
     flipped_copies: bool = Field(description="train on mirrored pictures as well")
-    occluded_copies: int = Field(
-        ge=0, le=20, description="occluded copies of every training picture"
-    )
+    occluded_copies: int = Field(ge=0, le=20, description="of every training picture")
     occlusion: Occlusion
     masked_copies: int = Field(
         ge=0,
         le=20,
-        description="copies of every training picture, masked by the saliency that it has for a "
-        "recognizer which is trained without them first",
+        description="of every training picture, masked by its saliency for a recognizer that is "
+        "first trained without them",
     )
     threads: Threads

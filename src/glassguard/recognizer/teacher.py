@@ -1,4 +1,4 @@
-"""Embeddings by a published network, towards which pretraining may be drawn."""
+"""Embeddings by a published network, which may guide pretraining."""
 
 from collections.abc import Iterator
 

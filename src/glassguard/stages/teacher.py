@@ -1,4 +1,4 @@
-"""Embed the pool's pictures by a published network, once, for pretraining to be drawn towards."""
+"""Embed the pool's pictures by a published network, once, as a guide of pretraining."""
 
 from pathlib import Path
 
@@ -16,20 +16,7 @@ from glassguard.stages.paths import OutputPath
 def run(
     config: TeacherSection, *, teacher: Path, images: Path, embeddings: OutputPath
 ) -> dict[str, float | int | str]:
-    """Embed every picture.
-
-    Args:
-        config: the section.
-        teacher: ONNX file of the network.
-        images: uint8 N×H×W×3.
-        embeddings: float32 N×D to write, rows of length one.
-
-    Returns:
-        How many pictures and dimensions there are.
-
-    Raises:
-        InputError: the network cannot be used.
-    """
+    """Write embeddings, float32 N×D with rows of length one, by the network in an ONNX file."""
     cv2.setNumThreads(1)
     key = f"backbone.pretraining.teacher.file: {teacher}"
     try:

@@ -1,4 +1,4 @@
-"""A small pool of people, and what a pretraining on it is asked for."""
+"""A small pool of people, and the arguments of a pretraining on it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Whoever asks a network about pictures asks on its terms, and refuses answers that are none."""
+"""Every caller asks a network in its own number type, and refuses answers that are no logits."""
 
 import numpy as np
 import pytest

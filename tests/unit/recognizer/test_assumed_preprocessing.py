@@ -1,4 +1,4 @@
-"""What is said of a network's input is used; what is assumed of it is announced."""
+"""A network's input: what is configured is used, what is assumed is announced."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Keras files: links, sizes and layouts that are refused, and those that are read."""
+"""Keras files: which links, sizes and layouts are refused, and which are read."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pretraining of the convolutions: margins, a teacher, several devices, and a kill."""
+"""Pretraining of the convolutions: schedule, margins, several devices, and a kill."""
 
 import json
 import os

@@ -83,7 +83,7 @@ def test_every_activation_is_a_module_of_its_own():
     assert len(set(map(id, network.slice_modules().values()))) == 15
 
 
-def test_slices_before_and_behind_the_activation_differ_by_rectification():
+def test_slices_before_and_after_the_activation_differ_by_rectification():
     network = small_network()
     seen = {}
     hooks = [

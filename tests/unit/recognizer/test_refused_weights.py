@@ -1,4 +1,4 @@
-"""Weight files that are damaged, hostile or of something else are refused in one line."""
+"""Damaged, hostile and unrelated weight files are refused in one line."""
 
 import io
 import pickle

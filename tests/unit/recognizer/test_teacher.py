@@ -1,4 +1,4 @@
-"""A teacher: an ONNX network that pretraining is drawn towards."""
+"""The teacher: an ONNX network whose embeddings guide pretraining."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The convolutions of a small VGG-16, and the files in which people keep them."""
+"""The convolutions of a small VGG-16, in the files that people store them in."""
 
 import json
 import zipfile
@@ -106,7 +106,7 @@ def write_dot_keras(
 
 
 def write_nested_keras(path: Path, state: Mapping[str, Tensor], style: str) -> None:
-    """Keras 2: VGG-16 as one layer of a larger model, with a classifier behind it."""
+    """Keras 2: VGG-16 as one layer of a larger model, followed by a classifier."""
     arrays = {}
     for name, array in hwio(state).items():
         layer, part = called(name, style).rsplit(".", 1)
