@@ -17,15 +17,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from datasets.made_collections import run_data
 from shipped import section
 
-from glassguard.configuration.sections import DataSection, FetchPicturesSection
+from glassguard.configuration.sections import FetchPicturesSection
 from glassguard.datasets.downloads import alone_in
 from glassguard.datasets.sources import pubfig
 from glassguard.datasets.sources.pubfig import parse_list
 from glassguard.errors import InputError
-from glassguard.files.formats import read_manifest
-from glassguard.stages import data, fetch_pictures
+from glassguard.stages import fetch_pictures
 
 HEAD = (
     "# PubFig Dataset v1.2 - dev_urls.txt - made by a test\n"
@@ -206,6 +206,31 @@ def fetch(list_file: Path | None, out: Path, **keys) -> tuple[dict, pd.DataFrame
     return metrics, pd.read_csv(out / "pubfig.csv"), gone
 
 
+def fetch_until_killed(list_file: Path, out: Path, monkeypatch, **keys) -> None:
+    """A fetch that is killed before it asks for ``4.jpg``."""
+    download = pubfig.download
+
+    def killed(address, *arguments, **keywords):
+        if "/4.jpg" in address:
+            raise KeyboardInterrupt
+        return download(address, *arguments, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pubfig, "download", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fetch(list_file, out, **keys)
+
+
+def photographs(site, *kinds: str) -> list[tuple[str, int, str, bytes]]:
+    """A row of a list for each photograph of one person, which the site has below its kind."""
+    rows = []
+    for number, kind in enumerate(kinds):
+        content = photograph(number)
+        site.pages[f"/{kind}/{number}.jpg"] = content
+        rows.append(("Ada", number, site.address(f"/{kind}/{number}.jpg"), content))
+    return rows
+
+
 def listed(rows: list[tuple[str, int, str, bytes]], path: Path) -> Path:
     """A list of (person, number, address, content that was there in 2010)."""
     lines = [
@@ -263,10 +288,7 @@ def test_what_is_there_is_kept_and_what_is_gone_has_its_reason(site, mixed, tmp_
 
 
 def test_what_is_there_with_the_right_digest_is_not_fetched_again(site, tmp_path):
-    rows = []
-    for number in range(4):
-        site.pages[f"/good/{number}.jpg"] = photograph(number)
-        rows.append(("Ada", number, site.address(f"/good/{number}.jpg"), photograph(number)))
+    rows = photographs(site, *["good"] * 4)
     path = listed(rows, tmp_path / "dev_urls.txt")
     store = tmp_path / "store"
     _, listing, _ = fetch(path, tmp_path / "one", downloads=store)
@@ -279,10 +301,7 @@ def test_what_is_there_with_the_right_digest_is_not_fetched_again(site, tmp_path
 
 
 def test_two_fetches_into_one_folder_take_turns(site, tmp_path):
-    rows = []
-    for number in range(6):
-        site.pages[f"/good/{number}.jpg"] = photograph(number)
-        rows.append(("Ada", number, site.address(f"/good/{number}.jpg"), photograph(number)))
+    rows = photographs(site, *["good"] * 6)
     keys = {
         "list_file": None, "list_sha256": None, "downloads": str(tmp_path / "shared"),
         "list_address": site.address("/good/dev_urls.txt"), "pause": 0.0,
@@ -316,23 +335,9 @@ def test_two_fetches_into_one_folder_take_turns(site, tmp_path):
 
 
 def test_an_interrupted_fetch_goes_on_where_it_stopped(site, tmp_path, monkeypatch):
-    rows = []
-    for number in range(6):
-        kind = "dead" if number % 2 else "good"
-        site.pages[f"/{kind}/{number}.jpg"] = photograph(number)
-        rows.append(("Ada", number, site.address(f"/{kind}/{number}.jpg"), photograph(number)))
+    rows = photographs(site, *["good", "dead"] * 3)
     path = listed(rows, tmp_path / "dev_urls.txt")
-    download = pubfig.download
-
-    def killed(address, *arguments, **keywords):
-        if "/4.jpg" in address:
-            raise KeyboardInterrupt
-        return download(address, *arguments, **keywords)
-
-    monkeypatch.setattr(pubfig, "download", killed)
-    with pytest.raises(KeyboardInterrupt):
-        fetch(path, tmp_path / "out")
-    monkeypatch.setattr(pubfig, "download", download)
+    fetch_until_killed(path, tmp_path / "out", monkeypatch)
     with (tmp_path / "out" / "pubfig.csv.journal").open("a") as journal:
         journal.write('["cut of')
     metrics, _, gone = fetch(path, tmp_path / "out")
@@ -388,10 +393,7 @@ def test_a_network_that_was_down_is_asked_again_by_the_same_call(tmp_path, site)
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as closed:
         dead = closed.server_address[1]
     site.port = dead
-    rows = []
-    for number in range(6):
-        site.pages[f"/good/{number}.jpg"] = photograph(number)
-        rows.append(("Ada", number, site.address(f"/good/{number}.jpg"), photograph(number)))
+    rows = photographs(site, *["good"] * 6)
     path = listed(rows, tmp_path / "list.txt")
     with pytest.raises(InputError, match="no photograph is left; 6 times: no connection"):
         fetch(path, tmp_path / "out", attempts=1, give_up=2)
@@ -403,22 +405,9 @@ def test_a_network_that_was_down_is_asked_again_by_the_same_call(tmp_path, site)
 
 
 def test_what_a_network_lost_before_a_kill_is_asked_for_after_it(site, tmp_path, monkeypatch):
-    rows = []
-    for number, kind in enumerate(("good", "dead", "busy", "busy", "good")):
-        site.pages[f"/{kind}/{number}.jpg"] = photograph(number)
-        rows.append(("Ada", number, site.address(f"/{kind}/{number}.jpg"), photograph(number)))
+    rows = photographs(site, "good", "dead", "busy", "busy", "good")
     path = listed(rows, tmp_path / "dev_urls.txt")
-    download = pubfig.download
-
-    def killed(address, *arguments, **keywords):
-        if "/4.jpg" in address:
-            raise KeyboardInterrupt
-        return download(address, *arguments, **keywords)
-
-    monkeypatch.setattr(pubfig, "download", killed)
-    with pytest.raises(KeyboardInterrupt):
-        fetch(path, tmp_path / "out", attempts=1)
-    monkeypatch.setattr(pubfig, "download", download)
+    fetch_until_killed(path, tmp_path / "out", monkeypatch, attempts=1)
     metrics, _, gone = fetch(path, tmp_path / "out", attempts=1)
     assert list(gone.index) == ["Ada/1"]
     assert metrics["pictures"] == 4
@@ -462,19 +451,8 @@ def test_fetched_photographs_are_cut_to_their_rectangles(site, tmp_path):
     lines[at] = lines[at].replace("10,20,110,120", "190,150,400,400")
     path.write_text("".join(lines))
     fetch(path, tmp_path / "out")
-    values = section("data/pubfig", image_size=64, minimum_images=6, detector=None, identities=4)
-    del values["fetch"]
-    out = tmp_path / "data"
-    out.mkdir()
-    data.run(
-        DataSection.model_validate({"seed": 1, "data": values}),
-        images=out / "images.npy",
-        manifest=out / "manifest.csv",
-        rejected=out / "rejected.csv",
-        listing=tmp_path / "out" / "pubfig.csv",
-    )
-    manifest = read_manifest(out / "manifest.csv")
-    reasons = pd.read_csv(out / "rejected.csv").set_index("source").reason
+    listing = tmp_path / "out" / "pubfig.csv"
+    _, manifest, reasons = run_data("pubfig", None, tmp_path / "data", listing, identities=4)
     assert manifest.groupby("identity").size().to_dict() == {"Ada": 7, "Bo": 6, "Cid": 7, "Dora": 7}
     assert reasons["Bo/0"].startswith("10×10 pixels of the face's rectangle")
     assert (reasons[[f"Eve/{n}" for n in range(6)]] == "person beyond data.identities=4").all()

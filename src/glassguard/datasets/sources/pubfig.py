@@ -37,9 +37,8 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _RECTANGLE = re.compile(r"(-?[0-9]{1,5}),(-?[0-9]{1,5}),(-?[0-9]{1,5}),(-?[0-9]{1,5})")
 
-_OTHER_CONTENT = "another file than the one listed (MD5)"
 _CAUSES_NAMED = 3
-"""In the message that no photograph is left."""
+"""How many causes the message names when no photograph is left."""
 
 
 class Fetch(settings.Fetch):
@@ -108,21 +107,18 @@ class Fetch(settings.Fetch):
         }
 
     def _read_list(self, folder: Path) -> tuple[list["ListedPicture"], list[tuple[str, str]]]:
-        path = self.list_file
-        key = "data.fetch.list_file"
+        path, key, expected = self.list_file, "data.fetch.list_file", self.list_sha256
         if path is None:
-            path = folder / "dev_urls.txt"
-            key = "data.fetch.list_address"
-            if not (path.is_file() and digest_of(path) == self.list_sha256):
-                address = self.list_address
-                download(address, path, sha256=self.list_sha256, maximum_bytes=LONGEST_LIST)
+            path, key = folder / "dev_urls.txt", "data.fetch.list_address"
+            if not (path.is_file() and digest_of(path) == expected):
+                download(self.list_address, path, sha256=expected, maximum_bytes=LONGEST_LIST)
         try:
             if path.stat().st_size > LONGEST_LIST:
                 raise InputError(f"{key}: {path}: longer than {LONGEST_LIST} bytes")
-            if self.list_sha256 is not None and digest_of(path) != self.list_sha256:
+            if expected is not None and (digest := digest_of(path)) != expected:
                 raise InputError(
-                    f"{key}: {path}: is not the published list: its SHA-256 is "
-                    f"{digest_of(path)}, data.fetch.list_sha256 is {self.list_sha256}"
+                    f"{key}: {path}: is not the published list: its SHA-256 is {digest}, "
+                    f"data.fetch.list_sha256 is {expected}"
                 )
             return parse_list(path.read_text(encoding="utf-8", errors="replace"))
         except OSError as error:
@@ -331,56 +327,50 @@ class _Fetching:
         return {md5: _Lost(why, why) for md5, why in refused if md5 in wanted} | self._lost
 
     def _ask_server(self, rows: Sequence[ListedPicture], progress: Progress) -> None:
-        failures = 0
-        cause = ""
-        asked = False
+        failures, cause, asked = 0, "", False
         for row in rows:
             if self._stopped.is_set():
                 return
-            if row.md5 not in self._journal.refused and not self._is_there(row.md5):
-                if failures >= self._fetch.give_up:
-                    given_up = (
-                        f"its server failed {failures} times in a row and was not asked again; "
-                        f"last: {cause}"
-                    )
-                    self._lost[row.md5] = _Lost(given_up, cause)
-                else:
-                    if asked:
-                        time.sleep(self._fetch.pause)
-                    asked = True
-                    reason, passing = self._fetch_one(row)
-                    failures = failures + 1 if passing else 0
-                    if reason is not None and passing:
-                        cause = reason
-                        self._lost[row.md5] = _Lost(reason, reason)
-                    elif reason is not None:
-                        self._journal.note(row.md5, reason)
+            if row.md5 in self._journal.refused or self._is_there(row.md5):
+                pass
+            elif failures >= self._fetch.give_up:
+                given_up = f"its server failed {failures} times in a row and was not asked again"
+                self._lost[row.md5] = _Lost(f"{given_up}; last: {cause}", cause)
+            else:
+                if asked:
+                    time.sleep(self._fetch.pause)
+                asked = True
+                try:
+                    self._fetch_one(row)
+                    failures = 0
+                except DownloadError as error:
+                    failures = failures + 1 if error.passing else 0
+                    if error.passing:
+                        cause = error.reason
+                        self._lost[row.md5] = _Lost(cause, cause)
+                    else:
+                        self._journal.note(row.md5, error.reason)
             with self._counting:
                 progress.advance()
 
-    def _fetch_one(self, row: ListedPicture) -> tuple[str | None, bool]:
-        """Why a photograph is gone (None if it is there), and whether its server is to blame."""
+    def _fetch_one(self, row: ListedPicture) -> None:
         fetch = self._fetch
         arrived = self._folder / f"{row.md5}.unchecked"
-        try:
-            download(
-                row.address,
-                arrived,
-                sha256=None,
-                maximum_bytes=fetch.maximum_bytes,
-                attempts=fetch.attempts,
-                pause=fetch.pause,
-                silence=fetch.silence,
-                deadline=fetch.deadline,
-                show_progress=False,
-            )
-        except DownloadError as error:
-            return error.reason, error.passing
+        download(
+            row.address,
+            arrived,
+            sha256=None,
+            maximum_bytes=fetch.maximum_bytes,
+            attempts=fetch.attempts,
+            pause=fetch.pause,
+            silence=fetch.silence,
+            deadline=fetch.deadline,
+            show_progress=False,
+        )
         if digest_of(arrived, "md5") != row.md5:
             arrived.unlink()
-            return _OTHER_CONTENT, False
+            raise DownloadError(row.address, "another file than the one listed (MD5)")
         arrived.replace(_place(self._folder, row.md5))
-        return None, False
 
     def _is_there(self, md5: str) -> bool:
         path = _place(self._folder, md5)
