@@ -26,8 +26,7 @@ from glassguard.detection.characteristic_profiles import CharacteristicProfiles
 from glassguard.detection.covered_area import CoveredArea, GivenArea
 from glassguard.detection.detectors import Detectors
 from glassguard.detection.intrinsic_dimensionality import LocalIntrinsicDimensionality
-from glassguard.detection.linear_detector import DetectorBank
-from glassguard.detection.quadratic_terms import QuadraticTerms
+from glassguard.detection.linear_detector import DetectorBank, QuadraticTerms
 from glassguard.detection.scores import (
     Confidence,
     Dimensionality,

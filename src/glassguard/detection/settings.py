@@ -4,7 +4,6 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from glassguard.detection.selection import Minimum
 from glassguard.saliency.settings import Fill, MapKind, ThresholdKind
 from glassguard.settings import Fraction, PositiveFraction, Strict, Threads
 
@@ -82,11 +81,6 @@ class DetectorBasics(Strict):
         description="least rejection of others' validation pictures in a preferred slice",
     )
     threads: Threads
-
-    @property
-    def minimum(self) -> Minimum:
-        """Both least rates."""
-        return Minimum(self.minimum_benign_target, self.minimum_benign_other)
 
 
 class DetectorFit(DetectorBasics):

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from glassguard.influence.gradient_stops import where_gradients_stop
-from glassguard.influence.graph import depends_on
+from glassguard.influence.graph import depends_on, where_gradients_stop
 from glassguard.influence.guided_backpropagation import GuidedPass
 from glassguard.influence.internal import InternalInfluence
 from glassguard.influence.passes import (

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 from torch.autograd.graph import Node
 
-from glassguard.influence.gradient_stops import where_gradients_stop
-from glassguard.influence.graph import depends_on, nodes_between
+from glassguard.influence.graph import depends_on, nodes_between, where_gradients_stop
 from glassguard.influence.passes import (
     behind_inference_mode,
     finite_logits,
