@@ -35,7 +35,7 @@ class QuadraticTerms(TransformerMixin, BaseEstimator):
     """Leading principal components of unit variance, their squares and their products.
 
     Args:
-        components: how many at most; fewer where the values vary in fewer directions.
+        components: the most; fewer are kept where the values vary in fewer directions.
 
     Attributes:
         steps_: the fitted steps.

@@ -1,4 +1,4 @@
-"""Settings of detectors and of what they are compared with."""
+"""Settings of detectors and of the detectors that they are compared with."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -72,7 +72,7 @@ class DetectorSweep(Strict):
 
 
 class DetectorBasics(Strict):
-    """What fitting detectors and judging them have in common."""
+    """Settings that fitting and measuring detectors share."""
 
     minimum_benign_target: Fraction = Field(
         description="least acceptance of a person's own validation pictures in a preferred slice",
