@@ -1,7 +1,6 @@
-"""Activation profiles: what every filter sees, where influence says what it is worth.
+"""Activation profiles: the baseline of influence profiles.
 
-The baseline of the same shape as an influence profile: one number a filter, read off the same
-slices, for the same detectors.
+They have the same shape, one number a filter at the same slices, and feed the same detectors.
 """
 
 from collections.abc import Mapping
@@ -60,7 +59,7 @@ def activation_profiles(
     require_evaluation_mode(network)
     if batch_size < 1:
         raise ValueError(f"a batch has at least one picture: {batch_size}")
-    # One blank picture stands in for none, so that an empty set has profiles of the right width.
+    # A blank picture replaces an empty set, so that its profiles have the right width.
     rows = images if len(images) else np.zeros((1, *images.shape[1:]), dtype=np.uint8)
     largest: dict[str, NDArray[np.float32]] = {}
     mean: dict[str, NDArray[np.float32]] = {}
@@ -68,8 +67,8 @@ def activation_profiles(
     batch = slice(0, 0)
 
     def keep(found: dict[str, NDArray[np.float32]], name: str, part: Tensor) -> None:
-        # Room for all at once: small tensors kept from batch to batch lie between the large ones
-        # that every pass frees, whose memory then goes to waste.
+        # Room for all at once: small tensors that are kept between the large ones that every pass
+        # frees would fragment the memory.
         if name not in found:
             found[name] = np.empty((len(rows), part.shape[1]), dtype=np.float32)
         found[name][batch] = part.float().cpu().numpy()

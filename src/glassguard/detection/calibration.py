@@ -1,15 +1,14 @@
 """Thresholds from benign validation pictures ("adjusting the fit", Study I, section 3).
 
 Margins of different people's detectors have different zero points and scales, and a person has a
-dozen validation pictures: too few for a quantile each. So a margin is measured from the mean
-margin of the person's own validation pictures, in standard deviations of everybody else's, which
-are many, with the weight of one picture given to what is usual for other people; the shape of the
-distribution is pooled over people, and only its quantile is read. Nothing here sees an attack or
-a test picture.
+dozen validation pictures: too few for a quantile each. So a margin is measured from the mean margin
+of the person's own validation pictures, in standard deviations of everybody else's, which are many.
+The mean over all people enters with the weight of one picture. The shape of the distribution is
+pooled over people, and only its quantile is used. Nothing here sees an attack or a test picture.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 
 import numpy as np
@@ -49,14 +48,14 @@ def calibrate(
 ) -> Calibration:
     """Calibrate detectors on benign validation pictures.
 
-    Each own picture is measured from the mean of the person's *other* pictures, so that the
-    quantile is not flattered by the mean having seen the picture.
+    Each own picture is measured from the mean of the person's *other* pictures: a mean that has
+    seen the picture would make the quantile too good.
 
     Args:
         margins: ... x P x N margins of N benign validation pictures; leading axes, such as
             seeds, are calibrated one by one.
         own: P x N, which pictures are of the person that the detector stands for.
-        acceptance: share of own pictures that the cut shall accept, in (0, 1).
+        acceptance: share of own pictures to accept, in (0, 1).
 
     Raises:
         ValueError: there is no own picture at all.
@@ -65,12 +64,8 @@ def calibrate(
         raise ValueError("no benign validation picture of any person to calibrate on")
     if margins.ndim > 2:
         parts = [calibrate(part, own, acceptance=acceptance) for part in margins]
-        return Calibration(
-            np.array([part.location for part in parts]),
-            np.array([part.scale for part in parts]),
-            np.array([part.cut for part in parts]),
-            np.array([part.others for part in parts]),
-        )
+        names = [field.name for field in fields(Calibration)]
+        return Calibration(*(np.array([getattr(part, name) for part in parts]) for name in names))
     foreign = [row[~is_own] for row, is_own in zip(margins, own, strict=True)]
     zero = np.array([row.mean() if len(row) else 0.0 for row in foreign])
     scale = np.array([row.std() if len(row) else 0.0 for row in foreign])
@@ -116,12 +111,11 @@ MOST_OF_A_KIND = 2.0
 def threshold_for_every_kind(
     population: NDArray[np.float64], kinds: Sequence[NDArray[np.float64]], rate: float
 ) -> float:
-    """The lowest threshold that a population and every kind of picture in it can live with.
+    """The lowest threshold that suits a population and every kind of picture in it.
 
-    At most ``rate`` of the population is flagged, and of every kind so few that the upper end of
-    Wilson's 95 % interval is at most :data:`MOST_OF_A_KIND` times ``rate``. With the first alone, a
-    kind that is hard to tell from attacks, such as wearers of colourful frames, would pay for the
-    kinds that are easy.
+    It flags at most ``rate`` of the population, and of every kind so few that the upper end of
+    Wilson's 95 % interval is at most :data:`MOST_OF_A_KIND` times ``rate``. With the first alone,
+    wearers of colourful frames, who are hard to tell from attacks, would pay for easy kinds.
 
     Args:
         population: scores of benign validation pictures.
@@ -131,20 +125,14 @@ def threshold_for_every_kind(
     Raises:
         ValueError: there are no scores, or a kind has none.
     """
-    return max(
-        threshold_at(population, rate),
-        *(
-            threshold_at(scores, _sure_share(len(scores), MOST_OF_A_KIND * rate))
-            for scores in kinds
-        ),
-        -np.inf,
-    )
+    shares = [_sure_share(len(scores), MOST_OF_A_KIND * rate) for scores in kinds]
+    of_kinds = [threshold_at(one, share) for one, share in zip(kinds, shares, strict=True)]
+    return max(threshold_at(population, rate), *of_kinds, -np.inf)
 
 
-# Asked for every detector again, with the same few numbers.
 @cache
 def _sure_share(n: int, rate: float) -> float:
-    """The largest share of n of which Wilson's interval does not reach beyond ``rate``."""
+    """The largest share of n whose Wilson interval does not exceed ``rate``."""
     sure = [count for count in range(n + 1) if wilson_interval(count, n)[1] <= rate]
-    # Half a picture more, so that rounding of the share takes none away.
+    # Half a picture more, so that rounding loses none.
     return (max(sure, default=0) + 0.5) / max(n, 1)

@@ -1,18 +1,22 @@
-"""Characteristic profiles and distances to them (Study I, section 2.2)."""
+"""Characteristic profiles, distances to them (Study I, section 2.2) and their projection."""
 
-from typing import Literal, Self
+from dataclasses import dataclass
+from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.covariance import ledoit_wolf
+from sklearn.decomposition import PCA
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 Metric = Literal["euclidean", "standardised", "mahalanobis"]
-METRICS: tuple[Metric, ...] = ("euclidean", "standardised", "mahalanobis")
+METRICS: tuple[Metric, ...] = get_args(Metric)
 
 
 class CharacteristicProfiles(TransformerMixin, BaseEstimator):
@@ -35,7 +39,7 @@ class CharacteristicProfiles(TransformerMixin, BaseEstimator):
         self.metric = metric
 
     def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn asks of an estimator: this one needs classes."""
+        """Tell scikit-learn that fitting needs classes."""
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
@@ -65,15 +69,15 @@ class CharacteristicProfiles(TransformerMixin, BaseEstimator):
         if self.metric == "euclidean":
             return np.ones(residuals.shape[1])
         deviation = residuals.std(axis=0)
-        # A filter that never varies within a class carries no unit; it keeps its own.
+        # A filter that never varies within a class keeps its own unit.
         scale = 1.0 / np.where(deviation > 0, deviation, 1.0)
         if self.metric == "standardised":
             return scale
-        # Shrinking towards a multiple of the identity only makes sense on one common scale.
+        # Shrinkage towards a multiple of the identity needs one common scale.
         covariance, _ = ledoit_wolf(residuals * scale, assume_centered=True)
         values, vectors = np.linalg.eigh(covariance)
         if values.max(initial=0.0) <= 0:
-            # Nothing varies within any class, as right before the logits: there is no unit at all.
+            # Nothing varies within any class, as before the logits: there is no unit.
             return scale
         kept = np.clip(values, values.max() * 1e-12, None)
         return np.ascontiguousarray(scale[:, None] * (vectors / np.sqrt(kept)))
@@ -116,3 +120,30 @@ def profiles_of_people(
     if not counts.all():
         raise ValueError(f"class {int(np.argmin(counts))} has no training profile")
     return CharacteristicProfiles(metric).fit(profiles, identity)
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Principal components of profiles of unit length, standardised by filter.
+
+    Attributes:
+        pipeline: the fitted steps.
+        explained: share of the fitted profiles' variance on each of the two components.
+    """
+
+    pipeline: Pipeline
+    explained: tuple[float, float]
+
+    @classmethod
+    def fitted(cls, profiles: ArrayLike) -> Self:
+        """Fit on N x filters profiles, N and filters at least 2."""
+        pipeline = make_pipeline(
+            Normalizer(), StandardScaler(), PCA(n_components=2, svd_solver="full")
+        ).fit(np.asarray(profiles, dtype=np.float64))
+        first, second = pipeline[-1].explained_variance_ratio_
+        return cls(pipeline, (float(first), float(second)))
+
+    def __call__(self, profiles: ArrayLike) -> NDArray[np.float64]:
+        """N x filters profiles, also none, to N x 2."""
+        values = np.asarray(profiles, dtype=np.float64)
+        return self.pipeline.transform(values) if len(values) else np.zeros((0, 2))

@@ -1,7 +1,7 @@
 """How much of a face is covered, and scores that are judged by it.
 
-Conditioning on the area of a frame: a wearer is compared with wearers, a bare face with bare faces.
-Neither study has it; it answers the objection that a detector merely finds frames.
+Wearers are compared with wearers, bare faces with bare faces. Neither study does this; it answers
+the objection that a detector merely finds frames.
 """
 
 from dataclasses import dataclass
@@ -34,8 +34,7 @@ class CoveredArea:
     def fitted(cls, training: Pictures) -> "CoveredArea":
         """Choose the slice whose regression is best at pictures left out one at a time.
 
-        Args:
-            training: benign training pictures with and without honest frames.
+        ``training`` holds benign training pictures with and without honest frames.
         """
         fits: dict[str, Pipeline] = {}
         for name, activations in training.activations.items():
@@ -53,7 +52,7 @@ class CoveredArea:
 
 @dataclass(frozen=True)
 class GivenArea:
-    """A detector's score less what is usual of benign pictures with as much of the face covered.
+    """A detector's score minus the usual score of benign pictures with as much covered.
 
     Attributes:
         detector: a larger score is more suspicious.
@@ -67,13 +66,7 @@ class GivenArea:
 
     @classmethod
     def fitted(cls, detector: Score, *, area: Score, benign: Pictures) -> "GivenArea":
-        """Fit the line.
-
-        Args:
-            detector: see above.
-            area: see above.
-            benign: benign validation pictures with and without honest frames.
-        """
+        """Fit the line on benign validation pictures with and without honest frames."""
         usual = LinearRegression().fit(area(benign)[:, None], detector(benign))
         return cls(detector, area, usual)
 

@@ -1,10 +1,10 @@
 """Detectors as plain values and arrays, and back.
 
-A description (what JSON can hold) says how detectors are built and names their arrays. An object is
-written as its ``kind`` and its fields, an array as its name, shape and type. Text is kept as code
-points (``"dtype": "text"``), an array in Fortran's order as its transpose (``"order": "F"``), so
-that sums run in the order in which they ran before: a detector that was read scores as the one that
-was fitted, to the bit. Only the kinds below are ever built; no code comes out of a file.
+The description holds what JSON can, and names the arrays. An object is written as its ``kind`` and
+its fields, an array as its name, shape and type. Text is kept as code points (``"dtype": "text"``),
+an array in Fortran's order as its transpose (``"order": "F"``). So sums keep their order, and a
+detector that is loaded scores to the bit as the one that was fitted. Only the kinds below are
+built; a file holds no code.
 """
 
 import hashlib
@@ -26,8 +26,7 @@ from glassguard.detection.characteristic_profiles import CharacteristicProfiles
 from glassguard.detection.covered_area import CoveredArea, GivenArea
 from glassguard.detection.detectors import Detectors
 from glassguard.detection.intrinsic_dimensionality import LocalIntrinsicDimensionality
-from glassguard.detection.linear_detector import DetectorBank
-from glassguard.detection.quadratic_terms import QuadraticTerms
+from glassguard.detection.linear_detector import DetectorBank, QuadraticTerms
 from glassguard.detection.scores import (
     Confidence,
     Dimensionality,
@@ -63,7 +62,7 @@ DATACLASSES: tuple[type, ...] = (
     OnPixels,
     Sum,
 )
-"""What is written field by field. A new detector is added here."""
+"""Written field by field. A new detector is added here."""
 
 ESTIMATORS: dict[type[BaseEstimator], dict[str, str]] = {
     Normalizer: {},
@@ -77,7 +76,7 @@ ESTIMATORS: dict[type[BaseEstimator], dict[str, str]] = {
     RidgeCV: {"coef_": "n", "intercept_": ""},
     LinearRegression: {"coef_": "n", "intercept_": ""},
 }
-"""What is kept of a fitted estimator, and the axes of arrays: ``n`` is its number of features."""
+"""Kept attributes of fitted estimators and the axes of arrays; ``n`` is the number of features."""
 
 KINDS: dict[str, type] = {one.__name__: one for one in (*DATACLASSES, *ESTIMATORS, Pipeline)}
 
@@ -86,7 +85,7 @@ def to_arrays(detectors: Any) -> tuple[Any, dict[str, NDArray]]:
     """A description of detectors, and the arrays that it names.
 
     Args:
-        detectors: a :class:`~.detectors.Detectors`, or any one detector.
+        detectors: a :class:`~.detectors.Detectors`, or any single detector.
 
     Raises:
         TypeError: a detector is of no known kind.
@@ -127,13 +126,9 @@ class _Writer:
         kind = type(value)
         if KINDS.get(kind.__name__) is not kind:
             raise TypeError(f"{kind.__name__} is no kind of detector that can be written")
-        return {
-            "kind": kind.__name__,
-            **{
-                key: self.described(one, f"{name}.{key}".lstrip("."))
-                for key, one in _fields(value).items()
-            },
-        }
+        kept = _fields(value).items()
+        described = {key: self.described(one, f"{name}.{key}".lstrip(".")) for key, one in kept}
+        return {"kind": kind.__name__, **described}
 
     def _array(self, values: NDArray, name: str) -> dict[str, Any]:
         entry: dict[str, Any] = {"shape": list(values.shape), "dtype": str(values.dtype)}
@@ -201,7 +196,7 @@ def _read_array(entry: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> NDAr
 
 def _pipeline(steps: tuple[Any, ...]) -> Pipeline:
     named = [(type(step).__name__.lower(), step) for step in steps]
-    # With nothing to do, something has to stand there.
+    # A pipeline needs a step.
     return Pipeline(named or [("passthrough", "passthrough")])
 
 

@@ -12,12 +12,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 class LocalIntrinsicDimensionality(BaseEstimator):
     """How many dimensions benign activations seem to have around a picture.
 
-    The maximum-likelihood estimate (Ma et al., equation 4) from the distances to the nearest of a
-    set of benign training pictures. Adversarial pictures lie off the benign pictures' surface,
-    where more directions are open.
+    The maximum-likelihood estimate (Ma et al., equation 4) from the distances to the nearest
+    benign training pictures. Adversarial pictures lie off the surface of benign ones, where more
+    directions are open.
 
     Args:
-        neighbours: how many of the nearest are used; all there are where there are fewer.
+        neighbours: number of nearest pictures; all where there are fewer.
 
     Attributes:
         index_: the remembered activations.
@@ -51,9 +51,8 @@ class LocalIntrinsicDimensionality(BaseEstimator):
             X: N x filters, N possibly 0.
 
         Returns:
-            N, from 0 to the number of filters: where the nearest are all as far away as each
-            other, as many directions are open as there are; where all lie at the picture itself,
-            none.
+            N, from 0 to the number of filters: all directions are open where the nearest are
+            equally far away, none where all lie at the picture itself.
         """
         check_is_fitted(self)
         values = validate_data(self, X, dtype=np.float64, reset=False, ensure_min_samples=0)

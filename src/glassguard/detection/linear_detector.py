@@ -1,4 +1,8 @@
-"""Linear detectors of one person each (Study I, section 3)."""
+"""Linear detectors of one person each (Study I, section 3).
+
+A linear classifier on quadratic terms gives the quadratic boundaries that Study I wishes for
+(section 4).
+"""
 
 import warnings
 from collections.abc import Sequence
@@ -7,17 +11,64 @@ from typing import Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import Normalizer, StandardScaler
+from sklearn.preprocessing import Normalizer, PolynomialFeatures, StandardScaler
 from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from glassguard.detection.quadratic_terms import QuadraticTerms
 from glassguard.detection.settings import Variant
+
+COMPONENTS = 16
+"""Sixteen components have 152 terms; all terms of 128 filters would be 8,384 for 1,500 profiles."""
+
+LEAST_VARIANCE = 1e-6
+"""Of a component, as a share of the first's. Below lies rounding, which unit variance would turn
+into a coordinate like any other."""
+
+
+class QuadraticTerms(TransformerMixin, BaseEstimator):
+    """Leading principal components of unit variance, their squares and their products.
+
+    Args:
+        components: the most; fewer are kept where the values vary in fewer directions.
+
+    Attributes:
+        steps_: the fitted steps.
+        n_features_in_: number of filters.
+    """
+
+    def __init__(self, components: int = COMPONENTS) -> None:
+        self.components = components
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Fit on N x filters values, N at least 2; ``y`` is ignored.
+
+        Raises:
+            ValueError: there is to be no component, or there are too few values.
+        """
+        if self.components < 1:
+            raise ValueError(f"components: at least one is kept, not {self.components}")
+        known = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        most = min(self.components, *known.shape)
+        variance = PCA(most, svd_solver="full").fit(known).explained_variance_
+        count = max(1, int((variance > LEAST_VARIANCE * variance[0]).sum()))
+        self.steps_ = make_pipeline(
+            PCA(count, whiten=True, svd_solver="full"),
+            PolynomialFeatures(2, include_bias=False),
+            StandardScaler(),
+        ).fit(known)
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.float64]:
+        """N x filters to N x terms."""
+        check_is_fitted(self)
+        return self.steps_.transform(validate_data(self, X, dtype=np.float64, reset=False))
+
 
 PREPARATION = {
     "raw": (),
@@ -40,7 +91,6 @@ def variant_named(name: str) -> Variant:
 
 
 def _preparation(variant: Variant) -> Pipeline:
-    """What is done to profiles first, not fitted."""
     return make_pipeline(*(step() for step in PREPARATION[variant]), "passthrough")
 
 
@@ -50,18 +100,18 @@ def _classifier(alpha: float, max_iter: int, seed: int) -> SGDClassifier:
 
 
 class ProfileDetector(ClassifierMixin, BaseEstimator):
-    """Says whether an influence profile is one of a certain person.
+    """Tells whether an influence profile belongs to a certain person.
 
     ``SGDClassifier`` with hinge loss, the person's benign training profiles against everybody
-    else's. Variants differ in what is done to the profiles first:
+    else's. Variants differ in the preparation of the profiles:
 
-    - ``raw``: nothing, as the source. Gradients of 1e-3 cannot move weights that are held down by
-      alpha = 0.005, so this one rejects everybody; it is kept to be reported.
+    - ``raw``: none, as in the source. Gradients of 1e-3 cannot move weights that alpha = 0.005
+      holds down, so this variant rejects everybody; it is kept for the report.
     - ``standardised``: every filter to mean 0 and variance 1 over the training profiles.
-    - ``unit_standardised``: every profile to unit length first, which takes out how steep the
-      network is at that picture and leaves which filters matter.
-    - ``quadratic``: then the squares and products of the leading principal components, so that the
-      boundary is a quadric.
+    - ``unit_standardised``: every profile to unit length before that. This removes how steep the
+      network is at the picture and keeps which filters matter.
+    - ``quadratic``: after that, squares and products of the leading principal components, so that
+      the boundary is a quadric.
 
     Args:
         variant: see above.
@@ -89,7 +139,7 @@ class ProfileDetector(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn asks of an estimator: this one tells two classes apart."""
+        """Tell scikit-learn that there are two classes."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
@@ -140,12 +190,12 @@ class ProfileDetector(ClassifierMixin, BaseEstimator):
 class DetectorBank:
     """Detectors of several people at one slice, each fitted under several seeds.
 
-    They share the preparation of the profiles, which does not depend on the person, so it is
-    fitted and applied once and all margins are one product.
+    The preparation of the profiles does not depend on the person. It is fitted and applied once,
+    and all margins are one product.
 
     Attributes:
         people: P class indices.
-        preparation: what is done to profiles first, fitted.
+        preparation: fitted steps before the classifier.
         weights: seeds x P x filters.
         intercepts: seeds x P.
 
@@ -190,9 +240,9 @@ def fit_detectors(
         profiles: N x filters benign training profiles.
         identity: N class indices.
         people: the people to detect.
-        variant: see :class:`ProfileDetector`.
-        alpha: see there.
-        max_iter: see there.
+        variant: see :class:`ProfileDetector`, as for ``alpha`` and ``max_iter``.
+        alpha: weight of the regularisation.
+        max_iter: passes over the training profiles, at most.
         seeds: seeds of the classifier.
     """
     values, persons = np.asarray(profiles, dtype=np.float64), np.asarray(identity)
@@ -201,7 +251,7 @@ def fit_detectors(
     prepared = np.ascontiguousarray(preparation.fit_transform(values))
 
     with warnings.catch_warnings():
-        # Few passes are a setting that is compared with many, not an accident.
+        # The sweep compares few passes with many on purpose.
         warnings.simplefilter("ignore", ConvergenceWarning)
         fits = [
             [_classifier(alpha, max_iter, seed).fit(prepared, persons == one) for one in wanted]

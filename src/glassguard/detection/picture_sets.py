@@ -1,4 +1,4 @@
-"""Sets of pictures from tables and arrays that belong together, checked against each other."""
+"""Sets of pictures, made of tables and arrays that are checked against each other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from glassguard.files.formats import require_columns
 from glassguard.recognizer.layers import SLICES
 
 LARGEST, MEAN = "largest_", "mean_"
-"""Begin the names of activations in the file of baselines, by how space was reduced."""
+"""Prefixes of activations in the file of baselines, by the reduction over space."""
 
 PIXEL_SCORES = tuple(one.array for one in PIXEL_DETECTORS)
 
 
 class SetFiles(NamedTuple):
-    """The files of one set of pictures; here they are only named in messages.
+    """The files of one set of pictures, which messages name.
 
     Attributes:
         table: a manifest, or the examples of an attack or a control.
@@ -39,10 +39,10 @@ class SetFiles(NamedTuple):
 
 @dataclass(frozen=True)
 class PictureSet:
-    """What the files of one set hold.
+    """Contents of the files of one set.
 
     Attributes:
-        files: where it comes from.
+        files: where they come from.
         table: row = picture.
         profiles: ``ids``, ``identities``, ``prediction``, ``confidence``, ``quantity`` and N x
             filters float32 for each slice.
@@ -59,7 +59,7 @@ class PictureSet:
 
 @dataclass(frozen=True)
 class Bare:
-    """What the other sets of pictures are read against.
+    """What checks of the other sets need of the bare faces.
 
     Attributes:
         identities: the network's classes.
@@ -71,7 +71,7 @@ class Bare:
 
 
 def benign_pictures(given: PictureSet) -> tuple[Pictures, Bare, str]:
-    """Benign pictures of all splits, what other sets are read against, and the quantity.
+    """Benign pictures of all splits, what checks of other sets need, and the quantity.
 
     Raises:
         InputError: a part is damaged, parts do not belong together, or a split is missing.
@@ -93,14 +93,13 @@ def benign_pictures(given: PictureSet) -> tuple[Pictures, Bare, str]:
 
 
 def attack_pictures(given: PictureSet, bare: Bare) -> Pictures:
-    """Adversarial pictures; whoever a dodging attacker is seen as is their target.
+    """Adversarial pictures; the target of a dodging attacker is the person the network sees.
 
     Raises:
         InputError: a part is damaged, or parts do not belong together.
     """
     arrays, table, path = _worn_profiles(given, bare), given.table, given.files.table
     attackers = _indices(table["attacker"], bare.identities, path)
-    # A dodging attacker means nobody in particular: whoever is seen instead is impersonated.
     dodging = (table["goal"] == "dodging").to_numpy()
     targets = np.where(dodging, arrays["prediction"], NOBODY)
     targets[~dodging] = _indices(table["target"][~dodging], bare.identities, path)
@@ -148,7 +147,6 @@ def _checked_profiles(given: PictureSet, ids: pd.Series) -> Mapping[str, NDArray
 
 
 def _check_profiles(arrays: Mapping[str, NDArray], prefix: str, path: Path) -> None:
-    """Refuse slices that lack rows or hold what is no number."""
     count = len(arrays["ids"])
     for name in (prefix + name for name in SLICES if prefix + name in arrays):
         profile = arrays[name]
@@ -159,7 +157,7 @@ def _check_profiles(arrays: Mapping[str, NDArray], prefix: str, path: Path) -> N
 
 
 def _agreement(given: PictureSet) -> NDArray[np.float64]:
-    """Mean log confidence under masks, in the order of the profiles; NaN where not measured."""
+    """Mean log confidence under masks, in the order of the profiles; NaN if not measured."""
     arrays, profiles, path = given.decisions, given.profiles, given.files.decisions
     try:
         ids, decision = arrays["ids"].tolist(), arrays["decision"]

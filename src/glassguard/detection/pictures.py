@@ -63,7 +63,18 @@ class Pictures:
 
     def take(self, rows: NDArray[np.integer]) -> "Pictures":
         """The pictures of some rows, in that order."""
-        return Pictures(**_by_field(lambda name: _rows(getattr(self, name), rows)))
+        return self._changed(lambda values: values[rows])
+
+    def _changed(self, change: Callable[..., NDArray], *others: "Pictures") -> "Pictures":
+        """Change every array, given with the same array of other pictures."""
+
+        def changed(name: str) -> Any:
+            own, *further = [getattr(pictures, name) for pictures in (self, *others)]
+            if isinstance(own, Mapping):
+                return {key: change(one, *(of[key] for of in further)) for key, one in own.items()}
+            return change(own, *further)
+
+        return Pictures(**{field.name: changed(field.name) for field in fields(self)})
 
     def in_split(self, split: str) -> "Pictures":
         """The pictures of one split."""
@@ -88,9 +99,8 @@ class Pictures:
 def half_wearing(bare: Pictures, plain: Pictures, random: Pictures) -> Pictures:
     """Benign pictures of which half wear honest frames, every face once.
 
-    Every second face is bare; of the others every second wears a plain frame, the rest a frame of
-    random texture. Faces that are not in all three sets, because fewer wear frames, are left out:
-    otherwise more than half would be bare.
+    Every second face is bare; the others wear a plain frame and a frame of random texture in turn.
+    Faces that are not in all three sets are left out: otherwise more than half would be bare.
 
     Args:
         bare: benign pictures; their order decides who wears what.
@@ -118,7 +128,8 @@ def half_wearing(bare: Pictures, plain: Pictures, random: Pictures) -> Pictures:
 
 def together(parts: Sequence[Pictures]) -> Pictures:
     """The pictures of several sets, one set after the other."""
-    return Pictures(**_by_field(lambda name: _joined([getattr(part, name) for part in parts])))
+    first, *others = parts
+    return first._changed(lambda *values: np.concatenate(values), *others)
 
 
 def only(pictures: Pictures, slice_name: str) -> Pictures:
@@ -130,33 +141,14 @@ def only(pictures: Pictures, slice_name: str) -> Pictures:
 def joined(pictures: Pictures, slices: Sequence[str]) -> Pictures:
     """The same pictures with one profile, :data:`JOINED`: those of several slices side by side.
 
-    Each is of unit length first, so that the slice with the steepest gradients does not drown the
-    others.
+    Each is brought to unit length first, so that steep gradients of one slice do not drown others.
     """
-    parts = (
-        [normalize(pictures.profiles[name]) for name in slices]
-        if len(pictures)
-        else [pictures.profiles[name] for name in slices]
-    )
+    parts = [pictures.profiles[name] for name in slices]
+    if len(pictures):
+        parts = [normalize(part) for part in parts]
     return replace(pictures, profiles={JOINED: np.concatenate(parts, axis=1)})
 
 
 def with_activations(pictures: Pictures) -> Pictures:
     """The same pictures with activations in the place of influence."""
     return replace(pictures, profiles=pictures.activations)
-
-
-def _by_field(values: Callable[[str], Any]) -> dict[str, Any]:
-    return {field.name: values(field.name) for field in fields(Pictures)}
-
-
-def _rows(values: Any, rows: NDArray[np.integer]) -> Any:
-    if isinstance(values, Mapping):
-        return {name: profile[rows] for name, profile in values.items()}
-    return values[rows]
-
-
-def _joined(parts: list[Any]) -> Any:
-    if isinstance(parts[0], Mapping):
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return np.concatenate(parts)

@@ -13,7 +13,7 @@ from glassguard.detection.evaluation import pair_rates, sweep_rates
 from glassguard.detection.headline import best_layer, headline
 from glassguard.detection.pictures import Pictures, half_wearing, only, with_activations
 from glassguard.detection.scores import Score, remembered
-from glassguard.detection.selection import GROUPS, TUNED
+from glassguard.detection.selection import GROUPS, TUNED, Minimum
 from glassguard.detection.settings import DetectorJudgement
 from glassguard.detection.tables import (
     classifier_sweep_table,
@@ -173,7 +173,7 @@ def _classifier_sweep(
         variant=chosen.variant,
         sizes=_sizes(faces),
         seeds=detectors.swept_classifiers[0].detectors.seeds,
-        minimum=settings.minimum,
+        minimum=Minimum(settings.minimum_benign_target, settings.minimum_benign_other),
     )
 
 

@@ -1,8 +1,7 @@
 """Detectors that score pictures: a larger score is more suspicious.
 
-None is fitted to an attack. What has to be learned is learned from benign pictures. A detector is
-a frozen dataclass of arrays, names and other detectors, so that
-:mod:`glassguard.detection.detector_file` can write it.
+None is fitted to an attack; they learn from benign pictures. A detector is a frozen dataclass of
+arrays, names and other detectors, so that :mod:`glassguard.detection.detector_file` can write it.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,12 +23,7 @@ Score = Callable[[Pictures], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Distance:
-    """Distance of a picture to the characteristic profile of whom the network sees in it.
-
-    Attributes:
-        slice: name of the slice.
-        profiles: of every person.
-    """
+    """Distance of a picture to the characteristic profile of the person the network sees in it."""
 
     slice: str
     profiles: CharacteristicProfiles
@@ -57,7 +51,7 @@ class Confidence:
 
 @dataclass(frozen=True)
 class Masking:
-    """How much of the decision is lost when what speaks for it is masked out."""
+    """How much of the decision is lost when the pixels that speak for it are masked."""
 
     def __call__(self, pictures: Pictures) -> NDArray[np.float64]:
         """Score N pictures."""
@@ -81,7 +75,7 @@ class OnPixels:
 
 @dataclass(frozen=True)
 class OnActivations:
-    """A detector of profiles that is given activations in their place."""
+    """A detector of profiles that reads activations instead."""
 
     detector: Score
 
@@ -130,8 +124,6 @@ class Dimensionality:
 class Sum:
     """Sum of several detectors, each in standard deviations above its mean on benign pictures.
 
-    Nothing is fitted to an attack: every detector counts the same.
-
     Attributes:
         detectors: K detectors.
         means: K, of each on benign validation pictures.
@@ -154,34 +146,22 @@ class Sum:
     def fitted(cls, detectors: Sequence[Score], *, benign: Pictures) -> "Sum":
         """Measure each detector on benign validation pictures."""
         seen = [detector(benign) for detector in detectors]
-        return cls(
-            tuple(detectors),
-            np.array([scores.mean() for scores in seen]),
-            np.array([scores.std() or 1.0 for scores in seen]),
-        )
+        means, deviations = zip(*((one.mean(), one.std() or 1.0) for one in seen), strict=True)
+        return cls(tuple(detectors), np.array(means), np.array(deviations))
 
     def __call__(self, pictures: Pictures) -> NDArray[np.float64]:
         """Score N pictures."""
-        return np.sum(
-            [
-                (detector(pictures) - mean) / deviation
-                for detector, mean, deviation in zip(
-                    self.detectors, self.means, self.deviations, strict=True
-                )
-            ],
-            axis=0,
-        )
+        parts = zip(self.detectors, self.means, self.deviations, strict=True)
+        units = [(detector(pictures) - mean) / deviation for detector, mean, deviation in parts]
+        return np.sum(units, axis=0)
 
 
 def mahalanobis_over_layers(training: Pictures, *, validation: Pictures) -> Sum:
     """Mahalanobis distance to the nearest class, over all layers (Lee et al. 2018, section 2).
 
     Class means and one covariance for all classes, of activations averaged over space. The source
-    weighs the layers by a regression on attacks; here each counts the same (:class:`Sum`).
-
-    Args:
-        training: benign pictures to fit on.
-        validation: benign pictures that say how large distances are in each layer.
+    weighs the layers by a regression on attacks; here each counts the same (:class:`Sum`), in the
+    deviations of benign validation pictures.
     """
     layers = [
         NearestClass(name, profiles_of_people(values, training.identity, "mahalanobis"))
@@ -193,13 +173,9 @@ def mahalanobis_over_layers(training: Pictures, *, validation: Pictures) -> Sum:
 def dimensionality_over_layers(training: Pictures, *, validation: Pictures, neighbours: int) -> Sum:
     """Local intrinsic dimensionality over all layers (Ma et al. 2018), each counting the same.
 
-    The source weighs the layers by a regression on attacks and measures against minibatches; here
-    nothing sees an attack, and all benign training pictures are measured against.
-
-    Args:
-        training: benign pictures to measure against.
-        validation: benign pictures that say how large values are in each layer.
-        neighbours: how many of the nearest are used.
+    The source weighs the layers by a regression on attacks and measures against minibatches. Here
+    nothing sees an attack: the reference is all benign training pictures, and layers are added in
+    the deviations of benign validation pictures (:class:`Sum`).
     """
     layers = [
         Dimensionality(name, LocalIntrinsicDimensionality(neighbours).fit(values))
@@ -213,7 +189,7 @@ def remembered(score: Score) -> Score:
     known: dict[int, tuple[Pictures, NDArray[np.float64]]] = {}
 
     def recall(pictures: Pictures) -> NDArray[np.float64]:
-        # The pictures are kept beside their score, so that no other set gets their identity.
+        # Keeping the pictures keeps their id from another set.
         if id(pictures) not in known:
             known[id(pictures)] = pictures, score(pictures)
         return known[id(pictures)][1]

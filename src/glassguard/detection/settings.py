@@ -1,10 +1,9 @@
-"""Settings of detectors and of what they are compared with."""
+"""Settings of detectors and of the detectors that they are compared with."""
 
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from glassguard.detection.selection import Minimum
 from glassguard.saliency.settings import Fill, MapKind, ThresholdKind
 from glassguard.settings import Fraction, PositiveFraction, Strict, Threads
 
@@ -73,7 +72,7 @@ class DetectorSweep(Strict):
 
 
 class DetectorBasics(Strict):
-    """What fitting detectors and judging them have in common."""
+    """Settings that fitting and measuring detectors share."""
 
     minimum_benign_target: Fraction = Field(
         description="least acceptance of a person's own validation pictures in a preferred slice",
@@ -82,11 +81,6 @@ class DetectorBasics(Strict):
         description="least rejection of others' validation pictures in a preferred slice",
     )
     threads: Threads
-
-    @property
-    def minimum(self) -> Minimum:
-        """Both least rates."""
-        return Minimum(self.minimum_benign_target, self.minimum_benign_other)
 
 
 class DetectorFit(DetectorBasics):

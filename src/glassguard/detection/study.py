@@ -72,6 +72,7 @@ class DetectionStudy:
         self, detector: DetectorFit, faces: Pictures, attacks: Pictures, *, seed: int
     ) -> None:
         self.detector, self.seed, self.attacks = detector, seed, attacks
+        self.minimum = Minimum(detector.minimum_benign_target, detector.minimum_benign_other)
         self.pairs = pairs_of(attacks)
         if not self.pairs:
             raise ValueError("the attack has no example: there is no pair to choose a slice for")
@@ -109,10 +110,9 @@ class DetectionStudy:
     @cached_property
     def choices(self) -> dict[Pair, Choice]:
         """The choice of every pair, made without all pairs that share its target or attacker."""
-        minimum = self.detector.minimum
         return {
             (target, attacker): choose_without(
-                self.rates, target=target, attacker=attacker, minimum=minimum
+                self.rates, target=target, attacker=attacker, minimum=self.minimum
             )
             for target, attacker in self.pairs
         }
@@ -166,7 +166,7 @@ class DetectionStudy:
         seen = self.rates if of_unit_length.empty else of_unit_length
         best: tuple[str, ...] = ()
         while len(best) < min(self.detector.combined_slices, len(self.training.profiles)):
-            best += (choose(seen[~seen["slice"].isin(best)], self.detector.minimum).slice,)
+            best += (choose(seen[~seen["slice"].isin(best)], self.minimum).slice,)
         # Each is of unit length already; all at once would be weighed by their number of filters.
         fitted = self._fit(JOINED, "standardised", lambda pictures: joined(pictures, best))
         return OnJoined(best, fitted), Reading(best, "standardised", "best slices over all pairs")

@@ -16,14 +16,15 @@ BARE = "bare"
 """Benign pictures as they are."""
 
 HALF_WEARING = "half_wearing"
-"""Benign pictures of which half wear honest frames (:func:`..pictures.half_wearing`)."""
+"""Benign pictures of which half wear honest frames
+(:func:`~glassguard.detection.pictures.half_wearing`)."""
 
 Thresholds = Mapping[str, Mapping[str, tuple[float, ...]]]
 """By population and detector, the threshold at each of :data:`FALSE_POSITIVE_RATES`."""
 
 
 def detector_name(detector: str, population: str) -> str:
-    """How tables call a detector that meets another population than :data:`BARE` pictures."""
+    """Name in tables of a detector whose population is not :data:`BARE`."""
     return detector if population == BARE else f"{detector}@{population}"
 
 
@@ -34,27 +35,24 @@ def thresholds_of(
 
     Args:
         scores: by detector.
-        validation: by population, benign validation pictures: first the population, then its kinds,
-            if it has several (:func:`..calibration.threshold_for_every_kind`).
+        validation: by population, benign validation pictures: all, then each kind among them
+            (:func:`~glassguard.detection.calibration.threshold_for_every_kind`).
     """
-    found: dict[str, dict[str, tuple[float, ...]]] = {}
-    for population, benign_kinds in validation.items():
-        found[population] = {}
-        for name, score in scores.items():
-            whole, *kinds = [score(pictures) for pictures in benign_kinds]
-            found[population][name] = tuple(
-                threshold_for_every_kind(whole, kinds, rate) for rate in FALSE_POSITIVE_RATES
-            )
-    return found
+
+    def at_rates(score: Score, benign: Sequence[Pictures]) -> tuple[float, ...]:
+        everybody, *kinds = [score(pictures) for pictures in benign]
+        return tuple(
+            threshold_for_every_kind(everybody, kinds, rate) for rate in FALSE_POSITIVE_RATES
+        )
+
+    return {
+        population: {name: at_rates(score, benign) for name, score in scores.items()}
+        for population, benign in validation.items()
+    }
 
 
 def flags_at_rates(scores: Mapping[str, Score], thresholds: Thresholds) -> dict[str, Score]:
-    """What flags a picture: every score at every set false-positive rate, in every population.
-
-    Args:
-        scores: by detector.
-        thresholds: :func:`thresholds_of`.
-    """
+    """Flags of every detector at every false-positive rate, in every population."""
 
     def above(score: Score, threshold: float) -> Score:
         def flag(pictures: Pictures) -> NDArray[np.float64]:

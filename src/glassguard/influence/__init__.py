@@ -1,7 +1,8 @@
 """Internal influence (Leino et al. 2018) and guided backpropagation (Springenberg et al. 2014).
 
-What a notebook needs, by one import; ``docs/influence.md`` is a worked example on a small network.
-Guided backpropagation keeps its module's name, :mod:`glassguard.influence.guided_backpropagation`.
+One import gives what a notebook needs. ``docs/influence.md`` is a worked example on a small
+network.
+Guided backpropagation is in its own module, :mod:`glassguard.influence.guided_backpropagation`.
 """
 
 from importlib import import_module
@@ -36,37 +37,20 @@ if TYPE_CHECKING:
     from glassguard.influence.settings import Reduction
     from glassguard.influence.watching import Call, Slices
 
-MODULES = {
-    "Call": "watching",
-    "Comparative": "quantities",
-    "Distribution": "distributions",
-    "Experts": "experts",
-    "ImageProfiles": "profiles",
-    "InfluenceProfiles": "internal",
-    "InputLine": "distributions",
-    "InternalInfluence": "internal",
-    "LayerLine": "distributions",
-    "Logit": "quantities",
-    "Measured": "gathering",
-    "Places": "reduction",
-    "Point": "distributions",
-    "Quantity": "quantities",
-    "Reduction": "settings",
-    "Slices": "watching",
-    "Softmax": "quantities",
-    "class_experts": "experts",
-    "expert_gradients": "receptive_fields",
-    "find_experts": "experts",
-    "heat_maps": "experts",
-    "profiles_of_images": "profiles",
-    "quantity_named": "quantities",
-    "receptive_field": "receptive_fields",
-    "share_inside": "receptive_fields",
-    "strongest": "receptive_fields",
-    "top_neurons": "experts",
+NAMES = {
+    "watching": ("Call", "Slices"),
+    "quantities": ("Comparative", "Logit", "Quantity", "Softmax", "quantity_named"),
+    "distributions": ("Distribution", "InputLine", "LayerLine", "Point"),
+    "experts": ("Experts", "class_experts", "find_experts", "heat_maps", "top_neurons"),
+    "profiles": ("ImageProfiles", "profiles_of_images"),
+    "internal": ("InfluenceProfiles", "InternalInfluence"),
+    "gathering": ("Measured",),
+    "reduction": ("Places",),
+    "settings": ("Reduction",),
+    "receptive_fields": ("expert_gradients", "receptive_field", "share_inside", "strongest"),
 }
-"""The module of each name. It is imported when it is first asked for: settings need no PyTorch, and
-a stage depends on the modules that it reads and on no others."""
+"""The names of each module, which is imported when one is first used: settings need no PyTorch, and
+a stage depends on no more modules than it reads."""
 
 __all__ = [
     "Call",
@@ -100,6 +84,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{MODULES[name]}"), name)
+    for module, names in NAMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

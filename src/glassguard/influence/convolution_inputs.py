@@ -1,8 +1,8 @@
-"""Less memory for gradients through convolutions whose weights are not asked for theirs.
+"""Less memory for gradients through convolutions when those of the weights are not needed.
 
 The gradient with respect to a convolution's input depends on that input's shape alone; its values
-are needed for the gradient of the weights. PyTorch keeps them for either. At 224 pixels that is a
-fifth of what a backward pass through VGG-16 holds.
+serve the gradient of the weights. PyTorch keeps them for either. At 224 pixels they are a fifth of
+the memory of a backward pass through VGG-16.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class _Shape:
-    """Stands in for a tensor of which only shape, type and device count."""
+    """Replaces a tensor of which only shape, type and device matter."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.shape = tensor.shape
@@ -27,15 +27,12 @@ class _Shape:
 
 @contextmanager
 def inputs_forgotten(network: nn.Module) -> Iterator[None]:
-    """While open, forward passes do not keep the inputs of convolutions for backward.
+    """Context in which forward passes do not keep the inputs of convolutions for backward.
 
-    Gradients of inputs are the same to the bit. Those of weights must not be asked of what was run
-    in here: they would be wrong.
+    Gradients of inputs are the same to the bit. Those of weights would be wrong.
 
-    Args:
-        network: whose ``nn.Conv2d`` modules are looked for. Those with a forward pass of their own
-            are left alone, since that may use its input once more, and those whose weights are no
-            parameters.
+    Modules of ``network`` that derive from ``nn.Conv2d`` are left alone if they have a forward pass
+    of their own, which may use the input again, or weights that are no parameters.
     """
     entered: list[Tensor] = []
 

@@ -1,9 +1,9 @@
 """Distributions of interest: the points that influence is averaged over (Leino et al. 2018, 2.1).
 
-The point distribution asks about the picture itself. A line asks about all that lies between a
-baseline and the picture, evenly, by Gauss-Legendre quadrature: in the space of pictures (the
-internal influence of Leino et al., section 3), or in the space of the layer that is asked (the
-path of integrated gradients, Sundararajan et al. 2017, taken at that layer).
+The point distribution is the picture itself. A line covers all points between a baseline and the
+picture evenly, by Gauss-Legendre quadrature: in the space of pictures (the internal influence of
+Leino et al., section 3), or in the space of a layer (the path of integrated gradients, Sundararajan
+et al. 2017, taken at that layer).
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class Point:
 
     @property
     def points(self) -> int:
-        """How many a pass takes of each picture."""
+        """Points in a pass for each picture."""
         return 1
 
 
@@ -32,11 +32,11 @@ class InputLine:
     """The line from a baseline to the picture.
 
     Attributes:
-        steps: number of points; a pass takes so many times the pictures, and the pictures.
+        steps: number of points; a pass takes these and the picture itself.
         baseline: where the line starts, in [0, 1].
 
     Raises:
-        ValueError: ``steps`` is no whole number above 0, or the baseline neither tensor nor number.
+        ValueError: ``steps`` is no whole number above 0, or the baseline is no tensor or number.
     """
 
     steps: int
@@ -47,7 +47,7 @@ class InputLine:
 
     @property
     def points(self) -> int:
-        """How many a pass takes of each picture."""
+        """Points in a pass for each picture."""
         return self.steps + 1
 
 
@@ -55,8 +55,8 @@ class InputLine:
 class LayerLine:
     """The line from a layer's answer to a baseline to its answer to the picture.
 
-    Points are no longer those of any picture, and differ from slice to slice: each slice costs a
-    forward and a backward pass of its own.
+    Its points are no answers to pictures and differ from slice to slice: each slice costs a forward
+    and a backward pass of its own.
 
     Attributes:
         steps: number of points.
@@ -64,7 +64,7 @@ class LayerLine:
             when None.
 
     Raises:
-        ValueError: ``steps`` is no whole number above 0, or the baseline neither tensor nor number.
+        ValueError: ``steps`` is no whole number above 0, or the baseline is no tensor or number.
     """
 
     steps: int
@@ -75,7 +75,7 @@ class LayerLine:
 
     @property
     def points(self) -> int:
-        """How many a pass takes of each picture, behind the slice."""
+        """Points after the slice in a pass for each picture."""
         return self.steps + 1
 
 
@@ -89,7 +89,7 @@ def nodes(steps: int) -> tuple[list[float], list[float]]:
 
 
 def along(start: Tensor, end: Tensor, places: Sequence[float]) -> Tensor:
-    """Points of the lines from ``start`` to ``end``, and behind them ``end`` itself.
+    """Points of the lines from ``start`` to ``end``, followed by ``end`` itself.
 
     Args:
         start: N or 1 x ...
@@ -103,7 +103,7 @@ def along(start: Tensor, end: Tensor, places: Sequence[float]) -> Tensor:
 
 
 def expectation(gradient: Tensor, weights: Sequence[float]) -> Tensor:
-    """Weighted sum over the points of :func:`along`; the pictures themselves count nothing.
+    """Weighted sum over the points of :func:`along`, without the pictures themselves.
 
     Args:
         gradient: (S + 1) N x ...

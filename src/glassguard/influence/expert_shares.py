@@ -1,4 +1,4 @@
-"""Experts of sets of pictures: whether they see the glasses, and maps for the figures."""
+"""Experts of sets of pictures: how much they see of the glasses, and maps for the figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from glassguard.statistics import mean_interval
 
 @dataclass(frozen=True)
 class Worn:
-    """Pictures of one kind and the glasses in them, or where glasses would be.
+    """Pictures of one kind and the places of their glasses, worn or not.
 
     Attributes:
         images: N x H x W x 3 uint8 RGB.
@@ -63,21 +63,12 @@ def expert_shares(
         for one, parts in found.items():
             shares, areas = np.concatenate(parts, axis=1)
             seen = np.isfinite(shares) & (areas > 0)
-            ratio = shares[seen] / areas[seen]
-            low, high = mean_interval(ratio)
-            rows.append(
-                {
-                    "set": name,
-                    "slice": one,
-                    "paper_index": paper_index(one),
-                    "n": int(seen.sum()),
-                    "share_inside": _mean(shares[seen]),
-                    "frame_area": _mean(areas[seen]),
-                    "ratio": _mean(ratio),
-                    "ratio_low": low,
-                    "ratio_high": high,
-                }
-            )
+            shares, areas = shares[seen], areas[seen]
+            row = {"set": name, "slice": one, "paper_index": paper_index(one), "n": len(shares)}
+            measured = {"share_inside": shares, "frame_area": areas, "ratio": shares / areas}
+            row |= {what: _mean(values) for what, values in measured.items()}
+            row["ratio_low"], row["ratio_high"] = mean_interval(measured["ratio"])
+            rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -148,7 +139,7 @@ def shown_pairs(succeeded: pd.DataFrame, people: pd.DataFrame, pairs: int) -> pd
 
 
 def evenly(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most so many of the rows, evenly over all of them."""
+    """At most ``most`` of the rows, spread evenly over all."""
     if len(rows) <= most:
         return rows
     return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]

@@ -1,4 +1,4 @@
-"""Experts: the neurons of a layer through which a decision runs, seen back in the pixels.
+"""Experts: the neurons of a layer that carry a decision, propagated back to the pixels.
 
 Leino et al. (2018) find that a small share of a layer's neurons carries a class. Study I takes the
 tenth with the greatest influence and propagates it back to the picture (its Fig. 4).
@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from glassguard.influence.gradient_stops import where_gradients_stop
-from glassguard.influence.graph import depends_on
+from glassguard.influence.graph import depends_on, where_gradients_stop
 from glassguard.influence.guided_backpropagation import GuidedPass
 from glassguard.influence.internal import InternalInfluence
 from glassguard.influence.passes import (
@@ -46,7 +45,7 @@ class Experts:
         return self.placed(torch.ones_like(self.influence)) > 0
 
     def placed(self, values: Tensor) -> Tensor:
-        """N x k ``values`` at the experts' places and 0 elsewhere: N x ``shape``.
+        """N x k ``values`` at the experts' places, 0 elsewhere: N x ``shape``.
 
         Raises:
             ValueError: an index is beyond the shape.
@@ -59,11 +58,9 @@ class Experts:
         return empty.scatter_(1, self.indices, values).unflatten(1, self.shape)
 
     def seen_in(self, influence: Tensor) -> "Experts":
-        """The same neurons with the influence that they have on other pictures.
+        """The same neurons with their influence on other pictures, N x ``shape``.
 
-        Args:
-            influence: N x ``shape``. Where these are the experts of one picture or of a mean, they
-                are asked on all N.
+        The experts of one picture or of a mean are taken for all N.
         """
         indices = self.indices.expand(len(influence), -1)
         return Experts(indices, influence.flatten(1).gather(1, indices), self.shape)
@@ -152,13 +149,13 @@ def pulled_back(
     *,
     guided: bool = False,
 ) -> dict[str, Tensor]:
-    """Vectors of a layer's shape, propagated to the pixels: one vector-Jacobian product a slice.
+    """Propagate vectors of a layer's shape to the pixels: one vector-Jacobian product a slice.
 
     Args:
         network: in evaluation mode.
         slices: the module whose output each slice is.
         pixels: N x 3 x H x W in [0, 1], of the network's floating-point type.
-        vector: gives, when a slice's turn comes, its vector: N x the slice's shape.
+        vector: gives the vector of a slice by its name: N x the slice's shape.
         guided: every ReLU on the way passes only positive gradients.
 
     Returns:
@@ -191,7 +188,7 @@ def _pulled_back(
     def remember(name: str, output: Tensor) -> None:
         outputs[name] = output.shape, output.dtype
         if depends_on(output, leaf):
-            # The edge, not the tensor: an activation behind may work in place on that.
+            # The edge, not the tensor: a later activation may change that in place.
             edges[name] = get_gradient_edge(output)
 
     def pull(name: str, *, last: bool) -> Tensor:
@@ -202,7 +199,7 @@ def _pulled_back(
                 f"{name}: a vector of shape {tuple(given.shape)} for {tuple(shape)}; "
                 "experts are of pictures of the same size"
             )
-        # Influence is often less than the least number of float16.
+        # Influence is often below the smallest number of float16.
         unit = given.abs().amax().clamp_min(1e-30) if kind == torch.float16 and len(given) else 1
         (pulled,) = torch.autograd.grad(
             edges[name],
@@ -234,12 +231,7 @@ def _pulled_back(
 
 
 def experts_of(experts: Mapping[str, Experts], name: str, count: int) -> Experts:
-    """The experts of one slice, of as many pictures as there are.
-
-    Args:
-        experts: by slice.
-        name: of the slice.
-        count: number of pictures.
+    """The experts of slice ``name``, of ``count`` pictures.
 
     Raises:
         ValueError: the slice has none, or they are of another number of pictures.

@@ -1,4 +1,4 @@
-"""Gradients, reduced the moment they arrive at their slices in a backward pass."""
+"""Gradients, reduced as soon as they arrive at their slices in a backward pass."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ class Measured(Generic[Reduced]):
 
 
 class _Anchor(torch.autograd.Function):
-    """The output of a slice before which there is no other as a start of the graph, uncopied.
+    """Makes the output of the first slice on a way a start of the graph, without a copy.
 
     The gradient that is asked for is that of a number that nothing depends on. Asked for the output
-    itself, autograd would hand over the gradient behind an activation that works in place.
+    itself, autograd would return the gradient after an activation that works in place.
     """
 
     @staticmethod
@@ -47,10 +47,10 @@ class _Anchor(torch.autograd.Function):
 
 
 class _Received(torch.autograd.Function):
-    """The output of a slice that is part of a tensor and was changed there in place.
+    """Receives the gradient of an output that is part of a tensor and was changed there in place.
 
-    It is a start of the graph as well, but lets gradients on. Those of whoever reads the whole
-    tensor arrive here too; a hook on the output would miss them.
+    It starts the graph as well, but passes gradients on. Gradients of readers of the whole tensor
+    arrive here too; a hook on the output would miss them.
     """
 
     @staticmethod
@@ -93,15 +93,15 @@ class Gathered(Generic[Reduced]):
         if self.anchor is None:
             self.anchor = output.new_zeros((), requires_grad=True)
         part = output._is_view()
-        # With weights that are not frozen, a branch beside the slices so far has a graph, but one
-        # that autograd would not walk: nothing in it is asked for.
+        # With weights that are not frozen, a parallel branch has a graph, but autograd would not
+        # walk it: nothing in it is asked for.
         if not part and not depends_on(output, self.anchor):
             output = _Anchor.apply(output, self.anchor)
         version = output._version
         activation = output.detach()[-self.count :] if self.times_activation else None
 
         def receive(gradient: Tensor | None) -> None:
-            # None where what lies behind has no backward pass, as the kernels of quantisation.
+            # None after operations without a backward pass, such as kernels of quantisation.
             if gradient is None:
                 return
             gradient = _at_least_float32(gradient)

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 from torch.autograd.graph import Node
 
-from glassguard.influence.gradient_stops import where_gradients_stop
-from glassguard.influence.graph import depends_on, nodes_between
+from glassguard.influence.graph import depends_on, nodes_between, where_gradients_stop
 from glassguard.influence.passes import (
     behind_inference_mode,
     finite_logits,
@@ -25,7 +24,7 @@ from glassguard.recognizer.finite import require_finite
 class _Guide(torch.autograd.Function):
     """Changes nothing forward and drops negative gradients backward.
 
-    It works in place: whoever reads the tensor that its input is a part of is guided as well.
+    It works in place: readers of the tensor that its input is a part of are guided as well.
     """
 
     @staticmethod
@@ -41,10 +40,10 @@ class _Guide(torch.autograd.Function):
 class GuidedPass:
     """A forward pass whose backward pass lets every ReLU pass only positive gradients.
 
-    What the network answers is untouched. A ReLU's own backward pass already drops the gradient
-    where its input was negative; the other half of the guided rule, dropping negative gradients, is
-    put on the gradient that arrives at its output. A ReLU may work in place, on part of a tensor as
-    well, and may be shared: every call of it is guided. No hook stays on the network.
+    The network's answer stays the same. A ReLU's own backward pass already drops the gradient where
+    its input was negative; this class drops negative gradients that arrive at its output, the other
+    half of the guided rule. A ReLU may work in place, also on part of a tensor, and may be shared:
+    every call of it is guided. No hook stays on the network.
 
     Args:
         network: whose ``nn.ReLU`` modules are guided.
@@ -76,7 +75,7 @@ class GuidedPass:
             self.logits = finite_logits(network(leaf.clone()), len(leaf))
 
     def _guide(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        # What a subclass makes of something else than a ReLU is left to the search.
+        # The search judges subclasses that compute no ReLU.
         if not isinstance(output, Tensor) or not self._search.taken(output):
             return
         if output._base is None:
@@ -105,11 +104,7 @@ class GuidedPass:
             )
 
     def require_any(self) -> None:
-        """Refuse logits whose gradients pass no guided ReLU on their way to the pixels.
-
-        Raises:
-            ValueError: as said.
-        """
+        """Refuse (``ValueError``) logits whose gradients pass no guided ReLU."""
         if self._guided.isdisjoint(nodes_between(self._leaf, self.logits.grad_fn)):
             raise ValueError(
                 f"{type(self._network).__name__} runs none of its nn.ReLU modules between pixels "
@@ -118,9 +113,9 @@ class GuidedPass:
 
 
 def guided_logits(network: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Pixels and the logits that came of them, for a backward pass by the guided rule.
+    """Pixels and their logits, for a backward pass by the guided rule.
 
-    To be called where gradients are on and inference mode is off.
+    Call it where gradients are on and inference mode is off.
 
     Args:
         network: maps N x 3 x H x W pixels to N x C logits; in evaluation mode, with every ReLU a

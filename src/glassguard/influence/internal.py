@@ -4,10 +4,9 @@ The network is f = g o h, cut at a slice with z = h(x); the influence of neuron 
 of interest q is the expected gradient of q(g(z)) with respect to z_j over a distribution of
 interest. There is no factor z_j: that would be attribution, and is an option.
 
-All slices are read off one forward and one backward pass. A gradient is reduced to one number a
-filter the moment it arrives at its slice and is then dropped, so that at 224 pixels an image costs
-a few kilobytes in place of 54 MB. What convolutions would keep for the gradient of their weights
-is not kept.
+One forward and one backward pass serve all slices. A gradient is reduced to one number a filter as
+soon as it arrives at its slice and is then dropped: at 224 pixels an image costs a few kilobytes
+instead of 54 MB. Convolutions keep nothing for the gradient of their weights.
 """
 
 from collections.abc import Callable, Mapping
@@ -48,8 +47,8 @@ class InfluenceProfiles:
     """Profiles of a batch.
 
     Attributes:
-        profiles: per slice N x filters float32, with several places N x (filters · places), the
-            places of a filter side by side; per neuron where the slice is dense.
+        profiles: per slice N x filters float32 (N x neurons of a dense slice); with several places
+            N x (filters · places), the places of a filter side by side.
         logits: N x C float32.
     """
 
@@ -60,10 +59,10 @@ class InfluenceProfiles:
 class InternalInfluence:
     """Influence of every neuron or filter of some slices on a quantity of interest.
 
-    Activations that work in place and modules that several layers share are handled: a gradient
-    belongs to the output as it was when the slice's module returned. Weights may be frozen or not,
-    and slices may lie side by side, as in the branches of a residual block: gradients of weights
-    and of pixels are not computed and nothing is accumulated.
+    Activations may work in place and several layers may share a module: a gradient belongs to the
+    output as it was when the slice's module returned. Weights may be frozen or not, and slices may
+    be parallel, as in the branches of a residual block. Gradients of weights and of pixels are not
+    computed, and nothing is accumulated.
 
     Args:
         network: maps N pictures to N x C logits; in evaluation mode.
@@ -99,15 +98,7 @@ class InternalInfluence:
     ) -> None:
         if not isinstance(network, nn.Module):
             raise ValueError(f"the network is an nn.Module, not a {type(network).__name__}")
-        if not isinstance(slices, Mapping):
-            raise ValueError(f"slices are modules by name, not a {type(slices).__name__}")
-        if not slices:
-            raise ValueError("no slice to measure influence at")
-        for name, place in slices.items():
-            if not isinstance(name, str):
-                raise ValueError(f"names of slices are text: {name!r}")
-            if not isinstance(place, nn.Module | Call):
-                raise ValueError(f"{name}: a slice is a module of the network, or a Call of one")
+        _check_slices(slices)
         self.network = network
         self.slices = dict(slices)
         self.quantity: Quantity = (
@@ -134,9 +125,9 @@ class InternalInfluence:
 
         Args:
             pixels: N x 3 x H x W in [0, 1], of the network's floating-point type.
-            reduction: over space; the sources take the maximum.
+            reduction: over space; the studies take the maximum.
             places: rows and columns that space is divided into, each reduced by itself: a profile
-                then says where a filter has its influence as well. The sources have one place.
+                then says where a filter has its influence as well. The studies have one place.
 
         Returns:
             Profiles in the order of the slices (quantity per unit of activation), and the logits.
@@ -173,12 +164,12 @@ class InternalInfluence:
     def measure(
         self, pixels: Tensor, reduce: Callable[[str, Tensor], Reduced]
     ) -> Measured[Reduced]:
-        """What ``reduce`` makes of every slice's influence inside the backward pass.
+        """Reduce every slice's influence inside the backward pass.
 
         Args:
             pixels: N x 3 x H x W in [0, 1], of the network's floating-point type.
             reduce: takes the name of a slice and its influence, N x the slice's shape float32,
-                which is not to be kept or changed.
+                and must neither keep nor change it.
 
         Raises:
             ValueError: the network is not in evaluation mode or does not answer with finite logits;
@@ -261,21 +252,32 @@ class InternalInfluence:
         except RuntimeError as error:
             if INFERENCE_TENSOR in str(error) or "inplace" in str(error):
                 raise
-            # Points of the line met as many pictures: the network has answered those alone.
+            # Shapes of points and pictures clash: the network has answered the pictures alone.
             raise ValueError(f"{past}: {' '.join(str(error).split())[:120]}") from error
         if name in gathered.seen:
             points = len(places) + 1
-            if len(logits) != count * points:
-                raise ValueError(past)
-            logits = finite_logits(logits, count * points, points)
-            if not _alike(logits[-count:], expected):
+            if len(logits) == count * points:
+                logits = finite_logits(logits, count * points, points)
+            if len(logits) != count * points or not _alike(logits[-count:], expected):
                 raise ValueError(past)
         gathered.backward(logits, self.quantity)
         return gathered
 
 
+def _check_slices(slices: object) -> None:
+    if not isinstance(slices, Mapping):
+        raise ValueError(f"slices are modules by name, not a {type(slices).__name__}")
+    if not slices:
+        raise ValueError("no slice to measure influence at")
+    for name, place in slices.items():
+        if not isinstance(name, str):
+            raise ValueError(f"names of slices are text: {name!r}")
+        if not isinstance(place, nn.Module | Call):
+            raise ValueError(f"{name}: a slice is a module of the network, or a Call of one")
+
+
 def _alike(logits: Tensor, expected: Tensor) -> bool:
-    """Whether logits are the same but for what the size of a batch makes of their last digits."""
+    """Whether logits are the same up to the last digits, which depend on the size of a batch."""
     scale = float(expected.abs().max()) if len(expected) else 0.0
     last = 8 * torch.finfo(expected.dtype).eps
     return torch.allclose(logits, expected, rtol=max(1e-3, last), atol=max(1e-4, last) * scale)

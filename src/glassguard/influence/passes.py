@@ -1,4 +1,4 @@
-"""Forward and backward passes of any network: what it is given, what it answers, how it fails."""
+"""Forward and backward passes of any network: checks of pixels and answers, clear errors."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 @contextmanager
 def with_gradients(network: nn.Module, pixels: Tensor) -> Iterator[None]:
-    """Where a network runs forward and backward, uncompiled: PyTorch's complaints in plain words.
+    """Context in which a network runs uncompiled and PyTorch's errors are in plain words.
 
     Raises:
         ValueError: the network works in place where gradients cannot follow, or takes pixels of
@@ -51,12 +51,8 @@ def with_gradients(network: nn.Module, pixels: Tensor) -> Iterator[None]:
 def behind_inference_mode(network: nn.Module, run: Callable[[], Result]) -> Result:
     """Run a network of which a part may be in inference mode.
 
-    Autograd keeps no tensor of that mode for the gradient of a weight, which nobody asks for here:
-    where it meets one, the weights are frozen until the pass has run once more.
-
-    Args:
-        network: what is run.
-        run: forward and backward passes of it; called twice where the first forward pass fails.
+    Autograd keeps no tensor of that mode for the gradient of a weight, which is not needed here.
+    Where it meets one, the weights are frozen and ``run`` is called again.
     """
     try:
         return run()
@@ -75,15 +71,12 @@ def behind_inference_mode(network: nn.Module, run: Callable[[], Result]) -> Resu
 
 
 def finite_logits(logits: object, count: int, points: int = 1) -> Tensor:
-    """What a network answered, if it is one row of finite logits a picture.
+    """A network's answer, count x C, checked: one row of finite logits for each picture.
 
     Args:
         logits: the answer.
-        count: number of pictures that it was asked about, all their points together.
-        points: asked about of each picture, the pictures of the first one first.
-
-    Returns:
-        ``logits``: count x C.
+        count: number of rows, all points of all pictures.
+        points: number of points of each picture; rows of the first point come first.
 
     Raises:
         ValueError: it is anything else; logits that are not finite are named by their picture.
@@ -92,10 +85,9 @@ def finite_logits(logits: object, count: int, points: int = 1) -> Tensor:
 
 
 def own_pixels(pixels: object) -> Tensor:
-    """A copy of pictures: what is done to it, in place as well, stays off the caller's.
+    """A copy of pictures, so that in-place changes do not reach the caller's.
 
-    To be called where inference mode is off: a tensor that was made in it takes no part in a
-    backward pass.
+    Call it outside inference mode: a tensor made there takes no part in a backward pass.
 
     Args:
         pixels: N x channels x height x width, floating point, finite.

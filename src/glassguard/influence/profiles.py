@@ -41,8 +41,7 @@ def profiles_of_images(
 
     Args:
         influence: what is measured, and where.
-        images: N x H x W x 3 uint8 RGB; may be memory-mapped, and is read a batch at a time. N may
-            be 0: then the profiles have no rows.
+        images: N x H x W x 3 uint8 RGB, N possibly 0; may be memory-mapped.
         reduction: see :meth:`glassguard.influence.internal.InternalInfluence.profiles`.
         places: see there.
         batch_size: pictures per pass; the points of a line count as pictures.
@@ -58,7 +57,7 @@ def profiles_of_images(
     parts: dict[str, list[torch.Tensor]] = {name: [] for name in influence.slices}
     logits = []
     failed: list[NotFiniteError] = []
-    # One blank picture stands in for none, so that an empty set has profiles of the right width.
+    # A blank picture replaces an empty set, so that its profiles have the right width.
     rows = images if len(images) else np.zeros((1, *images.shape[1:]), dtype=np.uint8)
     starts = range(0, len(rows), at_once)
     for start in track(starts, description="influence, batches"):

@@ -1,8 +1,8 @@
 """Quantities of interest: what influence is measured on (Leino et al. 2018, section 2.1).
 
-A quantity is called with the logits of points and with those of the pictures that the points
-belong to. Classes that are not given are chosen on the pictures: along a line the question stays
-the same, whatever the network would answer on the way.
+A quantity takes the logits of points and those of the pictures that the points belong to. Classes
+that are not given are chosen on the pictures: along a line the question stays the same, whatever
+the network answers on the way.
 """
 
 from dataclasses import dataclass
@@ -57,60 +57,46 @@ class Logit:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparative:
+class Softmax(Logit):
+    """The probability of one class; its gradient vanishes exactly on confident attacks."""
+
+    def __call__(self, logits: Tensor, pictures: Tensor) -> Tensor:
+        """See :class:`Quantity`."""
+        return super().__call__(logits.softmax(dim=-1), pictures)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparative(Logit):
     """The logit of one class minus that of another.
 
     Attributes:
-        classes: N int64; the predicted class of each picture when None.
-        others: N int64, none of them the class that it is compared with; the picture's largest
-            logit beside that class when None.
+        others: N int64, none of them the class that it is compared with; the largest other logit
+            of the picture when None.
 
     Raises:
         ValueError: the classes or the others are no tensor of int64.
     """
 
-    classes: Tensor | None = None
     others: Tensor | None = None
 
     def __post_init__(self) -> None:
-        require_classes(self.classes)
+        super().__post_init__()
         require_classes(self.others)
 
     def __call__(self, logits: Tensor, pictures: Tensor) -> Tensor:
         """See :class:`Quantity`."""
         classes = predicted_or(self.classes, pictures)
-        if self.others is None:
-            if pictures.shape[1] < RUNNER_UP:
-                raise ValueError("a comparative quantity needs two classes: the network has one")
+        if self.others is not None:
+            others = predicted_or(self.others, pictures)
+        elif pictures.shape[1] < RUNNER_UP:
+            raise ValueError("a comparative quantity needs two classes: the network has one")
+        else:
             best = pictures.detach().topk(RUNNER_UP, dim=1).indices
             others = best[:, 0].where(best[:, 0] != classes, best[:, 1])
-        else:
-            others = predicted_or(self.others, pictures)
         itself = classes[classes == others]
         if len(itself):
             raise ValueError(f"class {int(itself[0])} is compared with itself")
         return of_classes(logits, classes) - of_classes(logits, others)
-
-
-@dataclass(frozen=True, eq=False)
-class Softmax:
-    """The probability of one class; its gradient vanishes exactly on confident attacks.
-
-    Attributes:
-        classes: N int64; the predicted class of each picture when None.
-
-    Raises:
-        ValueError: the classes are no tensor of int64.
-    """
-
-    classes: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        require_classes(self.classes)
-
-    def __call__(self, logits: Tensor, pictures: Tensor) -> Tensor:
-        """See :class:`Quantity`."""
-        return of_classes(logits.softmax(dim=-1), predicted_or(self.classes, pictures))
 
 
 def quantity_named(name: QuantityName) -> Quantity:
@@ -122,22 +108,14 @@ def quantity_named(name: QuantityName) -> Quantity:
     Raises:
         ValueError: there is no such quantity.
     """
-    match name:
-        case "logit":
-            return Logit()
-        case "comparative":
-            return Comparative()
-        case "softmax":
-            return Softmax()
-    raise ValueError(f"no quantity of interest {name!r}")
+    quantities = {"logit": Logit, "comparative": Comparative, "softmax": Softmax}
+    if name not in quantities:
+        raise ValueError(f"no quantity of interest {name!r}")
+    return quantities[name]()
 
 
 def require_classes(classes: object) -> None:
-    """Refuse what cannot name one class a picture: anything but None and a tensor of int64.
-
-    Raises:
-        ValueError: it is something else.
-    """
+    """Refuse (``ValueError``) anything but None and a tensor of int64."""
     if classes is not None and not (isinstance(classes, Tensor) and classes.dtype == torch.int64):
         raise ValueError(f"classes are a tensor of int64, one for each picture: {classes!r}")
 

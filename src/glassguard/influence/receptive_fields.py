@@ -1,7 +1,7 @@
 """Receptive fields: the pixels that a layer's experts look at (Study I, Figs. 2 and 3).
 
-Not the patch of pixels that a neuron could see, but what it answers to in this picture: the
-gradient of the experts' activations, plain or guided (Springenberg et al. 2015), made into a map.
+Not the patch of pixels that a neuron could see, but those it responds to in this picture: a map of
+the gradient of the experts' activations, plain or guided (Springenberg et al. 2015).
 """
 
 from collections.abc import Mapping
@@ -25,8 +25,8 @@ def expert_gradients(
 ) -> dict[str, Tensor]:
     """Gradient of the sum of the experts' activations with respect to the pixels.
 
-    Experts whose influence is not positive speak for nothing and are left out: where fewer neurons
-    than the wanted share have any, the rest of them were taken at random.
+    Experts whose influence is not positive are left out: where fewer neurons than the wanted share
+    have a positive influence, the rest were taken at random.
 
     Args:
         network: in evaluation mode.
@@ -68,7 +68,7 @@ def receptive_field(
     if not len(maps):
         return maps.astype(np.float32)
     ceiling = np.percentile(maps, clip_percentile, axis=(1, 2), keepdims=True)
-    # Of a map with few pixels in it, the percentile may be 0: nothing stands out there.
+    # In a map of few pixels the percentile may be 0: nothing stands out there.
     clipped = np.where(ceiling > 0, np.minimum(maps, ceiling), maps)
     smooth = gaussian_filter(clipped, sigma=(0, blur, blur)) if blur else clipped
     greatest = smooth.max(axis=(1, 2), keepdims=True)

@@ -1,9 +1,9 @@
 """The ReLUs that a network calls, by whatever name, seen below autograd.
 
-Autograd's graph does not name everything: what works in place on part of a tensor stands in it as
+Autograd's graph does not name everything: an in-place operation on part of a tensor appears as
 ``CopySlices``, a product with ``x > 0`` as any other product. PyTorch's dispatcher sees each
-operation with its arguments, those of scripted modules as well. What it cannot see, the graph shows
-as a node that is not PyTorch's own.
+operation with its arguments, also in scripted modules. What it cannot see, the graph shows as a
+node that is not PyTorch's own.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -98,7 +98,7 @@ class RectifierSearch(TorchDispatchMode):
         return output
 
     def taken(self, output: Tensor) -> bool:
-        """Whether ``output`` comes straight out of a ReLU, which then no longer counts as found."""
+        """Whether ``output`` is that of a ReLU, which then no longer counts as found."""
         self._settle()
         others = [call for call in self._calls if call.output is not output]
         was_one = len(others) < len(self._calls)
@@ -106,15 +106,11 @@ class RectifierSearch(TorchDispatchMode):
         return was_one
 
     def know(self, part: Tensor) -> None:
-        """Take note that what was just done in place to ``part`` of a tensor is no ReLU."""
+        """Note that the last in-place operation on ``part`` of a tensor was no ReLU."""
         self._new_parts.append(part)
 
     def problems(self, leaf: Tensor, *nodes: Node | None) -> Iterator[str]:
-        """What stands against the claim that no ReLU is left on the way.
-
-        Args:
-            leaf: where the way of gradients ends.
-            nodes: where it starts.
+        """ReLUs, or what may hide one, between the nodes and the leaf, where gradients end.
 
         Yields:
             What the network does there, as the rest of a sentence.

@@ -34,21 +34,21 @@ Slices = Mapping[str, nn.Module | Call]
 def watched(
     slices: Slices, see: Callable[[str, Tensor], Tensor | None], *, apart: bool = False
 ) -> Iterator[Callable[[], list[str]]]:
-    """While open, ``see`` is called with the name and output of every slice that runs.
+    """Context in which ``see`` is called with the name and output of every slice that runs.
 
-    What it returns takes the output's place, unless that is None. All hooks are gone when the
-    context is left, by an error as well.
+    What it returns, unless None, replaces the output. All hooks are removed at the end, also after
+    an error.
 
     Args:
         slices: the module whose output each slice is.
         see: takes the name and the output.
-        apart: whether an output that is the module's own input, as that of ``nn.Identity``, or part
-            of another tensor is copied first, where gradients are on. Others read the same tensor,
-            and what they owe to it would be counted as the slice's. An output that the module has
-            changed in place is its own, part of another tensor or not.
+        apart: whether to copy, where gradients are on, an output that is the module's own input, as
+            of ``nn.Identity``, or part of another tensor. Other modules read the same tensor, and
+            their gradients would count as the slice's. An output that the module has changed in
+            place is its own.
 
     Yields:
-        The names of the slices whose copy or original was changed in place by what followed, where
+        A function that names the slices whose copy or original was changed in place later, where
         the network may have needed both to be the same tensor.
 
     Raises:
@@ -109,5 +109,5 @@ def watched(
 
 
 def _version(tensor: Tensor) -> int:
-    """How often a tensor was changed in place; one of inference mode is not, outside of it."""
+    """How often a tensor was changed in place; 0 for one of inference mode, which never is."""
     return 0 if tensor.is_inference() else tensor._version

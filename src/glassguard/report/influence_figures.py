@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from glassguard.detection.projection import Projection
+from glassguard.detection.characteristic_profiles import Projection
 from glassguard.influence.settings import Experts
 from glassguard.report.style import (
     COLOURS,

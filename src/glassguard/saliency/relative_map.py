@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glassguard.influence.gradient_stops import where_gradients_stop
-from glassguard.influence.graph import depends_on, nodes_behind
+from glassguard.influence.graph import depends_on, nodes_behind, where_gradients_stop
 from glassguard.influence.passes import finite_logits, with_gradients
 from glassguard.influence.quantities import Comparative
 from glassguard.influence.watching import watched

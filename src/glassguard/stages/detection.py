@@ -29,19 +29,9 @@ def run(
 ) -> dict[str, float | int | str]:
     """Measure all detectors of the study (:func:`glassguard.detection.results.measure`).
 
-    Args:
-        config: the attacks, and how intervals are drawn.
-        benign: manifest, profiles, masked decisions and baselines of the benign pictures.
-        attacks: examples and the same of one attack after the other. Detectors were chosen on the
-            first; on the others they are only tested.
-        plain: the same of pictures with plain frames.
-        random: the same of pictures with frames of random texture.
-        detectors: arrays of the fitted detectors.
-        description: what they are.
-        tables: folder to write ``layers.csv``, ``activation_layers.csv``, ``sweep.csv``,
-            ``choices.csv``, ``table1.csv``, ``roc.csv``, ``attacks.csv``, ``gain.csv``,
-            ``controls.csv``, ``distances.csv``, ``distance_matrix.csv``, ``histograms.csv``,
-            ``best_layer.json`` and ``summary.json`` into.
+    Detectors were chosen on the first of ``attacks``; on the others they are only tested. The
+    folder ``tables`` gets a CSV file of each table, ``best_layer.json`` and ``summary.json``. For
+    the lists of files see :func:`glassguard.stages.detection_sets.read_sets`.
 
     Raises:
         InputError: a file cannot be used, or files do not fit together.

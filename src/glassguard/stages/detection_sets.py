@@ -1,4 +1,4 @@
-"""Opens the files that fitting and judging detectors read."""
+"""The files that fitting and measuring detectors read."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,11 +39,8 @@ def read_sets(
 ) -> Sets:
     """Read all sets.
 
-    Args:
-        benign: manifest, profiles, masked decisions and baselines of the benign pictures.
-        attacks: examples, profiles, masked decisions and baselines of one attack after the other.
-        plain: the same of pictures with plain frames.
-        random: the same of pictures with frames of random texture.
+    Each set has four files: a manifest or ``examples.csv``, profiles, masked decisions and
+    baselines. ``attacks`` lists those of one attack after the other.
 
     Raises:
         InputError: a file is missing or damaged, or files do not belong together.

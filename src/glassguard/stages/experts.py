@@ -1,4 +1,4 @@
-"""The neurons of greatest influence, seen back in the pixels, and whether they see the glasses."""
+"""The neurons of greatest influence, propagated to the pixels, and their share of the glasses."""
 
 from pathlib import Path
 
@@ -28,12 +28,12 @@ def run(
     maps: OutputPath,
     shares: OutputPath,
 ) -> dict[str, float | int | str]:
-    """Follow the experts' influence back to the pixels of test pictures.
+    """Propagate the experts' influence back to the pixels of test pictures.
 
-    ``maps`` is for the figures: rows are pictures (:func:`shown_pairs`), with ``images``,
-    ``frames`` (of impersonations only), ``pair``, ``kind``, ``identity``, ``layers`` and the arrays
-    of :func:`expert_maps`; it has no rows where no attack succeeded. ``shares`` is the table of
-    :func:`expert_shares`, of impersonations, the same pictures without glasses, and honest wearers.
+    ``maps`` is for the figures: rows are pictures (:func:`shown_pairs`; none if no attack
+    succeeded), with ``images``, ``frames`` (of impersonations only), ``pair``, ``kind``,
+    ``identity``, ``layers`` and the arrays of :func:`expert_maps`. ``shares`` is the table of
+    :func:`expert_shares` of impersonations, the same pictures without glasses, and honest wearers.
 
     Raises:
         InputError: a file cannot be used, or files do not belong together.

@@ -28,15 +28,6 @@ def run(
 ) -> dict[str, float | int | str]:
     """Fit all detectors of the study (:func:`glassguard.detection.detectors.fit`).
 
-    Args:
-        config: the classifier, its seeds and the choice.
-        benign: manifest, profiles, masked decisions and baselines of the benign pictures.
-        attack: examples and the same of the attack that slices are chosen on.
-        plain: the same of pictures with plain frames.
-        random: the same of pictures with frames of random texture.
-        detectors: arrays of the detectors (safetensors), to write.
-        description: what they are and where their thresholds lie (JSON), to write.
-
     Raises:
         InputError: a file cannot be used, files do not fit together, or there is nothing to choose
             a slice on.

@@ -19,15 +19,10 @@ def run(
 ) -> dict[str, float | int | str]:
     """Compute the profiles of all pictures.
 
-    Args:
-        config: quantity, distribution, positions, reduction and places.
-        images: ``.npy``, uint8 N x H x W x 3.
-        ids: the table beside it, a manifest or an ``examples.csv``; row = picture.
-        recognizer: the network.
-        profiles: ``.npz`` to write: per slice float32 N x filters (with several places N x
-            (filters · places)), ``ids``, ``prediction`` (index
-            into ``identities``), ``confidence``, ``identities``, and the settings ``quantity``,
-            ``distribution``, ``times_activation``, ``reduction`` and ``places``.
+    ``ids`` is a manifest or an ``examples.csv``. ``profiles`` holds per slice float32 N x filters
+    (with several places N x (filters · places)), ``ids``, ``prediction`` (index into
+    ``identities``), ``confidence``, ``identities``, and the settings ``quantity``,
+    ``distribution``, ``times_activation``, ``reduction`` and ``places``.
 
     Raises:
         InputError: a file cannot be used, or table and pictures do not fit.

@@ -13,9 +13,9 @@ from glassguard.detection.characteristic_profiles import (
     METRICS,
     CharacteristicProfiles,
     Metric,
+    Projection,
     profiles_of_people,
 )
-from glassguard.detection.projection import Projection
 from glassguard.detection.tables import (
     distances_table,
 )

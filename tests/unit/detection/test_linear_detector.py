@@ -15,8 +15,11 @@ from glassguard.detection.characteristic_profiles import (
     CharacteristicProfiles,
 )
 from glassguard.detection.intrinsic_dimensionality import LocalIntrinsicDimensionality
-from glassguard.detection.linear_detector import ProfileDetector, fit_detectors
-from glassguard.detection.quadratic_terms import QuadraticTerms
+from glassguard.detection.linear_detector import (
+    ProfileDetector,
+    QuadraticTerms,
+    fit_detectors,
+)
 from glassguard.detection.settings import Variant
 
 
