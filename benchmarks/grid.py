@@ -33,8 +33,8 @@ import torch
 from bounds import Figure, reported
 from torch import nn
 
+from glassguard.attack.accessories import frame_masks
 from glassguard.attack.controls import random_texture, wear
-from glassguard.attack.frames import frame_masks
 from glassguard.configuration.compose import compose_study
 from glassguard.faces.embedded.population import render_person
 from glassguard.files.formats import read_examples, read_images

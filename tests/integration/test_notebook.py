@@ -44,5 +44,5 @@ def test_an_attack_succeeds_is_detected_and_is_undone(
     of_face, of_attack = (kind[names["is_test"]] for kind in names["scores"][names["best_slice"]])
     assert np.median(of_attack) > np.median(of_face)
     assert names["area"] > 0.7
-    assert names["success_masked"] < 0.2
+    assert names["success_masked"] < names["success"] / 2
     assert names["right_masked"] > 0.5

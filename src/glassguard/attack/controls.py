@@ -8,13 +8,13 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from glassguard.attack.frames import frame_masks
+from glassguard.attack.accessories import frame_masks
 from glassguard.attack.inputs import require_masks
 
 KINDS = ("plain", "random")
 """Frames of one colour, and frames of random colours."""
 DRAW = (0xC0, 1)
-"""Sets the draw of wearers and colours apart from other draws of a study."""
+"""Separates the draw of wearers and colours from other draws of a study."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ def honest_wearers(
     colour: Sequence[float],
     seed: int,
 ) -> HonestWearers:
-    """Put frames on some of the pictures. Both kinds of frame go to the same pictures.
+    """Put frames on some of the pictures, on the same ones for either kind of frame.
 
     Args:
         images: M x S x S x 3 uint8 RGB; may be a memory map.
         splits: M names of splits.
-        eyes: M x 2 x 2, see :func:`glassguard.attack.frames.frame_mask`.
+        eyes: M x 2 x 2, see :func:`glassguard.attack.accessories.accessory_mask`.
         kind: one of :data:`KINDS`.
         limits: the splits to take pictures of and the maximum number of each, in the order of the
             result.
@@ -59,7 +59,7 @@ def honest_wearers(
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}: {kind}")
-    # One draw for both kinds, so that they can be compared on the same faces and a mixture shows
+    # The same pictures for both kinds: they are compared on the same faces, and a mixture shows
     # every face once.
     generator = np.random.default_rng([seed, *DRAW])
     rows = np.concatenate(
@@ -88,7 +88,7 @@ def wear(
         texture: uint8, broadcastable to ``images``: one colour, or a picture each.
 
     Raises:
-        ValueError: the pictures, the masks or the texture have another type or shape.
+        ValueError: an argument has another type or shape.
     """
     for name, array in (("images", images), ("texture", texture)):
         if array.dtype != np.uint8:
@@ -141,17 +141,12 @@ def controls_table(
         confidences: N x identities, of the pictures with frames.
         identities: names of the people, in the order of the network's classes.
     """
-    people = manifest.iloc[wearers.rows]
+    people = manifest[["image_id", "split", "identity"]].iloc[wearers.rows].reset_index(drop=True)
     labels = np.array([identities.index(name) for name in people["identity"]])
-    return pd.DataFrame(
-        {
-            "example_id": [f"{kind}_{row:05d}" for row in range(len(people))],
-            "image_id": people["image_id"].to_numpy(),
-            "split": people["split"].to_numpy(),
-            "identity": people["identity"].to_numpy(),
-            "prediction": np.array(identities)[confidences.argmax(1)],
-            "confidence": confidences.max(1),
-            "confidence_true": confidences[np.arange(len(people)), labels],
-            "frame_area": wearers.frames.mean(axis=(1, 2)),
-        }
+    people.insert(0, "example_id", [f"{kind}_{row:05d}" for row in range(len(people))])
+    return people.assign(
+        prediction=np.array(identities)[confidences.argmax(1)],
+        confidence=confidences.max(1),
+        confidence_true=confidences[np.arange(len(people)), labels],
+        frame_area=wearers.frames.mean(axis=(1, 2)),
     )

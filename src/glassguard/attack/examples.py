@@ -6,6 +6,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+COLUMNS = (
+    *("example_id", "image_id", "split", "attacker", "target", "goal", "iterations", "gradients"),
+    *("initial_prediction", "prediction", "confidence_true", "confidence_target"),
+    *("success", "success_jpeg", "frame_area"),
+)
+"""Columns of the table."""
+
 
 def join_shards(parts: Sequence[Mapping[str, NDArray]]) -> dict[str, NDArray]:
     """Put the pictures of all shards into the order of the plan.
@@ -20,17 +27,13 @@ def join_shards(parts: Sequence[Mapping[str, NDArray]]) -> dict[str, NDArray]:
     Raises:
         ValueError: the shards do not make up one attack.
     """
-    rows = {
-        key: np.concatenate([part[key] for part in parts])
-        for key in parts[0]
-        if key != "identities"
-    }
-    order = np.argsort(rows["order"])
-    if not np.array_equal(rows["order"][order], np.arange(len(order))):
+    order = np.concatenate([part["order"] for part in parts])
+    rows = np.argsort(order)
+    if not np.array_equal(order[rows], np.arange(len(rows))):
         raise ValueError("the shards do not make up one attack")
     return {
-        **{key: value[order] for key, value in rows.items()},
-        "identities": parts[0]["identities"],
+        key: value if key == "identities" else np.concatenate([part[key] for part in parts])[rows]
+        for key, value in parts[0].items()
     }
 
 
@@ -42,26 +45,15 @@ def examples_table(attacked: Mapping[str, NDArray], *, name: str, goal: str) -> 
         name: name of the attack, the beginning of every ``example_id``.
         goal: what the attack was for.
     """
-    people = attacked["identities"]
-    return pd.DataFrame(
-        {
-            "example_id": [f"{name}_{row:05d}" for row in range(len(attacked["order"]))],
-            "image_id": attacked["image_id"],
-            "split": attacked["split"],
-            "attacker": people[attacked["attacker"]],
-            "target": people[attacked["target"]],
-            "goal": goal,
-            "iterations": attacked["iterations"],
-            "gradients": attacked["gradients"],
-            "initial_prediction": people[attacked["initial_prediction"]],
-            "prediction": people[attacked["prediction"]],
-            "confidence_true": attacked["confidence_true"],
-            "confidence_target": attacked["confidence_target"],
-            "success": attacked["success"],
-            "success_jpeg": attacked["success_jpeg"],
-            "frame_area": attacked["frames"].mean(axis=(1, 2)),
-        }
-    )
+    named = ("attacker", "target", "initial_prediction", "prediction")
+    columns = {
+        "example_id": [f"{name}_{row:05d}" for row in range(len(attacked["order"]))],
+        **attacked,
+        **{column: attacked["identities"][attacked[column]] for column in named},
+        "goal": goal,
+        "frame_area": attacked["frames"].mean(axis=(1, 2)),
+    }
+    return pd.DataFrame({column: columns[column] for column in COLUMNS})
 
 
 def summary(table: pd.DataFrame) -> dict[str, float | int | str]:

@@ -11,10 +11,13 @@ from glassguard.recognizer.answers import require_tensor
 
 @dataclass(frozen=True)
 class TotalVariation:
-    """Weighted :func:`total_variation`.
+    """Mean difference between neighbouring pixels that both lie in the mask.
+
+    It is the absolute difference per pixel of the mask, summed over channels. Pairs across the edge
+    of the mask do not count: the face around it is not printed.
 
     Attributes:
-        weight: finite, not negative.
+        weight: factor of the difference; finite, not negative.
 
     Raises:
         ValueError: the weight is out of its range.
@@ -27,15 +30,21 @@ class TotalVariation:
 
     def __call__(self, pixels: Tensor, masks: Tensor) -> Tensor:
         """N x 3 x H x W pixels in [0, 1] and N x 1 x H x W bool masks to N floats."""
-        return self.weight * total_variation(pixels, masks)
+        down = (pixels[:, :, 1:] - pixels[:, :, :-1]).abs() * (masks[:, :, 1:] & masks[:, :, :-1])
+        right = (pixels[..., 1:] - pixels[..., :-1]).abs() * (masks[..., 1:] & masks[..., :-1])
+        area = masks.sum(dim=(1, 2, 3)).clamp(min=1)
+        return self.weight * ((down.sum(dim=(1, 2, 3)) + right.sum(dim=(1, 2, 3))) / area)
 
 
 @dataclass(frozen=True, eq=False)
 class NonPrintability:
-    """Weighted :func:`non_printability`.
+    """Mean Euclidean distance from the pixels of the mask to the nearest printable R, G, B.
+
+    Sharif et al. multiply the distances to all printable colours. That product of thirty terms
+    underflows; the distance to the nearest colour has the same zeros.
 
     Attributes:
-        weight: finite, not negative.
+        weight: factor of the distance; finite, not negative.
         printable_colours: P x 3 float in [0, 1], R, G, B, with P at least 1.
 
     Raises:
@@ -60,44 +69,11 @@ class NonPrintability:
 
     def __call__(self, pixels: Tensor, masks: Tensor) -> Tensor:
         """N x 3 x H x W pixels in [0, 1] and N x 1 x H x W bool masks to N floats."""
-        return self.weight * non_printability(pixels, masks, self.printable_colours.to(pixels))
-
-
-def total_variation(texture: Tensor, masks: Tensor) -> Tensor:
-    """Mean difference between neighbouring pixels that both lie in the mask.
-
-    Pairs across the edge of the mask do not count: the face around it is not printed.
-
-    Args:
-        texture: N x 3 x H x W float in [0, 1].
-        masks: N x 1 x H x W bool.
-
-    Returns:
-        N floats, the absolute difference per pixel of the mask, summed over channels.
-    """
-    down = (texture[:, :, 1:] - texture[:, :, :-1]).abs() * (masks[:, :, 1:] & masks[:, :, :-1])
-    right = (texture[..., 1:] - texture[..., :-1]).abs() * (masks[..., 1:] & masks[..., :-1])
-    area = masks.sum(dim=(1, 2, 3)).clamp(min=1)
-    return (down.sum(dim=(1, 2, 3)) + right.sum(dim=(1, 2, 3))) / area
-
-
-def non_printability(texture: Tensor, masks: Tensor, printable: Tensor) -> Tensor:
-    """Mean distance from the pixels of the mask to the nearest printable colour.
-
-    Sharif et al. multiply the distances to all printable colours. That product of thirty terms
-    underflows; the distance to the nearest colour has the same zeros.
-
-    Args:
-        texture: N x 3 x H x W float in [0, 1].
-        masks: N x 1 x H x W bool.
-        printable: P x 3 float in [0, 1], R, G, B.
-
-    Returns:
-        N floats, Euclidean distance in R, G, B.
-    """
-    differences = texture[:, None] - printable[None, :, :, None, None]
-    nearest = differences.square().sum(dim=2).amin(dim=1, keepdim=True).clamp(min=1e-12).sqrt()
-    return (nearest * masks).sum(dim=(1, 2, 3)) / masks.sum(dim=(1, 2, 3)).clamp(min=1)
+        colours = self.printable_colours.to(pixels)[None, :, :, None, None]
+        squares = (pixels[:, None] - colours).square().sum(dim=2)
+        nearest = squares.amin(dim=1, keepdim=True).clamp(min=1e-12).sqrt()
+        area = masks.sum(dim=(1, 2, 3)).clamp(min=1)
+        return self.weight * ((nearest * masks).sum(dim=(1, 2, 3)) / area)
 
 
 def _require_weight(weight: object) -> None:

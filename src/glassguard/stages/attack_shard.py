@@ -7,8 +7,7 @@ import torch
 
 from glassguard.attack.accessories import accessory_masks
 from glassguard.attack.algorithms import configured_attack
-from glassguard.attack.pairs import Pair, choose_pairs
-from glassguard.attack.plan import plan_attacks, shard_of
+from glassguard.attack.plan import Pair, choose_pairs, plan_attacks, shard_of
 from glassguard.attack.success import succeeded, through_jpeg
 from glassguard.configuration.sections import AttackSection
 from glassguard.errors import InputError

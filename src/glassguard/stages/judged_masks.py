@@ -1,4 +1,4 @@
-"""What ``mask_evaluation`` and ``mask_transfer`` open alike: a split, and the masks to judge."""
+"""Readers that ``mask_evaluation`` and ``mask_transfer`` share: a split, and masks to judge."""
 
 from collections.abc import Collection
 from pathlib import Path

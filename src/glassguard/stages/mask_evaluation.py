@@ -39,18 +39,12 @@ def run(
 ) -> dict[str, float | int | str]:
     """Classify the test split without and with each defence.
 
-    ``saliency`` is the combination with the best goodness on the validation split,
-    ``saliency_affordable`` the best of those that lower the mean confidence in the clean validation
-    pictures by at most ``largest_clean_loss`` (left out where none does), ``saliency_guided`` the
-    best of guided backpropagation, and ``saliency_source`` Study S's. The column ``attack`` is the
-    name of the folder in which ``examples.csv`` lies.
-
-    The curves are of the test split (``split`` = ``test``) and, for no mask and the saliency mask,
-    of the validation split (``val``), on which the working point is chosen. ``masks`` holds the
-    steps of a few masks for the figure.
-
-    Raises:
-        InputError: a file cannot be used, or the files do not belong together.
+    ``saliency`` has the best goodness on the validation split; ``saliency_affordable`` the best of
+    those that lower the mean confidence in the clean validation pictures by at most
+    ``largest_clean_loss``, if there is one; ``saliency_guided`` the best of guided backpropagation;
+    ``saliency_source`` is Study S's. The column ``attack`` names the folder of ``examples.csv``.
+    Curves of no mask and of the saliency mask are also of the validation split, on which the
+    working point is chosen.
     """
     settings, seed = config.saliency, config.seed
     use_threads(settings.threads)

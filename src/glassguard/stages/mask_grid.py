@@ -1,4 +1,4 @@
-"""Put the shards of the mask grid together and choose the best combinations."""
+"""Gather the shards of the mask grid and choose the best combinations."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -31,14 +31,7 @@ def run(
     grid: OutputPath,
     best: OutputPath,
 ) -> dict[str, float | int | str]:
-    """Mean confidences of every combination, and the best one for each objective.
-
-    Writes ``grid.csv``, a row for each combination, and ``best.json``
-    (:func:`glassguard.saliency.choice.best_rows`).
-
-    Raises:
-        InputError: a file is not a shard of this grid, or shards are missing.
-    """
+    """Mean confidences of every combination (``grid.csv``) and the best ones (``best.json``)."""
     points = planned_points(config.saliency, seed=config.seed)
     sums: dict[str, np.ndarray] = dict.fromkeys(CONFIDENCES, np.zeros(1, dtype=np.int64))
     ids: dict[str, list[str]] = {name: [] for name in IDS}

@@ -32,10 +32,6 @@ def run(
     The attacked pictures (at most ``saliency.grid.images``, evenly spread) and the different clean
     pictures that they were made from are each sorted by id and dealt to the shards one by one. A
     Bayesian search is one shard; its file holds the points that were tried.
-
-    Raises:
-        InputError: a file cannot be used, the files do not belong together, or there is no such
-            shard.
     """
     settings = config.saliency
     use_threads(settings.threads)

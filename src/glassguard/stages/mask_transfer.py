@@ -31,12 +31,8 @@ def run(
 ) -> dict[str, float | int | str]:
     """Mask every attack of the test split with the best combination of every attack.
 
-    The lists name files of the attacks, all in one order; an attack is named after the folder in
-    which its ``examples.csv`` lies. Each combination was chosen on validation attacks of its own
-    kind (``best``). The columns are those of :func:`glassguard.saliency.transfer.transfer`.
-
-    Raises:
-        InputError: a file cannot be used, or the files do not belong together.
+    The lists name files of the attacks in one order. The name of an attack is that of the folder of
+    its ``examples.csv``. The table is that of :func:`glassguard.saliency.transfer.transfer`.
     """
     settings = config.saliency
     use_threads(settings.threads)

@@ -1,4 +1,4 @@
-"""Ask of every held-out picture whether its decision holds under saliency masks."""
+"""Test whether the decision on every held-out picture holds under saliency masks."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from glassguard.files.formats import check_rows, read_images, read_pictures_tabl
 from glassguard.files.saliency_maps import read_decided_maps
 from glassguard.progress import track
 from glassguard.saliency.agreement import masked_agreement
-from glassguard.saliency.grid import combinations, with_maps
+from glassguard.saliency.grid import Combination, with_maps
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import open_recognizer, use_threads
 
@@ -25,19 +25,8 @@ def run(
 ) -> dict[str, float | int | str]:
     """Mask every validation and test picture by its own map and classify it again.
 
-    Writes ``ids`` (text), ``decision`` (int64, the class in the recognizer's order) and
-    ``log_confidence`` (float32 N x masks, of that class in the masked pictures).
-
-    Args:
-        config: the masks.
-        images: ``.npy``, uint8 N x H x W x 3.
-        ids: the table beside it, a manifest or an ``examples.csv``; row = picture.
-        maps: the pictures' saliency maps.
-        recognizer: the network.
-        decisions: file to write.
-
-    Raises:
-        InputError: a file cannot be used, or the files do not belong together.
+    Writes ``ids`` (text), ``decision`` (int64, the class in the recognizer's order),
+    ``log_confidence`` (float32 N x masks, of that class in the masked pictures) and ``mu``.
     """
     use_threads(config.threads)
     pictures = read_images(images)
@@ -48,14 +37,8 @@ def run(
     names = held_out[column].tolist()
     masking = config.masking
     saliency, decided = read_decided_maps(maps, names, kinds=[masking.map])
-    masks = combinations(
-        map=[masking.map],
-        mu=masking.mu,
-        mu_as=[masking.mu_as],
-        n=[masking.n],
-        phi=[masking.phi],
-        fill=[masking.fill],
-    )
+    fixed = masking.model_dump(exclude={"mu"})
+    masks = [Combination(**fixed, mu=mu) for mu in dict.fromkeys(masking.mu)]
     pairs = with_maps(pictures, held_out.index, saliency)
     found = masked_agreement(
         network,

@@ -1,4 +1,4 @@
-"""What several stages open alike: a recognizer, and pictures with their tables and classes."""
+"""Readers that several stages share: a recognizer, and pictures with their tables and classes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,7 @@ def open_pictures(
 
 
 def use_threads(threads: int) -> None:
-    """Fix the threads of torch, and of OpenCV, whose work here is too small to share."""
+    """Fix the threads of torch, and of OpenCV to one: its work here is too small to share."""
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
 

@@ -18,9 +18,8 @@ def run(
 ) -> dict[str, float | int | str]:
     """Explain the prediction of every validation and test picture.
 
-    Writes ``ids`` (text), a float32 M x H x W array in [0, 1] for every kind of map (``guided``,
-    ``relative``), and ``prediction`` (int64, the class in the recognizer's order), rows in the
-    order of the table.
+    Writes ``ids`` (text), a float32 M x H x W array in [0, 1] for every kind of map, and
+    ``prediction`` (int64, the class in the recognizer's order), rows in the order of the table.
     """
     use_threads(config.threads)
     pictures = read_images(images)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from attack.small_attacks import HEIGHT, MASK_FORMS, WIDTH, frames
 
+from glassguard.attack.accessories import frame_masks
 from glassguard.attack.controls import KINDS, honest_wearers, random_texture, wear
-from glassguard.attack.frames import frame_masks
 
 EYES_AT_96 = np.array([[30.29, 41.7], [65.53, 41.5]])
 

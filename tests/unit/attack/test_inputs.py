@@ -19,9 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from glassguard.attack.accessories import accessory_masks
+from glassguard.attack.accessories import accessory_masks, frame_masks
 from glassguard.attack.directions import Scaled, Sign
-from glassguard.attack.frames import frame_masks
 from glassguard.attack.masked_pixels import MaskedPixelAttack
 from glassguard.attack.printing import TotalVariation
 from glassguard.attack.rounding import ROUNDING

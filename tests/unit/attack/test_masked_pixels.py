@@ -9,11 +9,11 @@ import torch
 from shipped import section
 from torch import nn
 
+from glassguard.attack.accessories import frame_masks
 from glassguard.attack.algorithms import configured_attack
 from glassguard.attack.directions import Scaled, Sign
-from glassguard.attack.frames import frame_masks
 from glassguard.attack.masked_pixels import MaskedPixelAttack
-from glassguard.attack.printing import TotalVariation, total_variation
+from glassguard.attack.printing import TotalVariation
 from glassguard.attack.settings import AccessoryAttack
 
 EYES_AT_96 = np.array([[30.29, 41.7], [65.53, 41.5]])
@@ -174,8 +174,8 @@ def test_penalties_are_felt(faces):
         Glimpse(), iterations=20, confidence=0.999999, penalties=[TotalVariation(50.0)]
     )(pixels, masks, targets)
     assert (
-        total_variation(smooth.pixels, masks[:, None]).mean()
-        < total_variation(rough.pixels, masks[:, None]).mean()
+        TotalVariation(1.0)(smooth.pixels, masks[:, None]).mean()
+        < TotalVariation(1.0)(rough.pixels, masks[:, None]).mean()
     )
 
 

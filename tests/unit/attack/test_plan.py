@@ -3,8 +3,7 @@
 import pandas as pd
 import pytest
 
-from glassguard.attack.pairs import Pair, choose_pairs
-from glassguard.attack.plan import plan_attacks, shard_of
+from glassguard.attack.plan import Pair, choose_pairs, plan_attacks, shard_of
 
 
 def test_pairs_are_distinct_people_and_spread():

@@ -3,12 +3,7 @@
 import pytest
 import torch
 
-from glassguard.attack.printing import (
-    NonPrintability,
-    TotalVariation,
-    non_printability,
-    total_variation,
-)
+from glassguard.attack.printing import NonPrintability, TotalVariation
 
 
 def test_total_variation_ignores_the_edge():
@@ -16,17 +11,19 @@ def test_total_variation_ignores_the_edge():
     masks[..., 1:3, 1:3] = True
     texture = torch.zeros(1, 3, 4, 4)
     texture[:, :, 1:3, 1:3] = 0.7
-    assert total_variation(texture, masks).item() == 0
+    assert TotalVariation(1.0)(texture, masks).item() == 0
     texture[:, 0, 1, 1] = 0.2
-    assert total_variation(texture, masks).item() == pytest.approx(2 * 0.5 / 4)
+    assert TotalVariation(1.0)(texture, masks).item() == pytest.approx(2 * 0.5 / 4)
 
 
 def test_non_printability_is_the_distance_to_the_nearest_colour():
     printable = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
     masks = torch.ones(1, 1, 1, 2, dtype=torch.bool)
     texture = torch.tensor([0.0, 0.4]).view(1, 1, 1, 2).expand(1, 3, 1, 2)
-    expected = 0.4 * 3**0.5 / 2
-    assert non_printability(texture, masks, printable).item() == pytest.approx(expected, abs=1e-5)
+    expected = 2.0 * 0.4 * 3**0.5 / 2
+    assert NonPrintability(2.0, printable)(texture, masks).item() == pytest.approx(
+        expected, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("weight", [-1, torch.nan, torch.inf])
