@@ -47,6 +47,14 @@ PAGES = [
         "attacks/glasses/images.npy",
         "data|pretrain|recognizer",
     ),
+    Page(
+        "add-a-figure",
+        3,
+        "figures",
+        "glassguard/report/attack_figures.py",
+        "figures/attack_targets.png",
+        "data|pretrain|recognizer|attack|attack_shard|influence|experts|detection|mask_grid",
+    ),
 ]
 
 
