@@ -125,41 +125,35 @@ def rows_of(results: Path) -> Iterator[dict[str, Any]]:
     first = points[points["attack"] == points["attack"].iloc[0]]
     kinds = controls.drop_duplicates("control")
     run = run_of(published.read_json(results / "summary.json"), first, kinds)
-    yield from rows([run], "run", "", *run)
-    yield from rows(kinds, "misnamed", "{control}", "misnamed_bare", "misnamed")
+    yield from figures_of(run, "run", "", *run)
+    yield from figures_of(kinds, "misnamed", "{control}", "misnamed_bare", "misnamed")
     at = {"auc": "auc", "detected at {wanted_fpr:g}": "tpr", "flagged at {wanted_fpr:g}": "fpr"}
-    yield from rows(first, "detector, {population}", "{detector}", **at)
+    yield from figures_of(first, "detector, {population}", "{detector}", **at)
     flags = controls["detector"].str.extract(r"(?P<name>.+)@(?P<rate>[\d.]+)@?(?P<population>.*)")
     flags = controls.join(flags.replace({"population": {"": BARE}})).dropna(subset="rate")
     kind = {"{control} at {rate}": "flag_rate"}
-    yield from rows(flags, "detector, {population}", "{name}", **kind)
-    yield from rows(means_of(of["table1"]), "table 1", "{name}", "pairs", *GROUPS)
+    yield from figures_of(flags, "detector, {population}", "{name}", **kind)
+    yield from figures_of(means_of(of["table1"]), "table 1", "{name}", "pairs", *GROUPS)
     choices["part"] = choices["used"].map({True: "reads", False: "also chosen"})
-    chosen = choices.rename(columns={"pairs": "n"})
-    yield from rows(chosen, "{part}", "{detector}", **{"{slice} {variant}": "chosen_by"})
+    chosen = choices.rename(columns={"pairs": "chosen_by_n"})
+    yield from figures_of(chosen, "{part}", "{detector}", **{"{slice} {variant}": "chosen_by"})
     for part, table in (("layer", "layers"), ("activation layer", "activation_layers")):
-        yield from rows(of[table], part, "{slice} {variant}", "balanced_accuracy", "auc")
-    yield from rows(of["sweep"], "sweep", "{alpha:g} {max_iter}", *GROUPS, "auc", "chosen")
+        yield from figures_of(of[table], part, "{slice} {variant}", "balanced_accuracy", "auc")
+    yield from figures_of(of["sweep"], "sweep", "{alpha:g} {max_iter}", *GROUPS, "auc", "chosen")
     if points["attack"].nunique() > 1:
         half = points[points["population"] == HALF_WEARING]
-        yield from rows(half, "attack {attack}", "{detector}", **at)
-    yield from rows(of["gain"], "gain, {population}", "{detector}", **{"{against}": "difference"})
+        yield from figures_of(half, "attack {attack}", "{detector}", **at)
+    yield from figures_of(
+        of["gain"], "gain, {population}", "{detector}", **{"{against}": "difference"}
+    )
     for folder in (results / f"variant_{name}" for name in VARIANTS):
         if folder.exists():
             other = pd.read_csv(folder / "detection" / "attacks.csv")
             other = other[other["attack"] == other["attack"].iloc[0]]
             other = other[other["detector"].isin([*chain(*COMPARED.items())])]
             part = f"variant {folder.name.removeprefix('variant_')}, {{population}}"
-            yield from rows(other, part, "{detector}", **at)
-    yield from rows(inside, "share inside", "{slice}", **{"{set}": "ratio"})
-
-
-def rows(
-    records: pd.DataFrame | list[dict[str, Any]], part: str, name: str, *same: str, **keys: str
-) -> Iterator[dict[str, Any]]:
-    """See :func:`published.figures_of`; ``same`` are figures that are called as their keys."""
-    given = records.to_dict("records") if isinstance(records, pd.DataFrame) else records
-    return figures_of(given, part, name, {**dict(zip(same, same, strict=True)), **keys})
+            yield from figures_of(other, part, "{detector}", **at)
+    yield from figures_of(inside, "share inside", "{slice}", **{"{set}": "ratio"})
 
 
 def run_of(summary: Mapping[str, Any], first: pd.DataFrame, kinds: pd.DataFrame) -> dict[str, Any]:
@@ -178,7 +172,7 @@ def run_of(summary: Mapping[str, Any], first: pd.DataFrame, kinds: pd.DataFrame)
     }
 
 
-def means_of(pairs: pd.DataFrame) -> list[dict[str, Any]]:
+def means_of(pairs: pd.DataFrame) -> pd.DataFrame:
     """Table 1 in means over all pairs, and over those that chose the same slice and variant."""
     means = []
     for name, group in (("all", pairs), *pairs.groupby(["slice", "variant"])):
@@ -188,13 +182,13 @@ def means_of(pairs: pd.DataFrame) -> list[dict[str, Any]]:
             mean |= {column: group[column].mean(), f"{column}_n": len(group)}
             mean |= {f"{column}_low": low, f"{column}_high": high}
         means.append(mean)
-    return means
+    return pd.DataFrame(means)
 
 
 def run_section(table: Figures) -> str:
     """What was run, and how many pictures stand behind the rates."""
     misnamed = {f"misnamed_{kind}": table.cell("misnamed", kind, "misnamed") for kind in KINDS}
-    return RUN.format(**table.of_run(), **misnamed)
+    return RUN.format_map(table.of_run() | misnamed)
 
 
 def kinds_section(table: Figures) -> str:

@@ -5,9 +5,12 @@ import csv
 import json
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from glassguard.report.tables import decimals, markdown
 from glassguard.report.wording import NOTHING
@@ -53,9 +56,10 @@ class Figures(dict[tuple[str, str, str], Row]):
             for joined in figures
         ]
 
-    def of_run(self) -> dict[str, str]:
-        """What was run, and the counts behind the rates."""
-        return {figure: self.cell(part, "", figure) for part, _, figure in self if part == "run"}
+    def of_run(self) -> defaultdict[str, str]:
+        """What was run, and the counts behind the rates; a dash for what the table lacks."""
+        found = {figure: self.cell(part, "", figure) for part, _, figure in self if part == "run"}
+        return defaultdict(lambda: NOTHING, found)
 
     def listed(self, part: str, figures: Mapping[str, str]) -> str:
         """A table in Markdown: a row for every name in a part.
@@ -72,28 +76,30 @@ class Figures(dict[tuple[str, str, str], Row]):
 
 
 def figures_of(
-    records: Iterable[Mapping[Any, Any]], part: str, name: str, keys: Mapping[str, str]
+    records: pd.DataFrame | Mapping[Any, Any], part: str, name: str, *keys: str, **called: str
 ) -> Iterator[dict[str, Any]]:
     """Rows of a table of figures.
 
     Args:
-        records: what was measured: rows of a run's tables, objects of its JSON files.
+        records: what was measured: a table of a run, or an object of one of its JSON files.
         part: where the figures belong, a template that every record fills.
         name: of what they are, likewise.
-        keys: key of the record by figure; the figure is a template as well.
+        keys: keys of figures that are called as their keys.
+        called: key by figure of all others; the figure is a template as well.
     """
-    for record in records:
-        for figure, key in keys.items():
-            named = (("part", part), ("name", name), ("figure", figure))
-            yield {column: text.format_map(record) for column, text in named} | measured(
-                record, key
-            )
+    table = isinstance(records, pd.DataFrame)
+    for record in records.to_dict("records") if table else [records]:
+        for figure, key in {**dict(zip(keys, keys, strict=True)), **called}.items():
+            texts = {"part": part, "name": name, "figure": figure}
+            named = {column: text.format_map(record) for column, text in texts.items()}
+            yield named | measured(record, key)
 
 
 def measured(record: Mapping[Any, Any], key: Any) -> dict[str, Any]:
     """A figure with its interval and n, where they are given: rates with three decimals."""
-    value, n = record.get(key), record.get(f"{key}_n", record.get("n"))
-    number = value is None or isinstance(value, float) or f"{key}_low" in record
+    value, bounded = record.get(key), f"{key}_low" in record
+    n = record.get(f"{key}_n", record.get("n") if bounded else None)
+    number = value is None or isinstance(value, float) or bounded
     rate = Rate.read({**record, key: value if number else None, f"{key}_n": n}, key)
     here, low, high = (decimals(one, "") for one in (rate.value, rate.low, rate.high))
     n = "" if rate.n is None else rate.n

@@ -24,6 +24,7 @@ from glassguard.report.tables import decimals, markdown
 from glassguard.report.wording import RATES, TABLE_1_RATES, spelt
 
 COLUMNS = ("part", "figure", "here", "low", "high", "n", "source")
+DIMENSION = "effective_dimension"
 PAIR = "detection, pair {}"
 BACKBONE = ("pool_identities", "pool_images", "pool_val_accuracy", "precision", "accelerator")
 MACHINE = ("system", "processor", "cores", "memory")
@@ -81,9 +82,6 @@ def render(place: str) -> str:
     return markdown(["backbone", "right", "n", spelt(DIMENSION)], right)
 
 
-DIMENSION = "effective_dimension"
-
-
 def rendered(rows: list[dict[str, str]]) -> str:
     """The table of a run in Markdown, without single pairs."""
     lines = []
@@ -112,88 +110,71 @@ def machine_of(page: str) -> dict[str, str]:
     return {name: html.unescape(listed[name]) for name in MACHINE if name in listed}
 
 
-def rows_of(
+def rows_of(*given: Any) -> Iterator[dict[str, Any]]:
+    """Every figure of a run (:func:`measured`), with the source's where it prints one."""
+    for row in measured(*given):
+        goodness = source.BEST_GOODNESS if row["figure"].startswith("goodness") else ""
+        yield row | {"source": PRINTED.get(f"{row['part']}: {row['figure']}", goodness)}
+
+
+def measured(
     summary: Mapping[str, Any],
     backbone: Mapping[str, Any],
     timings: pd.DataFrame,
     machine: Mapping[str, str],
 ) -> Iterator[dict[str, Any]]:
-    """Every figure of a run, with the source's where it prints one."""
-    for part, record in parts_of(summary, backbone, timings, machine):
-        keys = [key for key in record if not str(key).endswith(("_n", "_low", "_high"))]
-        for row in figures_of([record], part, "", {key: key for key in keys}):
-            goodness = source.BEST_GOODNESS if row["figure"].startswith("goodness") else ""
-            yield row | {"source": PRINTED.get(f"{part}: {row['figure']}", goodness)}
-
-
-def parts_of(
-    summary: Mapping[str, Any],
-    backbone: Mapping[str, Any],
-    timings: pd.DataFrame,
-    machine: Mapping[str, str],
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The parts of the table, and the figures of each with their intervals and n."""
-    yield "backbone", {key: backbone[key] for key in BACKBONE if key in backbone}
-    yield "recognizer", summary["recognizer"]
+    """Every figure of a run."""
+    yield from figures_of(backbone, "backbone", "", *(key for key in BACKBONE if key in backbone))
+    accuracies = (f"{split}_accuracy" for split in ("train", "val", "test"))
+    yield from figures_of(summary["recognizer"], "recognizer", "", *accuracies)
     for name, attack in summary["attacks"].items():
-        yield f"attack {name}", {k: v for k, v in attack.items() if k not in ("n", "validation")}
+        rates = ("pairs", "success", "success_jpeg", "still_correct")
+        yield from figures_of(attack, f"attack {name}", "", *rates)
     yield from detection_of(summary["detection"])
     saliency = summary["saliency"]
-    chosen = ", ".join(str(saliency["best"][key]) for key in MASK)
-    yield (
-        "saliency",
-        {
-            "best map, mu, n, phi, fill": chosen,
-            "goodness, best": saliency["best"]["goodness"],
-            **{f"goodness, best with fill {fill}": x for fill, x in saliency["by_fill"].items()},
-            **{f"goodness, best {kind} map": x for kind, x in saliency["by_map"].items()},
-            "goodness, source's mask": saliency["source_setting"]["goodness"],
-        },
-    )
-    for defence, rates in saliency["test"].items():
-        yield f"saliency, test, {defence}", {k: v for k, v in rates.items() if k != "fill"}
+    best = saliency["best"]
+    chosen = {"best map, mu, n, phi, fill": ", ".join(str(best[key]) for key in MASK)}
+    chosen |= {"goodness, best": best["goodness"]}
+    chosen |= {f"goodness, best with fill {x}": y for x, y in saliency["by_fill"].items()}
+    chosen |= {f"goodness, best {x} map": y for x, y in saliency["by_map"].items()}
+    chosen |= {"goodness, source's mask": saliency["source_setting"]["goodness"]}
+    yield from figures_of(chosen, "saliency", "", *chosen)
+    for defence, found in saliency["test"].items():
+        rates = (key for key in found if f"{key}_n" in found)
+        yield from figures_of(found, f"saliency, test, {defence}", "", *rates)
     stages = timings["stage"].str.replace(r"_\d+-of-\d+$", "", regex=True)
     seconds = timings.fillna(0).groupby(stages, sort=False)[[*TIMES]].sum().rename(columns=TIMES)
     run = {"started": summary["started"], "wall_s": round(summary["wall_s"])}
     run["processor_s"] = round(seconds["processor_s"].sum())
     for stage, times in seconds.iterrows():
         run |= {f"{stage}, {name}": round(value) for name, value in times.items()}
-    yield "run", run | dict(machine)
+    yield from figures_of(run | dict(machine), "run", "", *run, *machine)
 
 
-def detection_of(detection: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def detection_of(detection: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Table 1, curves and flag rates."""
-    means = {f"{name}, mean over pairs": detection["mean"][name] for name in TABLE_1_RATES}
-    yield "detection", {key: detection[key] for key in ("slice", "variant")} | means
+    part = "detection"
+    yield from figures_of(detection, part, "", "slice", "variant")
+    means = {f"{name}, mean over pairs": name for name in TABLE_1_RATES}
+    yield from figures_of(detection["mean"], part, "", **means)
     # By number: the photographs show real people, whom a published table need not name.
     for number, pair in enumerate(detection["pairs"], start=1):
-        rates = {key: pair.get(key) for key in with_ends(TABLE_1_RATES)}
-        yield PAIR.format(number), rates
-    yield "detection", {key: detection.get(key) for key in with_ends(["auc"])}
+        yield from figures_of(pair, PAIR.format(number), "", *TABLE_1_RATES)
+    yield from figures_of(detection, part, "", "auc")
     for rates, figure in (("tpr_at_fpr", "tpr at fpr {}"), ("flag_rate", "flag rate, {}")):
-        yield (
-            "detection",
-            {
-                f"{figure.format(key)}{end}": detection.get(f"{rates}{end}", {}).get(key)
-                for key, end in product(detection[rates], ENDS)
-            },
+        found = {
+            f"{key}{end}": value
+            for end in ("", "_n", "_low", "_high")
+            for key, value in detection.get(f"{rates}{end}", {}).items()
+        }
+        yield from figures_of(
+            found, part, "", **{figure.format(key): key for key in detection[rates]}
         )
     for point in detection["detectors"]:
         if point["wanted_fpr"] == SHOWN:
             of = f"detector {point['detector']}, benign {spelt(point['population'])}"
-            names = {"auc": "auc", "tpr": f"tpr at {SHOWN:g}", "fpr": f"fpr at {SHOWN:g}"}
-            yield (
-                of,
-                {f"{names[k]}{end}": point.get(f"{k}{end}") for k, end in product(names, ENDS)},
-            )
-
-
-ENDS = ("", "_n", "_low", "_high")
-
-
-def with_ends(names: Mapping[str, str] | list[str]) -> list[str]:
-    """The keys of rates: value, n and interval."""
-    return [f"{name}{end}" for name, end in product(names, ENDS)]
+            rates = {f"{name} at {SHOWN:g}": name for name in ("tpr", "fpr")}
+            yield from figures_of(point, of, "", "auc", **rates)
 
 
 if __name__ == "__main__":

@@ -109,11 +109,9 @@ def masks(best: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     of |= {AFFORDABLE: best["affordable"]} if "affordable" in best else {}
     for name, row in {**of, "Study S's setting": best["source_setting"]}.items():
         counts = {f"{key}_n": best["n_clean" if "clean" in key else "n_adv"] for key in MEASURES}
-        chosen = {"name": name, "goodness_n": None, "parameters": parameters(row)}
-        keys = {key: key for key in ("parameters", *MEASURES)}
-        yield from figures_of([row | counts | chosen], "validation", "{name}", keys)
-    passes = {key: key for key in ("network_passes", "network_passes_naive")}
-    yield from figures_of([best], "search", "", passes)
+        chosen = row | counts | {"goodness_n": None, "parameters": parameters(row)}
+        yield from figures_of(chosen, "validation", name, "parameters", *MEASURES)
+    yield from figures_of(best, "search", "", "network_passes", "network_passes_naive")
 
 
 def parameters(row: Mapping[str, Any]) -> str:
@@ -124,8 +122,8 @@ def parameters(row: Mapping[str, Any]) -> str:
 def rates(test: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """The test split without and with every defence, every answer counted."""
     for name, label in DEFENCES.items():
-        measured = {key: key for key in SHOWN if key in test.get(name, {})}
-        yield from figures_of([test[name]] if measured else [], "test", label, measured)
+        found = test.get(name, {})
+        yield from figures_of(found, "test", label, *(key for key in SHOWN if key in found))
 
 
 def rendered(of: Figures, study: str) -> str:

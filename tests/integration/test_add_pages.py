@@ -74,6 +74,14 @@ PAGES = [
         "saliency/grid.csv",
         "data|pool|pretrain",
     ),
+    Page(
+        "add-a-figure",
+        3,
+        "figures",
+        "glassguard/report/attack_figures.py",
+        "figures/attack_targets.png",
+        "data|pretrain|recognizer|attack|attack_shard|influence|experts|detection|mask_grid",
+    ),
 ]
 
 

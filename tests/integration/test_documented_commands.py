@@ -185,6 +185,10 @@ COMMANDS: dict[str, Run | str] = {
     "make lock": INSTALLS,
     "make lock UPGRADE=1": INSTALLS,
     ".venv/bin/pre-commit install": INSTALLS,
+    # docs/add-a-figure.md
+    "snakemake --cores 2 --until report --config experiment=smoke": (
+        "needs the files of the page: test_add_pages runs it"
+    ),
     # docs/add-an-attack.md
     "snakemake --cores 2 --until attack --config experiment=smoke "
     """'overrides=["attack@attacks.glasses=translation_invariant"]'""": (

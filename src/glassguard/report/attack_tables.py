@@ -9,7 +9,7 @@ from glassguard.report.wording import NOTHING, percent, spelt
 
 
 def recognizer_table(summary: Mapping[str, Any]) -> Table:
-    """Accuracy of the recognizer beside Study S's."""
+    """Accuracy of the recognizer, here and in Study S."""
     ours = summary["recognizer"]
     source = sources_figures.RECOGNIZER
     return Table(
@@ -25,7 +25,7 @@ def recognizer_table(summary: Mapping[str, Any]) -> Table:
 
 
 def attack_table(summary: Mapping[str, Any]) -> Table:
-    """Success of the undefended attacks beside Study S's."""
+    """Success of the undefended attacks, here and in Study S."""
     source = sources_figures.UNDEFENDED
     rows = []
     for name, attack in summary["attacks"].items():

@@ -42,7 +42,7 @@ def rows_as_text(evaluation: pd.DataFrame) -> dict[str, str]:
 
 
 def guided_and_tuned(measured: Mapping[str, str]) -> str:
-    """Which row is Study S's method with tuned parameters, and stands beside its figures.
+    """Which row is Study S's method with tuned parameters, to compare with its figures.
 
     Args:
         measured: see :func:`repeats`.

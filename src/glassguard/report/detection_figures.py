@@ -36,8 +36,7 @@ MEASURES = {"balanced_accuracy": "balanced accuracy", "auc": "area under the cur
 """Columns of ``layers.csv`` that are drawn, and what they are called."""
 
 CHOSEN: dict[str, Any] = {"color": INK, "linewidth": 0.8, "linestyle": ":"}
-"""Line through the slice that was chosen. Its name stands in the legend: at the line it would lie
-on curves or on the axis."""
+"""Line through the chosen slice. The legend names it: a label at the line would cover curves."""
 
 
 def layers(
@@ -67,11 +66,8 @@ def layers(
     """
     chosen, variant = best["slice"], best["variant"]
     own, others = FAIRNESS
-    fair = set(
-        table.loc[
-            (table[own] >= least_own) & (table[others] >= least_others), ["slice", "variant"]
-        ].itertuples(index=False, name=None)
-    )
+    kept = table[(table[own] >= least_own) & (table[others] >= least_others)]
+    fair = set(zip(kept["slice"], kept["variant"], strict=True))
     before = table["slice"].str.endswith(PRE_RELU)
     positions = {"behind the activation": table[~before], "before the activation": table[before]}
     positions = {title: rows for title, rows in positions.items() if len(rows)}
@@ -91,11 +87,8 @@ def layers(
                 look = series(variants.index(name)) | {"markersize": 3.5}
                 width = {"linewidth": 1.9 if name == variant else 1.0}
                 axes.plot(range(len(slices)), values, label=spelt(str(name)), **look | width)
-                unfair = [
-                    place
-                    for place, at in enumerate(slices)
-                    if not any((at, one) in fair for one in sharing)
-                ]
+                fine = [any((at, one) in fair for one in sharing) for at in slices]
+                unfair = np.flatnonzero(~np.array(fine))
                 hollow = look | {"linestyle": "", "markerfacecolor": "white"}
                 axes.plot(unfair, values[unfair], **hollow)
                 ends = (rows[f"{measure}_{end}_seed"].to_numpy() for end in ("lowest", "highest"))
@@ -131,7 +124,7 @@ def layers(
 
 
 def table1(table: pd.DataFrame) -> Drawn:
-    """Study I's Table 1 as dots with intervals, beside the three pairs that it prints.
+    """Study I's Table 1 as dots with intervals, with the three pairs that it prints.
 
     Args:
         table: ``detection/table1.csv``: target, attacker and for each of ``TABLE_1_RATES`` the
@@ -156,10 +149,8 @@ def table1(table: pd.DataFrame) -> Drawn:
         axes.axhline(count - 0.1, color="#bbbbbb", linewidth=0.6)
         axes.set_title(title)
         rate_axis(axes, "x")
-    labels = [
-        f"{spelt(str(a))} → {spelt(str(t))}"
-        for a, t in zip(table["attacker"], table["target"], strict=True)
-    ]
+    named = zip(table["attacker"], table["target"], strict=True)
+    labels = [f"{spelt(str(attacker))} → {spelt(str(target))}" for attacker, target in named]
     labels += [f"{pair.attacker} → {pair.target}, Study I" for pair in sources]
     panels[0].set_yticks([*ours, *theirs], labels, fontsize=6.5)
     panels[0].set_ylim(theirs[-1] + 0.7, -0.7)
@@ -267,18 +258,12 @@ def distance_matrix(
     return figure, {"people": len(names), "slice": best["slice"]}
 
 
-ROC_FIRST = (
-    "influence",
-    "activations",
-    "masking",
-    "feature_squeezing",
-    "squeezing_and_masking",
-)
-"""Detectors whose curves are drawn before others': the studies' two, what the first has to beat,
-and a published one alone and joined. More could not be told apart in grey."""
+ROC_FIRST = ("influence", "activations", "masking", "feature_squeezing", "squeezing_and_masking")
+"""Detectors whose curves come first: the studies' two, what the first has to beat, and a published
+one alone and joined. More could not be told apart in grey."""
 
 WITH_FRAMES = "_with_frames"
-"""Ends the name of a detector that has seen honest frames; drawn beside the one that has not."""
+"""Ends the name of a detector that has seen honest frames; drawn with the one that has not."""
 
 ROC_TITLES = {"": "benign pictures as they are", "half_wearing": "half of them with honest frames"}
 
@@ -286,7 +271,7 @@ ROC_TITLES = {"": "benign pictures as they are", "half_wearing": "half of them w
 def drawn_in_roc(detectors: Sequence[str]) -> list[str]:
     """Whose curves are drawn, in the order of the legend.
 
-    As many as :data:`ROC_FIRST` has, which come before others, each with the one beside it that has
+    As many detectors as :data:`ROC_FIRST` has, these first, each followed by its version that has
     seen honest frames.
 
     Args:
@@ -294,8 +279,8 @@ def drawn_in_roc(detectors: Sequence[str]) -> list[str]:
     """
     bare = [name for name in detectors if not name.endswith(WITH_FRAMES)]
     bare.sort(key=lambda name: ROC_FIRST.index(name) if name in ROC_FIRST else len(ROC_FIRST))
-    beside = [(name, f"{name}{WITH_FRAMES}") for name in bare[: len(ROC_FIRST)]]
-    return [name for pair in beside for name in pair if name in detectors]
+    pairs = [(name, f"{name}{WITH_FRAMES}") for name in bare[: len(ROC_FIRST)]]
+    return [name for pair in pairs for name in pair if name in detectors]
 
 
 INSET = (0.53, 0.12, 0.42, 0.34)

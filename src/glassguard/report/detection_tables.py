@@ -25,7 +25,7 @@ def pairs_table(table: pd.DataFrame) -> Table:
     ours = len(rows)
     for pair in sources_figures.TABLE_1:
         rates = (percent(getattr(pair, name)) for name in TABLE_1_RATES)
-        rows.append((_pair(vars(pair)), "Study I", *rates))
+        rows.append((_pair(pair._asdict()), "Study I", *rates))
     return Table(
         "Study I, Table 1: detection by influence",
         ("pair", "slice and detector", *TABLE_1_RATES.values()),
@@ -191,7 +191,7 @@ def attacks_table(points: pd.DataFrame) -> Table:
 
 
 def controls_table(controls: pd.DataFrame) -> Table:
-    """How often honest pictures with frames are flagged, beside the detection itself.
+    """How often honest pictures with frames are flagged, and how often attacks are.
 
     Args:
         controls: ``detection/controls.csv``: detector, control, flag_rate, n, flag_rate_low,

@@ -197,9 +197,9 @@ def receptive_fields(
 def heat_maps(maps: Mapping[str, np.ndarray], examples: pd.DataFrame) -> Drawn:
     """The experts' influence propagated to the pixels, one colour scale a column (Fig. 4).
 
-    Each map is in multiples of its own mean: pictures differ in how great influence is at all,
-    and where it lies is the question. The scale goes by the square root: a few pixels of ten times
-    the mean would leave all others in the dark.
+    Each map is in multiples of its own mean, because pictures differ in the amount of influence
+    and the question is where it lies. The scale follows the square root, or a few pixels of ten
+    times the mean would leave all others dark.
 
     Args:
         maps: as of :func:`receptive_fields`, with heat L x R x H x W, 0 or greater.

@@ -142,7 +142,7 @@ def headline(
 
 
 def _among_wearers(points: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What some detectors do where half of the benign wear glasses; nothing where none is there."""
+    """What some detectors do where half of the benign wear glasses; none without such detectors."""
     at = {
         str(point["detector"]): point
         for point in points

@@ -42,13 +42,13 @@ HATCHES = ("", "", "--", "\\\\", "///", "...", "xxx")
 """In the order of :data:`DEFENCES`."""
 
 PRINTED = {"none": "Study S prints, undefended", "saliency_source": "Study S prints, masked"}
-"""Row of ``evaluation.csv`` to what Study S prints for its own people, drawn as a hollow bar behind
-the row's. A mark on a bar of ours would float in the air where ours is nothing."""
+"""Row of ``evaluation.csv`` to what Study S prints, a hollow bar next to the row's. A mark on our
+bar would float where ours is zero."""
 
 PRINTED_LINES = {"none": "-", "saliency_source": (0, (2, 1))}
 
 LETTERS_ACROSS = 120
-"""Letters of the size that goodness is written in that fit beside each other into all panels."""
+"""How many letters of the size of goodness fit across all panels."""
 
 SHOWN_TOGETHER = ("map", "fill", "mu_as")
 """What the panels of one kind of map have in common."""
@@ -201,7 +201,7 @@ def _digits(low: float, high: float) -> int:
 def saliency_evaluation(evaluation: pd.DataFrame, best: Mapping[str, Any]) -> Drawn:
     """Rates before and after every defence, without and with the confidence threshold.
 
-    What Study S prints stands beside: where it rejects answers, only at its own threshold.
+    Hollow bars are what Study S prints; where it rejects answers, only at its own threshold.
 
     Args:
         evaluation: ``saliency/evaluation.csv``: defence, threshold (empty for none), and every
@@ -326,7 +326,7 @@ def threshold_curve(
 
 
 def _mark(axes: Axes, confidence: float, what: str, *, color: str, linestyle: str) -> None:
-    """A line across the panel with its name beside it, on the side where there is more room."""
+    """A line across the panel, with its name on the side where there is more room."""
     axes.axvline(confidence, color=color, linewidth=0.8, linestyle=linestyle)
     right = confidence < 0.5
     axes.annotate(

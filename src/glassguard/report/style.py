@@ -30,23 +30,12 @@ SEQUENTIAL = "cividis"
 
 FONT = "DejaVu Sans"
 OTHER_SCRIPTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "Source Han Sans SC",
-    "WenQuanYi Micro Hei",
-    "Droid Sans Fallback",
-    "PingFang SC",
-    "Hiragino Sans",
-    "Apple SD Gothic Neo",
-    "Microsoft YaHei",
-    "Malgun Gothic",
-    "Yu Gothic",
-    "Noto Sans Devanagari",
-    "Noto Sans Thai",
-    "Noto Sans Bengali",
-    "Noto Sans Tamil",
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Micro Hei"),
+    *("Droid Sans Fallback", "PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo"),
+    *("Microsoft YaHei", "Malgun Gothic", "Yu Gothic", "Noto Sans Devanagari"),
+    *("Noto Sans Thai", "Noto Sans Bengali", "Noto Sans Tamil"),
 )
-"""Fonts, where they are installed, for names in scripts that matplotlib's own has no letters of."""
+"""Fonts for names in scripts that matplotlib's own font lacks; used where they are installed."""
 
 RC: dict[str, Any] = {
     "svg.hashsalt": "glassguard",
@@ -78,7 +67,7 @@ RC: dict[str, Any] = {
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """The house style while a figure is made and saved; nothing outside changes."""
+    """The house style while a figure is drawn and saved; it ends with the context."""
     look: dict[Any, Any] = dict(mpl.rcParamsDefault)
     families = {"font.family": font_families(font_manager.get_font_names())}
     with mpl.rc_context(look | {"backend": "agg"} | RC | families):
@@ -86,16 +75,16 @@ def drawing() -> Iterator[None]:
 
 
 def font_families(installed: Collection[str]) -> list[str]:
-    """The font of every figure, then those that are asked for letters that it lacks.
+    """The font of every figure, then fallbacks for letters that it lacks.
 
     Args:
-        installed: names of the fonts of this machine; one that is not would be warned of.
+        installed: names of this machine's fonts; matplotlib warns of a name that is not installed.
     """
     return [FONT, *(name for name in OTHER_SCRIPTS if name in installed)]
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure of so many inches that lays itself out."""
+    """An empty figure with a size in inches and automatic layout."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -165,6 +154,6 @@ def bare(axes: Axes) -> None:
 
 
 def outline(axes: Axes, frame: NDArray[np.bool_]) -> None:
-    """The edge of a frame, H x W, in two tones, to be seen on dark and on light."""
+    """The edge of a frame, H x W, in two tones: visible on dark and on light."""
     axes.contour(frame, levels=[0.5], colors=INK, linewidths=1.1)
     axes.contour(frame, levels=[0.5], colors="white", linewidths=0.5)

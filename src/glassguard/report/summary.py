@@ -44,7 +44,7 @@ def summarise(
             ``evaluation`` (``saliency/evaluation.csv``).
 
     Returns:
-        JSON-able values; every rate has ``_n``, ``_low`` and ``_high`` beside it, and a rate of
+        JSON-able values; every rate has ``_n``, ``_low`` and ``_high``, and a rate of
         nothing is left out.
     """
     best_masks = read["best_masks"]

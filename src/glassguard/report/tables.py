@@ -44,7 +44,7 @@ def rate(values: Mapping[Any, Any], name: str, *, counted: bool = True) -> str:
 
 
 def decimals(value: float, nothing: str = NOTHING) -> str:
-    """``0.9`` to ``0.900``; a dash or what else stands for nothing."""
+    """``0.9`` to ``0.900``; ``nothing`` where there is no number."""
     return f"{value:.3f}" if math.isfinite(value) else nothing
 
 

@@ -26,6 +26,8 @@ from glassguard.tracking.records import StageRun, digest_of, split_metrics
 MLFLOW_EXPERIMENT = "glassguard"
 EXPERIMENT_TAG = "glassguard.experiment"
 JOB_TAG = "glassguard.job"
+PARENT_TAG = "mlflow.parentRunId"
+STAGE_TAG = "glassguard.stage"
 DIGEST_TAG = "glassguard.digest"
 PARENT_JOB = "experiment"
 DESCRIPTION = "The report and all plots are artifacts of the child runs *report* and *figures*."
@@ -35,7 +37,7 @@ LARGEST_BATCH = 100
 
 @dataclass
 class Upserted:
-    """How many stage runs were written, replaced, left alone and taken out."""
+    """How many stage runs were new, replaced, left alone and removed."""
 
     new: int = 0
     replaced: int = 0
@@ -74,8 +76,8 @@ class MlflowStore:
                 self.client.restore_experiment(found.experiment_id)
             if location is None or found.artifact_location == location:
                 return found.experiment_id
-            # The folder was moved: the place of an experiment's files cannot be changed, but all
-            # of it can be written again from the records.
+            # The folder was moved. An experiment's place of files cannot be changed, but the
+            # records bring everything back.
             self.client.rename_experiment(
                 found.experiment_id, f"{MLFLOW_EXPERIMENT} {found.experiment_id} (moved)"
             )
@@ -114,8 +116,8 @@ class MlflowStore:
         for job, run in sorted(wanted.items()):
             old_runs = stored.get(job, [])
             if (same := self._kept(old_runs, run.digest)) is not None:
-                if same.data.tags.get("mlflow.parentRunId") != parent:
-                    self.client.set_tag(same.info.run_id, "mlflow.parentRunId", parent)
+                if same.data.tags.get(PARENT_TAG) != parent:
+                    self.client.set_tag(same.info.run_id, PARENT_TAG, parent)
                 done.unchanged += 1
                 continue
             self._write(experiment, run, parent)
@@ -137,7 +139,8 @@ class MlflowStore:
             return same.info.run_id
         started = min((run.record.started for run in runs), default=0.0)
         ended = max((run.record.ended for run in runs), default=started)
-        run_id = self._create(experiment, PARENT_JOB, experiment, started, parent=None)
+        tags = {EXPERIMENT_TAG: experiment, STAGE_TAG: "experiment", JOB_TAG: PARENT_JOB}
+        run_id = self._create(experiment, started, tags)
         self._log(run_id, words, metrics, started)
         self.client.log_text(run_id, config, "configuration.yaml")
         self.client.set_tag(run_id, "mlflow.note.content", DESCRIPTION)
@@ -152,42 +155,25 @@ class MlflowStore:
 
     def _write(self, experiment: str, run: StageRun, parent: str) -> None:
         record = run.record
-        run_id = self._create(
-            experiment, record.job, record.job, record.started, parent=parent, stage=record.stage
-        )
+        tags = {EXPERIMENT_TAG: experiment, STAGE_TAG: record.stage}
+        of_job = {**tags, PARENT_TAG: parent, JOB_TAG: record.job}
+        run_id = self._create(record.job, record.started, of_job)
         metrics = {**run.metrics, "seconds": record.ended - record.started}
         self._log(run_id, run.params, metrics, record.started, words=run.words)
         for artifact in run.artifacts:
             self.client.log_artifact(run_id, str(artifact.path))
         for point in run.points:
-            below = self._create(
-                experiment, None, point.name, record.started, parent=run_id, stage=record.stage
-            )
+            below = self._create(point.name, record.started, {**tags, PARENT_TAG: run_id})
             self._log(below, point.params, point.metrics, record.started)
             self._finish(below, "", record.ended)
         self._finish(run_id, run.digest, record.ended)
 
-    def _create(
-        self,
-        experiment: str,
-        job: str | None,
-        name: str,
-        started: float,
-        *,
-        parent: str | None,
-        stage: str = "experiment",
-    ) -> str:
-        tags = {
-            EXPERIMENT_TAG: experiment,
-            "glassguard.stage": stage,
-            "mlflow.source.name": "glassguard",
-        }
-        if parent is not None:
-            tags["mlflow.parentRunId"] = parent
-        if job is not None:
-            tags[JOB_TAG] = job
+    def _create(self, name: str, started: float, tags: dict[str, str]) -> str:
         run = self.client.create_run(
-            self.experiment_id, start_time=round(started * 1000), tags=tags, run_name=name
+            self.experiment_id,
+            start_time=round(started * 1000),
+            tags={**tags, "mlflow.source.name": "glassguard"},
+            run_name=name,
         )
         return run.info.run_id
 
@@ -225,7 +211,7 @@ class MlflowStore:
 
     def _delete(self, runs: Iterable[Run]) -> None:
         for run in runs:
-            for below in self._search(f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"):
+            for below in self._search(f"tags.`{PARENT_TAG}` = '{run.info.run_id}'"):
                 if JOB_TAG not in below.data.tags:
                     self.client.delete_run(below.info.run_id)
             self.client.delete_run(run.info.run_id)

@@ -154,7 +154,7 @@ def grid_points(grid: pd.DataFrame, *, limit: int) -> tuple[Point, ...]:
 
     Args:
         grid: ``saliency/grid.csv``, hundreds to thousands of points.
-        limit: how many of the best by goodness become runs, besides the best of every fill.
+        limit: how many of the best by goodness become runs, in addition to the best of every fill.
     """
     settings = [name for name in GRID_SETTINGS if name in grid.columns]
     numbers = grid.select_dtypes("number").columns.difference(settings, sort=False)

@@ -6,7 +6,7 @@ from glassguard.settings import GivenPath, Strict
 
 
 class Tracking(Strict):
-    """MLflow: where the records of the stages are upserted."""
+    """MLflow: where the records of the stages go."""
 
     enabled: bool
     uri: str = Field(pattern=r"^(sqlite:///|https?://).+")
