@@ -1,6 +1,7 @@
 """What the project ships beside its package: sections of ``conf/``, scripts of ``docs/``."""
 
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,11 @@ DOCS = ROOT / "docs"
 def section(file: str, **changes: Any) -> dict[str, Any]:
     """What ``conf/<file>.yaml`` says; a mapping among the changes is merged, all else replaced."""
     return _merged(yaml.safe_load((CONF / f"{file}.yaml").read_text()), changes)
+
+
+def copy_of_conf(folder: Path) -> Path:
+    """A copy of ``conf/`` in the folder, to be edited."""
+    return Path(shutil.copytree(CONF, folder / "conf"))
 
 
 def script_of(name: str, folder: Path = DOCS) -> ModuleType:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from glassguard.settings import Colour, PositiveFraction, Strict, Threads
 
@@ -115,3 +115,10 @@ class Controls(Strict):
         description="R, G, B of plain frames; null in conf/ is the first attack's initial colour"
     )
     threads: Threads
+
+    @field_validator("colour", mode="before")
+    @classmethod
+    def _is_known(cls, colour: object) -> object:
+        if colour is None:
+            raise ValueError("give R, G, B: the first attack has no initial_colour to be taken")
+        return colour

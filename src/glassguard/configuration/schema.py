@@ -65,14 +65,8 @@ class Study(Strict):
         controls, attacks = values.get("controls"), values.get("attacks")
         if not isinstance(controls, dict) or controls.get("colour", ()) is not None or not attacks:
             return values
-        name, attack = next(iter(attacks.items()))
-        colour = attack.get("initial_colour", ())
-        if colour is None:
-            raise ValueError(
-                f"controls.colour: give R, G, B; null means attacks.{name}.initial_colour, "
-                "which is null"
-            )
-        return {**values, "controls": {**controls, "colour": colour or None}}
+        colour = next(iter(attacks.values())).get("initial_colour")
+        return {**values, "controls": {**controls, "colour": colour}}
 
     @model_validator(mode="after")
     def _downloads_keep_apart(self) -> "Study":

@@ -1,8 +1,7 @@
 """How many shards there are, and the time that a cluster is asked for."""
 
-from pathlib import Path
-
 import pytest
+from shipped import CONF
 
 from glassguard.configuration.compose import compose_study
 from glassguard.configuration.costs import (
@@ -15,8 +14,6 @@ from glassguard.configuration.costs import (
     time_limit,
 )
 from glassguard.configuration.schema import Study
-
-CONF = Path(__file__).resolve().parents[3] / "conf"
 
 
 def study(*overrides: str, experiment: str = "embedded") -> Study:

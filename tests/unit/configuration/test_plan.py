@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from shipped import CONF
 
 from glassguard.cli import STAGES
 from glassguard.configuration.plan import Captions, Plan, attempted, position, shards
 from glassguard.configuration.replicates import studies_from_workflow
 from glassguard.errors import InputError
-
-CONF = Path(__file__).parents[3] / "conf"
 
 
 def plan(experiment: str = "smoke", *overrides: str, **settings: object) -> Plan:
@@ -138,5 +137,5 @@ def test_plain_frames_have_the_colour_that_the_first_attack_starts_from() -> Non
     assert plan("embedded", *other, colour).study.controls.colour == (1, 0, 1)
     given = plan("embedded", *other, colour, "controls.colour=[0,0,1]")
     assert given.study.controls.colour == (0, 0, 1)
-    with pytest.raises(InputError, match=r"controls\.colour: .* attacks\.pink\.initial_colour"):
+    with pytest.raises(InputError, match=r"controls\.colour: give R, G, B: the first attack"):
         plan("embedded", "~attack@attacks.glasses", "+attack@attacks.pink=whole")

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shipped import CONF
 
 from glassguard.configuration import file_dates, sources, stamps
 from glassguard.configuration.compose import compose_study
 from glassguard.configuration.stamps import OLD, Stamp, stage
-
-CONF = Path(__file__).parents[3] / "conf"
 
 
 @pytest.fixture(autouse=True)
