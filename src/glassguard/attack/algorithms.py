@@ -5,12 +5,10 @@ from importlib import import_module
 import torch
 from torch import nn
 
-from glassguard.attack.directions import Scaled, Sign
-from glassguard.attack.masked_pixels import Direction, MaskedPixelAttack, Penalty
+from glassguard.attack.directions import DIRECTIONS
+from glassguard.attack.masked_pixels import MaskedPixelAttack, Penalty
 from glassguard.attack.printing import NonPrintability, TotalVariation
 from glassguard.attack.settings import AccessoryAttack
-
-DIRECTIONS: dict[str, Direction] = {"scaled": Scaled(), "sign": Sign()}
 
 
 def configured_attack(settings: AccessoryAttack, network: nn.Module) -> MaskedPixelAttack:

@@ -23,3 +23,7 @@ class Sign:
     def __call__(self, gradients: Tensor) -> Tensor:
         """N x 3 x H x W gradients to steps of the same shape, -1, 0 or 1."""
         return gradients.sign()
+
+
+DIRECTIONS: dict[str, Scaled | Sign] = {"scaled": Scaled(), "sign": Sign()}
+"""By their names in the configuration."""

@@ -24,6 +24,7 @@ from glassguard.recognizer.keras_weights import (
     archived_keras_weights,
     keras_weights,
 )
+from glassguard.recognizer.layer_names import TORCHVISION_FEATURES as TORCHVISION_FEATURES
 from glassguard.recognizer.layer_names import find_convolutions, is_layer_name, is_plain
 from glassguard.recognizer.matconvnet_weights import matconvnet_convolutions
 from glassguard.recognizer.network_files import READABLE, START, weight_format, why_no_weights
