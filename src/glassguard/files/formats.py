@@ -71,12 +71,7 @@ def read_images(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is missing, is no ``.npy`` file or holds something else.
     """
-    try:
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path}: not a .npy file of pictures: {_first_line(error)}") from None
+    images = _memory_mapped(path, "pictures")
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
         raise InputError(f"{path}: must hold one uint8 array of shape N×H×W×3")
     if images.shape[3] != 3:
@@ -96,15 +91,20 @@ def read_frames(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is missing, is no ``.npy`` file or holds something else.
     """
+    frames = _memory_mapped(path, "frames")
+    if not isinstance(frames, np.ndarray) or frames.dtype != np.bool_ or frames.ndim != 3:
+        raise InputError(f"{path}: must hold one bool array of shape N×H×W")
+    return frames
+
+
+def _memory_mapped(path: Path, what: str) -> Any:
+    """An array, or an archive of several where the file is one."""
     try:
-        frames = np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path}: not a .npy file of frames: {error}") from None
-    if frames.dtype != np.bool_ or frames.ndim != 3:
-        raise InputError(f"{path}: must hold one bool array of shape N×H×W")
-    return frames
+        raise InputError(f"{path}: not a .npy file of {what}: {_first_line(error)}") from None
 
 
 def read_arrays(path: Path, *, kind: str) -> dict[str, np.ndarray]:
