@@ -32,7 +32,9 @@ def test_a_lacking_column_is_named(tmp_path):
         files.read_manifest(tmp_path / "manifest.csv")
 
 
-@pytest.mark.parametrize("read", [files.read_images, files.read_manifest, files.read_json])
+@pytest.mark.parametrize(
+    "read", [files.read_images, files.read_frames, files.read_manifest, files.read_json]
+)
 def test_missing_and_broken_files_are_bad_input(tmp_path, read):
     with pytest.raises(InputError, match="no such file"):
         read(tmp_path / "absent")
@@ -53,6 +55,15 @@ def test_other_arrays_are_refused(tmp_path, array):
     np.save(tmp_path / "images.npy", array)
     with pytest.raises(InputError, match="uint8"):
         files.read_images(tmp_path / "images.npy")
+
+
+@pytest.mark.parametrize(
+    ("read", "kind"), [(files.read_images, "uint8"), (files.read_frames, "bool")]
+)
+def test_an_archive_is_no_array(tmp_path, read, kind):
+    np.savez(tmp_path / "several.npz", images=np.zeros((1, 4, 4, 3), np.uint8))
+    with pytest.raises(InputError, match=f"several.npz: must hold one {kind} array"):
+        read(tmp_path / "several.npz")
 
 
 def test_json_round_trip_and_no_nan(tmp_path):
