@@ -35,10 +35,10 @@ READS = {
     "evaluation": "saliency/evaluation.csv",
     "working_point": "saliency/working_point.json",
 }
-"""Files below the folder of the experiment that the headline and the tables are made from."""
+"""Files of a study that its headline and tables are made from."""
 
 READS_OF_SEVERAL = {"generality": "saliency/generality.csv"}
-"""Further ones of a study with several attacks."""
+"""Further files of a study with several attacks."""
 
 
 def sections(
