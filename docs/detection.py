@@ -121,6 +121,9 @@ def rows_of(results: Path) -> Iterator[dict[str, Any]]:
     """Every figure of a finished run."""
     of = {path.stem: pd.read_csv(path) for path in (results / "detection").glob("*.csv")}
     inside = pd.read_csv(results / "influence" / "share_inside.csv")
+    for table in ("layers", "activation_layers", "sweep"):
+        # Whole numbers would pass for counts.
+        of[table] = of[table].astype({"balanced_accuracy": float, "auc": float})
     points, controls, choices = of["attacks"], of["controls"], of["choices"]
     first = points[points["attack"] == points["attack"].iloc[0]]
     kinds = controls.drop_duplicates("control")

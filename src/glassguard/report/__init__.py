@@ -1,1 +1,1 @@
-"""Tables, figures and the page that a run leaves for its reader."""
+"""Tables, figures and the page of a finished study."""

@@ -20,7 +20,7 @@ TUNED = ("saliency_affordable", "saliency_guided")
 
 
 def repeats(measured: Mapping[str, str]) -> dict[str, str]:
-    """Which tuned masks are the same as another row, and which; those are shown once.
+    """Tuned masks that equal another row's mask, and that row; such masks are shown once.
 
     Args:
         measured: by defence, everything that was measured of it, as text.

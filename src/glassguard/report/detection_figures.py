@@ -210,7 +210,7 @@ def distance_histograms(
 
 
 def _mark_flagged(axes: Axes, threshold: float) -> None:
-    """A line at the threshold, and on which side of it pictures are flagged."""
+    """A line at the threshold, marked on the side where pictures are flagged."""
     # Not through the legend. To the left of a line near the right edge there is room.
     axes.axvline(threshold, ymax=0.7, color=INK, linewidth=0.9)
     low, high = axes.get_xlim()
@@ -344,7 +344,7 @@ def _most(counts: pd.Series) -> int:
 
 
 def _logarithmic_inset(axes: Axes, least: float) -> Axes:
-    """Room for the same curves in the lower right of a panel, from a rate of ``least`` on."""
+    """An inset in the lower right of a panel, for the same curves from a rate of ``least`` on."""
     left, bottom, _, height = INSET
     # Numbers at the inset's axes shall not lie on curves.
     left, right, top = left - 0.02, axes.get_xlim()[1], bottom + height + 0.02

@@ -156,7 +156,7 @@ def operating_table(detection: Mapping[str, Any], population: str) -> Table:
 def _by_detector(
     table: pd.DataFrame, key: str
 ) -> Iterator[tuple[str, dict[Any, dict[Hashable, Any]]]]:
-    """Every detector and its rows by what ``key`` says of each."""
+    """Every detector and its rows by their value of ``key``."""
     for detector, group in table.groupby("detector", sort=False):
         yield str(detector), {row[key]: row for row in group.to_dict("records")}
 

@@ -1,4 +1,4 @@
-"""The report: one page that needs nothing but itself."""
+"""The report: one self-contained page."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -79,7 +79,7 @@ def render(**parts: Any) -> str:
 
 MASKING = ("masking", "squeezing_and_masking")
 AMONG_WEARERS = ("influence", "activations", "feature_squeezing", *MASKING)
-"""Detectors that are named at once: on either profile, and those that ask the decision again."""
+"""Detectors in the headline: on either profile, and those that ask for a second decision."""
 
 
 def headline(

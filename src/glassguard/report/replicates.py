@@ -16,7 +16,7 @@ COLUMNS = (
 # Of one study alone, or of its clock; parameters that were chosen are no measurements.
 LEFT_OUT = ("seed", "wall_s", "n", "pairs", "mu", "phi", "paper_index", "size", "seeds")
 FOLD = "fold_"
-"""How variants begin that test on other pictures of the same people; the experiment is one too."""
+"""Prefix of variants that test on other pictures of the same people, as the experiment does."""
 
 ALL_FOLDS = "all_folds"
 ABOUT_ANOTHER_FIGURE = ("_n", "_low", "_high")

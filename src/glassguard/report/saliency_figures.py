@@ -66,9 +66,8 @@ def saliency_steps(
     Args:
         masks: ``saliency/masks.npz``: images and filled, K x H x W x 3 uint8; saliency
             K x H x W float in [0, 1]; thresholded, closed, filtered and the true frames
-            K x H x W bool; worked K bool;
-            attacker, target, prediction_before and prediction_after K str; confidence_before and
-            confidence_after K float in [0, 1]; mu, n and phi of the mask.
+            K x H x W bool; worked K bool; attacker, target, prediction_before and prediction_after
+            K str; confidence_before and confidence_after K float in [0, 1]; mu, n and phi.
         evaluation: ``saliency/evaluation.csv``.
         best: ``saliency/best.json``.
         samples: pictures per row of samples.
@@ -133,13 +132,8 @@ def saliency_grid(grid: pd.DataFrame, best: Mapping[str, Any], *, kinds: Sequenc
         kinds: the kinds of map that were searched. A random search may have drawn no point of one.
     """
     bests = [best["by_map"][kind] for kind in kinds if kind in best["by_map"]]
-    shown = [
-        (
-            one,
-            grid[(grid[list(SHOWN_TOGETHER)] == [one[key] for key in SHOWN_TOGETHER]).all(axis=1)],
-        )
-        for one in bests
-    ]
+    of_kind = grid.groupby(list(SHOWN_TOGETHER))
+    shown = [(one, of_kind.get_group(tuple(one[key] for key in SHOWN_TOGETHER))) for one in bests]
     everything = pd.concat([rows for _, rows in shown])
     phis = sorted(everything["phi"].unique())
     across = min(4, len(phis))
@@ -149,11 +143,10 @@ def saliency_grid(grid: pd.DataFrame, best: Mapping[str, Any], *, kinds: Sequenc
     ns = sorted(everything["n"].unique())
     low, high = float(everything["goodness"].min()), float(everything["goodness"].max())
     digits = _digits(low, high)
-    image = None
     drawn = [
         (axes, one, rows, phi)
-        for (one, rows), of_kind in zip(shown, np.split(panels, len(shown)), strict=True)
-        for axes, phi in zip(of_kind.ravel(), phis, strict=False)
+        for (one, rows), part in zip(shown, np.split(panels, len(shown)), strict=True)
+        for axes, phi in zip(part.ravel(), phis, strict=False)
     ]
     for axes, one, rows, phi in drawn:
         mus = sorted(rows["mu"].unique())
@@ -172,27 +165,28 @@ def saliency_grid(grid: pd.DataFrame, best: Mapping[str, Any], *, kinds: Sequenc
                 text = f"{value:.{digits}f}".lstrip("0")
                 written(axes, (column, row), text, 6, light=light)
         if phi == one["phi"]:
-            framed(axes, (mus.index(one["mu"]), ns.index(one["n"])), 1, clip_on=False)
+            # Tables have six digits of μ.
+            nearest = int(np.argmin(np.abs(np.array(mus) - one["mu"])))
+            framed(axes, (nearest, ns.index(one["n"])), 1, clip_on=False)
         axes.spines[:].set_visible(False)
     for axes in set(panels.ravel()) - {axes for axes, *_ in drawn}:
         axes.set_visible(False)
-    for (one, _), of_kind in zip(shown, np.split(panels, len(shown)), strict=True):
-        for column in of_kind.T:
+    for (one, _), part in zip(shown, np.split(panels, len(shown)), strict=True):
+        for column in part.T:
             *above, lowest = [axes for axes in column if axes.get_visible()]
             lowest.set_xlabel(f"μ, a {one['mu_as']}")
             for axes in above:
                 axes.tick_params(labelbottom=False)
     for axes in panels[:, 0]:
         axes.set_ylabel("n")
-    if image is not None:
-        figure.colorbar(image, ax=panels, shrink=0.8, label="goodness")
+    figure.colorbar(image, ax=panels, shrink=0.8, label="goodness")
     named = (f"{one['map']}, fill {spelt(one['fill'])}, μ as a {one['mu_as']}" for one in bests)
     counts = {"adversarial": int(grid["n_adv"].iloc[0]), "clean": int(grid["n_clean"].iloc[0])}
     return figure, {"kinds": "; ".join(named), **counts}
 
 
 def _digits(low: float, high: float) -> int:
-    """So many decimals that a tenth of what lies between the least and the greatest shows."""
+    """Decimals that show a tenth of the range from the least to the greatest."""
     if high <= low:
         return 2
     return min(max(2, 1 - math.floor(math.log10(high - low))), 4)
@@ -261,7 +255,7 @@ def saliency_evaluation(evaluation: pd.DataFrame, best: Mapping[str, Any]) -> Dr
 def _bars(
     axes: Axes, centres: np.ndarray, values: Sequence[float | None], width: float, look: Any
 ) -> np.ndarray:
-    """Bars of those values that there are; returns which."""
+    """Draw bars of the values that are known; returns which they are."""
     heights = np.array(values, dtype=float)
     shown = np.isfinite(heights)
     axes.bar(centres[shown], heights[shown], width, **look)
@@ -361,7 +355,6 @@ def generality(table: pd.DataFrame) -> Drawn:
     figure = new_figure(height=1.2 + 0.62 * len(names))
     panels = figure.subplots(1, len(GENERALITY_RATES), sharey=True)
     undefended = rows.drop_duplicates("tested_on").set_index("tested_on")["undefended_success"]
-    image = None
     for axes, (name, title) in zip(panels, GENERALITY_RATES.items(), strict=True):
         cells = rows.pivot_table(index="tuned_on", columns="tested_on", values=name)
         values = cells.loc[names, names].to_numpy()
@@ -381,14 +374,13 @@ def generality(table: pd.DataFrame) -> Drawn:
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
     panels[0].set_ylabel("tuned on")
-    if image is not None:
-        figure.colorbar(image, ax=panels, shrink=0.8, label="share of the attacks")
+    figure.colorbar(image, ax=panels, shrink=0.8, label="share of the attacks")
     counts = sorted(set(table["adversarial_success_n"]))
     return figure, {"n": " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))}
 
 
 def _answer(masks: Mapping[str, np.ndarray], when: str, row: int) -> str:
-    """Who is seen and how surely, and whether that is the target, the attacker or somebody else."""
+    """The answer, its confidence, and whether it is the target, the attacker or somebody else."""
     name = str(masks[f"prediction_{when}"][row])
     role = {str(masks["target"][row]): "target", str(masks["attacker"][row]): "right"}
     confidence = float(masks[f"confidence_{when}"][row])

@@ -124,7 +124,7 @@ def evaluation_table(test: Mapping[str, Mapping[str, Any]], *, threshold: float)
 
 
 def working_point_table(chosen: Mapping[str, Any]) -> Table:
-    """What the confidence threshold does that was chosen on validation pictures.
+    """The effect of the confidence threshold that was chosen on validation pictures.
 
     Args:
         chosen: ``saliency/working_point.json``.
