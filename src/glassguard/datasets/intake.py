@@ -100,10 +100,9 @@ class Intake:
     def collect_enough(self, given: GivenPeople) -> Collection:
         """Pictures of as many people as are wanted, as far as the source has them.
 
-        A person may have too few pictures left once those are gone that show somebody else too or
-        are one photograph. The person with the next most pictures takes the place. The pictures
-        of whoever fell out are still compared: they say which of the others' are theirs. Nothing
-        is aligned twice.
+        A person may have too few pictures left after copies and pictures under two names are
+        dropped, and is replaced by the person with the next most pictures. The pictures of people
+        who are left out are still compared with those of others. Nothing is aligned twice.
         """
         wanted, substitutes = self.limits.identities, 0
         while True:

@@ -58,11 +58,11 @@ class Reading:
             try:
                 model = data.detector.read_bytes()
                 LandmarkDetector(model)
-            except (OSError, ValueError) as error:
-                reason = (
-                    f"cannot be read: {error.strerror}" if isinstance(error, OSError) else error
-                )
+            except OSError as error:
+                reason = f"cannot be read: {error.strerror}"
                 raise InputError(f"data.detector: {data.detector}: {reason}") from None
+            except ValueError as error:
+                raise InputError(f"data.detector: {data.detector}: {error}") from None
         return cls(model, data.image_size, data.maximum_pixels)
 
     def open_scratch(self, images: Path, *, code: Mapping[str, str]) -> Scratch:
