@@ -21,23 +21,13 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer, PolynomialFeatures, StandardScaler
 
+from glassguard.detection import scores
 from glassguard.detection.calibration import Calibration
 from glassguard.detection.characteristic_profiles import CharacteristicProfiles
 from glassguard.detection.covered_area import CoveredArea, GivenArea
 from glassguard.detection.detectors import Detectors
 from glassguard.detection.intrinsic_dimensionality import LocalIntrinsicDimensionality
 from glassguard.detection.linear_detector import DetectorBank, QuadraticTerms
-from glassguard.detection.scores import (
-    Confidence,
-    Dimensionality,
-    Distance,
-    Masking,
-    NearestClass,
-    OnActivations,
-    OnJoined,
-    OnPixels,
-    Sum,
-)
 from glassguard.detection.selection import Choice
 from glassguard.detection.slice_detectors import SliceDetectors
 from glassguard.detection.study import Reading, SweptClassifier
@@ -50,19 +40,15 @@ DATACLASSES: tuple[type, ...] = (
     SliceDetectors,
     DetectorBank,
     Calibration,
-    OnActivations,
-    OnJoined,
-    Distance,
-    NearestClass,
-    Dimensionality,
     CoveredArea,
     GivenArea,
-    Confidence,
-    Masking,
-    OnPixels,
-    Sum,
+    *(
+        one
+        for one in vars(scores).values()
+        if isinstance(one, type) and is_dataclass(one) and one.__module__ == scores.__name__
+    ),
 )
-"""Written field by field. A new detector is added here."""
+"""Written field by field, among them every detector of :mod:`glassguard.detection.scores`."""
 
 ESTIMATORS: dict[type[BaseEstimator], dict[str, str]] = {
     Normalizer: {},

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up_profiles import PEOPLE, made_up, thresholds
+from detection.made_up_profiles import PEOPLE, made_up, thresholds
 from sklearn.pipeline import make_pipeline
 
 from glassguard.detection.calibration import (

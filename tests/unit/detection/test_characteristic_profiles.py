@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made_up_profiles import made_up
+from detection.made_up_profiles import made_up
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from detection_files import (
+from detection.made_up_files import (
     PAIRS,
     PEOPLE,
     write_baselines,

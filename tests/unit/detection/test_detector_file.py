@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from made_up_profiles import PEOPLE, SETTINGS, made_up
+from detection.made_up_profiles import PEOPLE, SETTINGS, made_up
 from safetensors.numpy import load, save
 
 from glassguard.detection.characteristic_profiles import METRICS

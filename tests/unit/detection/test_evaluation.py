@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up_profiles import PEOPLE, SETTINGS, made_up, rates_of, sweep
+from detection.made_up_profiles import PEOPLE, SETTINGS, made_up, rates_of, sweep
 
 from glassguard.detection.evaluation import pair_rates
 from glassguard.detection.linear_detector import ProfileDetector

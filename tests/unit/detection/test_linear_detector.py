@@ -4,7 +4,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from made_up_profiles import made_up
+from detection.made_up_profiles import made_up
 from sklearn.base import BaseEstimator, clone
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.linear_model import SGDClassifier

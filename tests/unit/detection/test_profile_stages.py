@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from detection_files import PEOPLE, write_manifest
+from detection.made_up_files import PEOPLE, write_manifest
 from shipped import section
 
 from glassguard.cli import main

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up_profiles import made_up
+from detection.made_up_profiles import made_up
 
 from glassguard.detection.covered_area import CoveredArea, GivenArea
 from glassguard.detection.intrinsic_dimensionality import LocalIntrinsicDimensionality

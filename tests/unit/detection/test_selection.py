@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_profiles import FAIR, SETTINGS, made_up, rates_of, sweep, thresholds
+from detection.made_up_profiles import FAIR, SETTINGS, made_up, rates_of, sweep, thresholds
 
 from glassguard.detection.evaluation import pairs_of
 from glassguard.detection.pictures import (
