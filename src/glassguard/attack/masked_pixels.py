@@ -177,7 +177,7 @@ class MaskedPixelAttack:
         return torch.where(masks, colour, pixels)
 
     def objective(self, logits: Tensor, labels: Tensor, pixels: Tensor, masks: Tensor) -> Tensor:
-        """What the steps minimise: N values of N x classes logits and the iterates behind them."""
+        """What the steps minimise: N values from N x classes logits of the iterates ``pixels``."""
         loss = self.loss(logits, labels)
         if self.goal == "dodging":
             loss = -loss
@@ -272,7 +272,7 @@ class MaskedPixelAttack:
                 on_done(left)
                 active = going.tolist() + list(islice(waiting, left))
         if best_probabilities is None:
-            # One blank picture stands in for none: the network says how many classes it has.
+            # The logits of a blank picture tell how many classes the network has.
             blank = logits_of(self.network, pixels.new_zeros(1, *pixels.shape[1:]))
             best_probabilities = blank.detach()[:0].float()
         return best, best_probabilities, best_iteration, gradients

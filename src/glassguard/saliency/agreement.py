@@ -1,4 +1,4 @@
-"""Does a decision hold while the pixels that speak for it are masked?
+"""Does a decision hold while the pixels that support it are masked?
 
 An adversarial decision hangs on few pixels that nothing else replaces; an honest one is spread over
 the face. So the confidence that is left in the *original* decision under masks of the saliency map

@@ -141,14 +141,7 @@ def controls(
 ) -> list[Defence]:
     """The controls of a mask, with its fill.
 
-    Args:
-        network: see :func:`judged`.
-        pictures: see there.
-        bare: its ``none``.
-        mask: the combination.
-        kernel: see there.
-        batch_size: see there.
-        seed: seed of the study.
+    The arguments are those of :func:`judged`, its ``none``, and the seed of the study.
 
     Returns:
         ``oracle``, which masks the true frame and nothing of a clean picture, and ``random``, the

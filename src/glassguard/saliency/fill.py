@@ -81,6 +81,6 @@ FILLS: dict[Fill, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "telea": telea,
     "navier_stokes": navier_stokes,
 }
-"""From a picture, H x W x 3 uint8 with the mean colour in the place of its masked pixels, and its
-mask, H x W bool, to a picture of which :func:`filled` takes the masked pixels. If everything is
-masked, all but ``zero`` give grey."""
+"""A fill takes a picture, H x W x 3 uint8, whose masked pixels have the mean colour of the others,
+and its mask, H x W bool. It returns a picture, of which :func:`filled` uses the masked pixels. If
+everything is masked, all but ``zero`` return grey."""

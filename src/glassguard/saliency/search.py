@@ -147,7 +147,7 @@ def tried(
     trials: int,
     seed: int,
 ) -> list[Combination]:
-    """Try points of a grid one after the other.
+    """Try points of a grid in turn.
 
     Args:
         values: what each field of :class:`~glassguard.saliency.grid.Combination` may be. Numbers

@@ -35,8 +35,8 @@ def transfer(
 
     Args:
         network: maps pixels in [0, 1] to logits, in evaluation mode.
-        attacks: pictures by the name of the attack, in the order of ``masks``; they are taken one
-            after the other. The clean pictures are the same for all.
+        attacks: pictures by the name of the attack, in the order of ``masks``; only one
+            is held at a time. The clean pictures are the same for all.
         masks: the combination that was tuned on each attack.
         kernel: side of the square structuring element, odd.
         batch_size: pictures per forward pass.
