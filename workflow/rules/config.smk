@@ -1,4 +1,4 @@
-# What results depend on besides each other: sections of the configuration, code, given files.
+# What results depend on apart from each other: sections of the configuration, code, given files.
 
 
 localrules:

@@ -1,4 +1,4 @@
-# Figures, the headline and the page that shows both studies beside their sources.
+# Figures, the headline, and the page that compares both studies with their sources.
 
 
 # Snakemake's report takes a file of text for every figure.
