@@ -25,7 +25,7 @@ except InputError as error:
 STUDY, ROOT, HEADLINE = PLAN.study, PLAN.root, PLAN.headline
 STAMPS = PLAN.stamps(STAGES)
 DOWNLOADS = stamps.download_stamps(STUDY)
-DOWNLOADED = stamps.downloaded(STUDY)
+DOWNLOADED = STUDY.downloaded
 # Snakemake takes braces for wildcards, even in the name of a folder that contains the checkout.
 ENVIRONMENT = re.sub(
     r"([{}])", r"\1\1", str(Path(workflow.basedir).resolve() / "environment.yml")

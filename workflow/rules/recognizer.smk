@@ -57,8 +57,8 @@ rule teacher:
         "> {log} 2>&1"
 
 
-# The checkpoint beside the backbone is no output: Snakemake would remove it before a training that
-# was killed goes on.
+# The checkpoint next to the backbone is not an output: Snakemake would delete it before a training
+# that was killed could continue.
 rule pretrain:
     input:
         config=section_of("backbone"),

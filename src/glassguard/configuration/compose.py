@@ -55,24 +55,14 @@ def compose_study(
     Raises:
         InputError: one line that names the file or key, what is wrong and what is allowed.
     """
-    experiments = sorted(path.stem for path in (directory / "experiment").glob("*.yaml"))
-    if experiment not in experiments:
-        raise InputError(
-            f"experiment {experiment!r}: there is no {directory.name}/experiment/{experiment}.yaml;"
-            f" allowed are {', '.join(experiments)}"
-        )
+    _check_there_is(directory, "experiment", experiment)
     for override in overrides:
-        if override.lstrip("+~").split("=")[0] == "experiment":
+        if _key(override) == "experiment":
             raise InputError(
                 f"override {override!r}: the experiment is chosen by --config experiment=NAME"
             )
     if variant is not None:
-        variants = sorted(path.stem for path in (directory / "variant").glob("*.yaml"))
-        if variant not in variants:
-            raise InputError(
-                f"variant {variant!r}: there is no {directory.name}/variant/{variant}.yaml; "
-                f"allowed are {', '.join(variants)}"
-            )
+        _check_there_is(directory, "variant", variant)
         overrides = [f"+variant={variant}", *overrides]
     study, choices = _validated(directory, experiment, overrides)
     study = _with_downloads(_named_by_source(study, directory, experiment, overrides))
@@ -86,6 +76,15 @@ def compose_study(
         raise
     _check_named_people(study)
     return study
+
+
+def _check_there_is(directory: Path, group: str, name: str) -> None:
+    names = sorted(path.stem for path in (directory / group).glob("*.yaml"))
+    if name not in names:
+        raise InputError(
+            f"{group} {name!r}: there is no {directory.name}/{group}/{name}.yaml; allowed are "
+            f"{', '.join(names)}"
+        )
 
 
 def _validated(
@@ -107,6 +106,10 @@ def _validated(
         ) from None
 
 
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]
+
+
 def _quoted(override: str, keys: set[str]) -> str:
     """An override whose value was read as a number or the like, as the text that was given."""
     key, _, value = override.partition("=")
@@ -119,8 +122,7 @@ def _named_by_source(
     study: Study, directory: Path, experiment: str, overrides: Sequence[str]
 ) -> Study:
     """The study under its experiment's name, or that of the experiment on another source."""
-    keys = [override.lstrip("+~").split("=")[0] for override in overrides]
-    if not {"data", "data.source"} & set(keys):
+    if not {"data", "data.source"} & {_key(override) for override in overrides}:
         return study
     own, _ = _compose(directory, experiment, [])
     source = own["data"]["source"]
@@ -249,7 +251,7 @@ def _unreadable(override: str) -> str:
 def _origin(key: str, directory: Path, overrides: Sequence[str], choices: Mapping[str, str]) -> str:
     """Where ``key`` was given: an override, else the last file that sets it; empty if nowhere."""
     for override in reversed(overrides):
-        name = override.lstrip("+~").split("=")[0]
+        name = _key(override)
         # A problem of a whole section may be due to one key in it.
         if key == name or key.startswith(f"{name}.") or name.startswith(f"{key}."):
             return f"override {override}: "
@@ -277,10 +279,7 @@ def _sets(path: Path, parts: Sequence[str]) -> bool:
     return True
 
 
-def _refuse_common_folder(folders: Mapping[str, Path | None]) -> None:
-    root, pool = folders.get("data.root"), folders["backbone.pool"]
-    if root is None or pool is None:
-        return
+def _refuse_common_folder(root: Path, pool: Path) -> None:
     one, other = root.resolve(), pool.resolve()
     if one.is_relative_to(other) or other.is_relative_to(one):
         raise InputError(
@@ -290,37 +289,25 @@ def _refuse_common_folder(folders: Mapping[str, Path | None]) -> None:
 
 def _check_inputs(study: Study) -> None:
     """Refuse folders without pictures and files that are not there, before any job starts."""
-    folders: dict[str, Path | None] = {"backbone.pool": study.backbone.pool}
-    files = {"backbone.weights": study.backbone.weights}
-    teacher = study.backbone.pretraining.teacher
-    if teacher is not None:
-        files["backbone.pretraining.teacher.file"] = teacher.file
-    files |= study.data.inputs
-    root = files.get("data.root")
-    if isinstance(study.data, folder.Pictures):
-        folders["data.root"] = files.pop("data.root")
+    given = {key: path for paths in study.given.values() for key, path in paths.items()}
+    root, pool = given.get("data.root"), given.pop("backbone.pool", None)
+    if pool is not None:
+        check_folder(pool, key="backbone.pool")
+    if root is not None and isinstance(study.data, folder.Pictures):
+        check_folder(given.pop("data.root"), key="data.root")
+        if pool is not None:
+            _refuse_common_folder(root, pool)
     elif root is not None and root.is_dir():
-        # If it is no archive, which a job opens.
-        del files["data.root"]
-    for key, place in folders.items():
-        if place is not None:
-            check_folder(place, key=key)
-    _refuse_common_folder(folders)
-    downloads = study.downloads
-    fetched = {downloads.folder / download.file for download in downloads.files.values()}
-    for key, file in files.items():
-        if file is None:
-            continue
+        # Of a folder in a published layout a job says what is wrong.
+        del given["data.root"]
+    for key, file in given.items():
         if file.is_file():
             _check_kind(key, file)
-            continue
-        if file in fetched:
-            continue
-        found = "is a folder" if file.is_dir() else "no such file"
-        allowed = _allowed_file(key, downloads)
-        if key == "data.root":
-            allowed += " or a folder"
-        raise InputError(f"{key}: {file}: {found}; allowed is {allowed}")
+        elif file not in study.downloaded:
+            found = "is a folder" if file.is_dir() else "no such file"
+            or_folder = " or a folder" if key == "data.root" else ""
+            allowed = _allowed_file(key, study.downloads) + or_folder
+            raise InputError(f"{key}: {file}: {found}; allowed is {allowed}")
 
 
 def _check_kind(key: str, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""What jobs cost, as far as a configuration tells: how many shards, and which time limits."""
+"""How many shards a study needs and how long its jobs may take, estimated from its settings."""
 
 import math
 
@@ -74,7 +74,7 @@ def attack_shards(study: Study) -> int:
 
 
 def grid_shards(study: Study) -> int:
-    """How many jobs the search for the best mask is split into: likewise."""
+    """How many jobs the search for the best mask is split into, in the same way."""
     if study.saliency.search.method == "bayesian":
         return 1
     return study.saliency.grid.shards or _by_cost(grid_minutes(study), study)

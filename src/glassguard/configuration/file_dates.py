@@ -1,12 +1,12 @@
-"""When the files of a run were made, so that a copy with new dates is no reason to run again.
+"""Keeps the dates of a run's files, so that a copied run is not computed again.
 
-Snakemake compares dates. Copying a finished run gives its files new ones, in any order. A record
-beside the files keeps each file's date with its digest; where the content is still that, the date
-is put back before Snakemake looks.
+Snakemake compares dates, and copying a finished run gives its files new ones in any order. A record
+in the same folder holds the date and the digest of each file. If a file still has that content, its
+date is put back before Snakemake looks at it.
 
-The record is there only while nothing runs: :func:`forget` removes it at the start of a run and
-:func:`record` writes it at the end. After a run that was killed no date is put back, since a
-recorded one could be older than what that run had begun to make.
+The record exists only while nothing runs: :func:`forget` removes it when a run starts and
+:func:`record` writes it when the run ends. After a run that was killed, no date is put back: a
+recorded date could be older than the files that the run had begun to make.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What a run is made of: its jobs, how they are split, what they ask for and what feeds what.
+"""The jobs of a run: how they are split, which resources they need and what they read.
 
 The rules of the workflow read this and hold no logic of their own.
 """
@@ -95,7 +95,7 @@ class Plan:
         return [pattern.replace("{scatteritem}", one) for one in shards(count)]
 
     def stamps(self, stages: tuple[str, ...]) -> dict[str, Stamp]:
-        """What the run depends on besides the files that it makes, by where each is kept.
+        """What the run depends on apart from the files that it makes, by where each is kept.
 
         Args:
             stages: names of all stages.
@@ -245,7 +245,7 @@ class Plan:
 
     @property
     def tables(self) -> list[str]:
-        """What a run leaves besides its report and figures; a file that is lost is made again."""
+        """What a run leaves apart from its report and figures; a lost file is made again."""
         return [layout.result(name) for name in layout.tables(self.attacks)]
 
     @property
@@ -261,7 +261,7 @@ class Plan:
 
     @property
     def reported(self) -> list[str]:
-        """What the headline and the page are made from, besides records and figures."""
+        """What the headline and the page are made from, apart from records and figures."""
         tables = [layout.result(path) for path in layout.reported(self.attacks).values()]
         return [*tables, *self.of_attacks("attacks/{attack}/examples.csv")]
 

@@ -19,7 +19,7 @@ RENAMED = {
     "evaluation": "mask_evaluation",
     "generality": "mask_transfer",
 }
-"""Rules and stages that had another name once."""
+"""New names of rules and stages by their old ones."""
 
 TEXT_WANTED = ("string_type", "path_type")
 """Types of problem of a value that is no text: YAML and Hydra read 007, 1e3 and true as others."""
@@ -89,12 +89,12 @@ def suggestion(given: str, known: Iterable[str]) -> str:
 
 
 def _locate(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
-    """The dotted parts of a pydantic location, and the keys that are allowed beside its last.
+    """The dotted parts of a pydantic location, and the keys that may stand in its last place.
 
     Pydantic puts the tag of a tagged union into the location; a user knows no such key.
     """
     parts: list[str] = []
-    beside: list[str] = []
+    allowed: list[str] = []
     current: Any = model
     for part in location:
         members = [member for member in get_args(current) if _is_model(member)]
@@ -104,9 +104,9 @@ def _locate(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[li
         if members and type(None) in get_args(current):
             current = members[0]
         parts.append(str(part))
-        beside = list(current.model_fields) if _is_model(current) else []
+        allowed = list(current.model_fields) if _is_model(current) else []
         current = _below(current, part)
-    return parts, beside
+    return parts, allowed
 
 
 def _below(annotation: Any, part: int | str) -> Any:

@@ -1,4 +1,4 @@
-"""What a valid study may not have meant, said before the first job."""
+"""Remarks on a valid study whose author may have meant something else."""
 
 from glassguard.configuration.schema import Study
 from glassguard.datasets.sources import folder

@@ -1,5 +1,6 @@
 """The whole configuration: the settings of all packages together."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
@@ -58,6 +59,31 @@ class Study(Strict):
     detector: Detector
     saliency: Saliency
     tracking: Tracking
+
+    @property
+    def downloaded(self) -> set[Path]:
+        """Where downloads are kept, whether the study asks for them or not."""
+        return {self.downloads.folder / one.file for one in self.downloads.files.values()}
+
+    @property
+    def given(self) -> dict[str, dict[str, Path]]:
+        """Files and folders that the user names, by the rule that reads them and their key."""
+        inputs, backbone = self.data.inputs, self.backbone
+        teacher = backbone.pretraining.teacher
+        read: dict[str, dict[str, Path | None]] = {
+            "import_backbone": {"backbone.weights": backbone.weights},
+            "teacher": {"backbone.pretraining.teacher.file": teacher.file if teacher else None},
+            "fetch_pictures": {key: path for key, path in inputs.items() if ".fetch." in key},
+            "data": {key: path for key, path in inputs.items() if ".fetch." not in key},
+            "pool": {
+                "backbone.pool": backbone.pool,
+                "data.detector": inputs.get("data.detector"),
+            },
+        }
+        return {
+            rule: {key: path for key, path in paths.items() if path is not None}
+            for rule, paths in read.items()
+        }
 
     @model_validator(mode="before")
     @classmethod

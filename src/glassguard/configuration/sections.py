@@ -287,7 +287,7 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
 
 
 def _part(model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
-    """The values that a model has keys for, those below them likewise."""
+    """The values for which a model has keys, at every depth."""
     return {
         key: _part(field.annotation, values[key]) if _is_section(field.annotation) else values[key]
         for key, field in model.model_fields.items()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 
-# The command line and the configuration hand values over; the values themselves are in the section
-# that every rule reads. A new key or a new message is no reason to compute anything again.
+# The command line and the configuration only pass values on, and every rule reads its values from a
+# section. So a new key or message does not cause anything to be computed again.
 NOT_SCIENCE = ("__init__", "cli", "configuration", "datasets.downloads", "errors", "progress")
 
 
@@ -57,7 +57,7 @@ _digest = cache(file_digest)
 
 
 def _templates(path: Path) -> list[Path]:
-    """Where a module loads templates, those in the folder beside it."""
+    """The templates in the folder of a module that loads templates."""
     if "PackageLoader" not in path.read_text():
         return []
     return sorted(file for file in (path.parent / "templates").iterdir() if file.is_file())
@@ -101,8 +101,8 @@ def _files(name: str) -> list[Path]:
 def inventory(path: Path | None, known: dict[str, list] | None = None) -> str:
     """A digest of the names and contents of all files below a folder, or of one file.
 
-    It stands in for thousands of input files: a picture that is added, removed or replaced changes
-    it, one that is touched or copied does not.
+    It takes the place of thousands of input files. Adding, removing or replacing a picture changes
+    it; touching or copying one does not.
 
     Args:
         path: empty text is returned for None and for what is not there.

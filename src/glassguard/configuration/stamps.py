@@ -1,9 +1,9 @@
-"""Stamps: small files that state what a result depends on besides other results.
+"""Stamps: small files that record what a result depends on, apart from other results.
 
-A stamp holds a section of the configuration, the digests of a stage's source files, or those of
-what the user gave. Every start states them anew and compares them with the files that the
-last run left. So a change is noticed from the results alone: without Snakemake's hidden metadata,
-in a copy, and whatever the clocks say.
+A stamp holds a section of the configuration, the digests of a stage's source files, or the digests
+of the files that the user gave. Every start computes the stamps again and compares them with those
+that the last run left. So the results alone show what has changed: without Snakemake's hidden
+metadata, in a copy, and on machines whose clocks differ.
 """
 
 import hashlib
@@ -46,8 +46,8 @@ class Stamp:
     def staged(self) -> Path:
         """Where the text waits for the job that copies it to :attr:`file`.
 
-        The name holds a digest of both: a dry run with other settings must not change what a run
-        beside it copies.
+        The name contains a digest of both. So a dry run with other settings does not change what a
+        run at the same time copies.
         """
         digest = hashlib.sha256(f"{self.file}\0{self.text}".encode()).hexdigest()
         return STAGING / f"{self.file.name}-{digest[:16]}"
@@ -64,7 +64,7 @@ def section_stamps(folder: Path, sections: Mapping[str, Any]) -> list[Stamp]:
 
 
 def download_stamps(study: Study) -> dict[str, Stamp]:
-    """What every download is asked for by, beside the download, by the download's file name."""
+    """The section that each download was made for, by the file name of the download."""
     wanted = sections(study)
     return {
         one.file: Stamp(
@@ -117,9 +117,13 @@ def given_stamps(folder: Path, study: Study) -> list[Stamp]:
     found = [
         Stamp(
             folder / f"{rule}.txt",
-            "".join(f"{key}: {inventory(path, known)}\n" for key, path in paths.items()),
+            "".join(
+                f"{key}: {inventory(path, known)}\n"
+                for key, path in paths.items()
+                if path not in study.downloaded
+            ),
         )
-        for rule, paths in given_paths(study).items()
+        for rule, paths in study.given.items()
     ]
     if known != before:
         DIGESTS.parent.mkdir(parents=True, exist_ok=True)
@@ -134,35 +138,6 @@ def _known() -> dict[str, list]:
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}
-
-
-def downloaded(study: Study) -> set[Path]:
-    """Where downloads are kept, whether a study asks for them or not."""
-    return {study.downloads.folder / one.file for one in study.downloads.files.values()}
-
-
-def given_paths(study: Study) -> dict[str, dict[str, Path]]:
-    """What the user gave by path, by the rule that reads it and the key that names it."""
-    downloads = downloaded(study)
-    backbone = study.backbone
-    teacher = backbone.pretraining.teacher
-    fetched = {key: path for key, path in study.data.inputs.items() if ".fetch." in key}
-    read: dict[str, dict[str, Path | None]] = {
-        "fetch_pictures": {**fetched},
-        "data": {key: path for key, path in study.data.inputs.items() if key not in fetched},
-        "pool": {
-            "backbone.pool": backbone.pool,
-            "data.detector": study.data.inputs.get("data.detector"),
-        },
-        "teacher": {"backbone.pretraining.teacher.file": teacher.file if teacher else None},
-        "import_backbone": {"backbone.weights": backbone.weights},
-    }
-    return {
-        rule: {
-            key: path for key, path in paths.items() if path is not None and path not in downloads
-        }
-        for rule, paths in read.items()
-    }
 
 
 def stage(stamps: Iterable[Stamp]) -> None:

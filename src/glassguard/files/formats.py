@@ -71,9 +71,7 @@ def read_images(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is missing, is no ``.npy`` file or holds something else.
     """
-    images = _memory_mapped(path, "pictures")
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
-        raise InputError(f"{path}: must hold one uint8 array of shape N×H×W×3")
+    images = _mapped(path, "pictures", np.uint8, "N×H×W×3")
     if images.shape[3] != 3:
         raise InputError(f"{path}: must be RGB, N×H×W×3, and has shape {images.shape}")
     return images
@@ -91,20 +89,7 @@ def read_frames(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is missing, is no ``.npy`` file or holds something else.
     """
-    frames = _memory_mapped(path, "frames")
-    if not isinstance(frames, np.ndarray) or frames.dtype != np.bool_ or frames.ndim != 3:
-        raise InputError(f"{path}: must hold one bool array of shape N×H×W")
-    return frames
-
-
-def _memory_mapped(path: Path, what: str) -> Any:
-    """An array, or an archive of several where the file is one."""
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path}: not a .npy file of {what}: {_first_line(error)}") from None
+    return _mapped(path, "frames", np.bool_, "N×H×W")
 
 
 def read_arrays(path: Path, *, kind: str) -> dict[str, np.ndarray]:
@@ -153,17 +138,7 @@ def read_embeddings(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is missing, is no ``.npy`` file or holds something else.
     """
-    try:
-        embeddings = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path}: not a .npy file of embeddings: {_first_line(error)}") from None
-    if not isinstance(embeddings, np.ndarray) or embeddings.dtype != np.float32:
-        raise InputError(f"{path}: must hold one float32 array of shape N×D")
-    if embeddings.ndim != 2:
-        raise InputError(f"{path}: must hold one array of shape N×D, and has {embeddings.shape}")
-    return embeddings
+    return _mapped(path, "embeddings", np.float32, "N×D")
 
 
 def read_manifest(path: Path) -> pd.DataFrame:
@@ -254,6 +229,20 @@ def _read_csv(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: no such file") from None
     except (ValueError, OSError) as error:
         raise InputError(f"{path}: not a table in CSV: {_first_line(error)}") from None
+
+
+def _mapped(path: Path, kind: str, dtype: type[np.generic], shape: str) -> np.ndarray:
+    """An array as a read-only memory map, of a type and of as many axes as the shape has."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(f"{path}: not a .npy file of {kind}: {_first_line(error)}") from None
+    axes = shape.count("×") + 1
+    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != axes:
+        raise InputError(f"{path}: must hold one {np.dtype(dtype)} array of shape {shape}")
+    return array
 
 
 def _first_line(error: Exception) -> str:

@@ -106,7 +106,7 @@ def sets(attacks: Sequence[str]) -> list[str]:
 
 
 def table_of_set(name: str) -> str:
-    """The table beside the pictures of a set."""
+    """The table of the pictures of a set."""
     return f"{_folder_of_set(name)}/{'manifest' if name == BENIGN else 'examples'}.csv"
 
 
@@ -139,7 +139,7 @@ def detector_files(*names: str) -> list[str]:
 
 
 def tables(attacks: Sequence[str]) -> list[str]:
-    """What a run leaves behind besides its report and figures.
+    """What a run leaves apart from its report and figures.
 
     Args:
         attacks: names of the study's attacks, the headline's first.

@@ -6,15 +6,18 @@ command first, then ``r`` or ``w`` and a path for every file that was opened.
 
 import os
 import sys
+import time
 from pathlib import Path
-
-import safetensors
 
 _FOLDER = os.environ.get("GLASSGUARD_SPY")
 
-if _FOLDER and Path(sys.orig_argv[1]).name == "glassguard":
+if _FOLDER and [Path(one).name for one in sys.orig_argv[1:2]] == ["glassguard"]:
+    import safetensors
+
     # The descriptor stays open: what is written to it opens nothing.
-    _LOG = os.open(f"{_FOLDER}/{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    _LOG = os.open(
+        f"{_FOLDER}/{time.time_ns()}-{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    )
     os.write(_LOG, (" ".join(sys.orig_argv[2:]) + "\n").encode())
 
     # What Python and its packages open for themselves is not told.

@@ -1,6 +1,7 @@
 """Which source files a stage depends on, and the digest of a user's folder."""
 
 import os
+import re
 from pathlib import Path
 
 from glassguard.configuration import sources
@@ -26,6 +27,23 @@ def test_sources_are_sorted_and_follow_what_is_imported_indirectly() -> None:
 def test_a_class_that_is_named_to_be_imported_late_is_a_source() -> None:
     attack = sources.PACKAGE / "attack"
     assert attack / "masked_pixels.py" in sources._imports(attack / "settings.py")
+
+
+def test_what_a_type_checker_alone_imports_is_no_source() -> None:
+    experts = sources.PACKAGE / "influence" / "experts.py"
+    assert experts in sources.sources("experts")
+    assert experts not in sources.sources("recognizer")
+
+
+def test_no_module_asks_a_package_for_a_name_that_it_imports_late() -> None:
+    """The package's ``__init__`` would hide which module the name is from."""
+    late = [path.parent for path in sources.PACKAGE.rglob("__init__.py")]
+    late = [one for one in late if "def __getattr__" in (one / "__init__.py").read_text()]
+    assert late
+    for package in late:
+        pattern = rf"^\s*from glassguard\.{package.name} import "
+        for path in sources.PACKAGE.rglob("*.py"):
+            assert not re.search(pattern, path.read_text(), re.MULTILINE), path
 
 
 def test_an_inventory_sees_pictures_but_not_dates(tmp_path: Path) -> None:

@@ -111,7 +111,8 @@ def test_a_file_that_cannot_be_read_is_left_to_whoever_reads_it(
 
 def test_downloads_are_no_given_files() -> None:
     study = compose_study(CONF, "smoke", ["backbone=vggface", "backbone.weights=vgg_face_dag"])
-    assert stamps.given_paths(study)["import_backbone"] == {}
+    given = {one.file.stem: one.text for one in stamps.given_stamps(Path("given"), study)}
+    assert given["import_backbone"] == ""
     file = study.downloads.files["vgg_face_dag"].file
     assert stamps.download_stamps(study)[file].file == study.downloads.folder / f"{file}.yaml"
 
