@@ -28,6 +28,7 @@ rule all:
                 result("summary.json"),
                 result("report.html"),
                 result("timings.csv"),
+                result("machine.json"),
                 *PLAN.stamps_read(
                     file for rule in workflow.rules for file in rule.input
                 ),

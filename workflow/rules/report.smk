@@ -53,6 +53,7 @@ rule report:
             result("report.html"), category="Report", caption="../report/report.rst"
         ),
         timings=result("timings.csv"),
+        machine=result("machine.json"),
         record=record("report"),
     log:
         log_of("report"),
@@ -70,4 +71,5 @@ rule report:
         "glassguard report --config {input.config} --results {params.results} "
         "--records {input.records} {input.figures} "
         "--summary {output.summary} --page {output.page} --timings {output.timings} "
+        "--machine {output.machine} "
         "--record {output.record} > {log} 2>&1"

@@ -113,6 +113,7 @@ def tables(attacks: Sequence[str]) -> list[str]:
     return [
         "data/manifest.csv",
         "data/rejected.csv",
+        "backbone/metrics.json",
         "recognizer/metrics.json",
         "recognizer/history.csv",
         *[

@@ -5,6 +5,8 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
+from glassguard import kernels
+
 PACKAGES = (
     "glassguard",
     "torch",
@@ -33,8 +35,9 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, str]:
-    """System, processor, cores and, where it can be found out, memory."""
+    """Kernels, system, processor, cores and, where it can be found out, memory."""
     described = {
+        "kernels": kernels.in_force(),
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "processor": _processor(),
         "cores": str(os.cpu_count()),

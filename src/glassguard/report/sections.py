@@ -23,6 +23,7 @@ from glassguard.report.saliency_tables import (
 )
 
 READS = {
+    "backbone": "backbone/metrics.json",
     "recognizer": "recognizer/metrics.json",
     "layers": "detection/layers.csv",
     "best_layer": "detection/best_layer.json",

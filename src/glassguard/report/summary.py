@@ -38,6 +38,7 @@ def summarise(
     experiment: str,
     seed: int,
     faces: str,
+    kernels: str,
     intervals: Sequence[tuple[float, float]],
     attacks: Mapping[str, pd.DataFrame],
     read: Mapping[str, Any],
@@ -48,6 +49,7 @@ def summarise(
         experiment: name of the experiment.
         seed: seed of the study.
         faces: ``embedded`` for drawn faces, ``folder`` for photographs.
+        kernels: ``pinned``, or ``native`` to the processor.
         intervals: when each stage started and ended, seconds since 1970.
         attacks: per attack its ``examples.csv``.
         read: ``recognizer`` (``recognizer/metrics.json``), ``detection``
@@ -65,6 +67,7 @@ def summarise(
         "experiment": experiment,
         "seed": seed,
         "faces": faces,
+        "kernels": kernels,
         "started": started(intervals),
         "wall_s": round(covered_seconds(intervals), 1),
         "recognizer": accuracies(read["recognizer"]),
