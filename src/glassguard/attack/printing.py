@@ -96,7 +96,9 @@ def non_printability(texture: Tensor, masks: Tensor, printable: Tensor) -> Tenso
         N floats, Euclidean distance in R, G, B.
     """
     differences = texture[:, None] - printable[None, :, :, None, None]
-    nearest = differences.square().sum(dim=2).amin(dim=1, keepdim=True).clamp(min=1e-12).sqrt()
+    squares = differences.square().sum(dim=2).amin(dim=1, keepdim=True).clamp(min=1e-12)
+    # MKL's square root depends on the processor's maker.
+    nearest = squares.rsqrt().reciprocal()
     return (nearest * masks).sum(dim=(1, 2, 3)) / masks.sum(dim=(1, 2, 3)).clamp(min=1)
 
 
