@@ -28,6 +28,7 @@ rule all:
                 result("summary.json"),
                 result("report.html"),
                 result("timings.csv"),
+                result("machine.json"),
                 *PLAN.stamps_read({rule.name: rule.input for rule in workflow.rules}),
                 *PLAN.tables,
                 *layout.figures(PLAN.figures, "svg"),

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 PARTS = ("Snakefile", "conf", "environment.yml", "profiles", "src", "workflow")
 # What tells when and how long, and so differs between two runs.
+NOT_MEASURED = ("timings.csv", "file_dates.json", "machine.json")
 CLOCK_KEYS = ("started", "wall_s")
 
 
@@ -119,7 +120,7 @@ def tables(results: Path) -> dict[str, object]:
     found: dict[str, object] = {}
     for path in sorted(results.rglob("*")):
         name = str(path.relative_to(results))
-        if name in ("timings.csv", "file_dates.json") or "outbox" in path.parts:
+        if name in NOT_MEASURED or "outbox" in path.parts:
             continue
         if path.suffix in (".csv", ".npy", ".npz", ".safetensors"):
             found[name] = path.read_bytes()

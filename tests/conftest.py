@@ -1,4 +1,4 @@
-"""What all tests share: one thread for numerics."""
+"""What all tests share: one thread and pinned kernels for numerics."""
 
 import os
 
@@ -12,6 +12,10 @@ os.environ.setdefault("MPLBACKEND", "agg")
 _OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
 for _variable in (*_OF_MAKE, "CORES", "EXPERIMENT", "PORT", "PYTHON", "TORCH", "VENV"):
     os.environ.pop(_variable, None)
+
+from glassguard import kernels
+
+kernels.choose("pinned")
 
 import pytest
 import torch

@@ -16,10 +16,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args, get_origin, get_type_hints
 
+import yaml
 from pydantic import BaseModel
 
+from glassguard import kernels
 from glassguard.configuration.problems import refuse_renamed
-from glassguard.configuration.sections import read_section
 from glassguard.errors import InputError
 from glassguard.stages.paths import WRITTEN
 
@@ -71,6 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("options", nargs=argparse.REMAINDER, help="see glassguard <stage> --help")
     chosen = parser.parse_args(arguments)
     started = time.time()
+    try:
+        kernels.choose(_kernels_asked_for(chosen.options))
+    except InputError as error:
+        print(f"glassguard {chosen.stage}: {error}", file=sys.stderr)
+        return 2
     stage = importlib.import_module(f"glassguard.stages.{chosen.stage}")
     options = vars(_stage_parser(chosen.stage, stage).parse_args(chosen.options))
     try:
@@ -94,9 +100,28 @@ def _stage_name(name: str) -> str:
     return name
 
 
+def _kernels_asked_for(options: Sequence[str]) -> kernels.Kernels:
+    """Read before the stage, which imports the libraries that read the choice on import.
+
+    A section that cannot be read is refused later, with its reason.
+    """
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("--config", type=Path)
+    try:
+        config = parser.parse_known_args(options)[0].config
+        section = yaml.safe_load(config.read_text()) if config else {}
+    except (argparse.ArgumentError, OSError, ValueError, yaml.YAMLError):
+        return "pinned"
+    asked = section.get("kernels") if isinstance(section, dict) else None
+    return "native" if asked == "native" else "pinned"
+
+
 def _run(name: str, stage: ModuleType, options: dict[str, Any], *, started: float) -> None:
     record_path: Path | None = options.pop("record")
     config_path: Path = options.pop("config")
+    # Imports NumPy, which must not be there before the kernels are chosen.
+    from glassguard.configuration.sections import read_section
+
     config = read_section(config_path, _config_model(stage.run))
     for option, hint in get_type_hints(stage.run, include_extras=True).items():
         if WRITTEN in get_args(hint):

@@ -33,6 +33,7 @@ def configuration(source="embedded", attacks=("glasses",)):
             {
                 "experiment": "made_up",
                 "seed": 3,
+                "kernels": "pinned",
                 "data": data,
                 "downloads": section("downloads/published"),
                 "backbone": section("backbone/pretrain"),
@@ -137,6 +138,8 @@ def write_results(root: Path) -> None:
     metrics |= {"train_images": 12, "val_images": 12, "test_images": 12}
     metrics["backbone"] = "pretrained on other people"
     (root / "recognizer/metrics.json").write_text(json.dumps(metrics))
+    (root / "backbone").mkdir()
+    (root / "backbone/metrics.json").write_text(json.dumps({"accelerator": "cpu"}))
     table(
         "recognizer/history.csv",
         [
@@ -455,4 +458,5 @@ def write_report(root, config):
         summary=root / "summary.json",
         page=root / "report.html",
         timings=root / "timings.csv",
+        machine=root / "machine.json",
     )

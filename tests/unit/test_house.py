@@ -13,6 +13,7 @@ PACKAGE = Path(glassguard.__file__).parent
 
 ORDER = (
     ("errors", "settings", "statistics", "progress", "locks"),
+    ("kernels",),
     ("faces",),
     ("files",),
     ("datasets", "recognizer"),

@@ -54,6 +54,7 @@ rule report:
             result("report.html"), category="Report", caption="../report/report.rst"
         ),
         timings=result("timings.csv"),
+        machine=result("machine.json"),
         record=record("report"),
     log:
         log_of("report"),
@@ -71,4 +72,5 @@ rule report:
         "glassguard report --config {input.config} --results {params.results} "
         "--records {input.records} "
         "--summary {output.summary} --page {output.page} --timings {output.timings} "
+        "--machine {output.machine} "
         "--record {output.record} > {log} 2>&1"

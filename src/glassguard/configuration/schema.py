@@ -11,6 +11,7 @@ from glassguard.datasets.settings import Downloads
 from glassguard.datasets.sources import embedded
 from glassguard.detection.settings import Detector
 from glassguard.influence.settings import Influence
+from glassguard.kernels import Kernels
 from glassguard.recognizer.settings import Backbone, DenseLayers
 from glassguard.saliency.settings import CopyMasks, Saliency
 from glassguard.settings import Seed, SetName, Strict
@@ -47,6 +48,9 @@ class Study(Strict):
 
     experiment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     seed: Seed
+    kernels: Kernels = Field(
+        description="pinned: the same bits on every x86-64 processor; native: the processor's own"
+    )
     downloads: Downloads
     data: Data = Field(discriminator="source")
     backbone: Backbone

@@ -25,10 +25,17 @@ from glassguard.datasets.settings import Fetch, PublishedFile
 from glassguard.detection.settings import Baselines, DetectorFit, DetectorJudgement, Masking
 from glassguard.errors import InputError
 from glassguard.influence.settings import Experts, InfluenceMeasure, InfluenceProfile
+from glassguard.kernels import Kernels
 from glassguard.recognizer.settings import Backbone, TeacherNetwork
 from glassguard.saliency.settings import Explanation, MapKind, MaskJudgement, MaskSearch
 from glassguard.settings import Seed, Strict
 from glassguard.tracking.settings import Tracking
+
+
+class Computed(Strict):
+    """Read by a stage that computes, and before it, by the command line."""
+
+    kernels: Kernels = "pinned"
 
 
 class FetchSection(Strict):
@@ -49,7 +56,7 @@ class FetchPicturesSection(Strict):
         return MODULES[info.data["source"]].Fetch.model_validate(values)
 
 
-class DataSection(Strict):
+class DataSection(Computed):
     """Read by ``data``."""
 
     seed: Seed
@@ -71,7 +78,7 @@ class PoolBackbone(Strict):
     pretraining: PoolPictures
 
 
-class PoolSection(Strict):
+class PoolSection(Computed):
     """Read by ``pool``."""
 
     seed: Seed
@@ -79,27 +86,27 @@ class PoolSection(Strict):
     backbone: PoolBackbone
 
 
-class TeacherSection(Strict):
+class TeacherSection(Computed):
     """Read by ``teacher``: what the network is, not how much it counts."""
 
     teacher: TeacherNetwork
 
 
-class BackboneSection(Strict):
+class BackboneSection(Computed):
     """Read by ``pretrain`` and ``import_backbone``."""
 
     seed: Seed
     backbone: Backbone
 
 
-class RecognizerSection(Strict):
+class RecognizerSection(Computed):
     """Read by ``recognizer``."""
 
     seed: Seed
     recognizer: Recognizer
 
 
-class AttackSection(Strict):
+class AttackSection(Computed):
     """Read by ``attack_shard`` and ``attack``."""
 
     seed: Seed
@@ -107,34 +114,34 @@ class AttackSection(Strict):
     attack: AccessoryAttack
 
 
-class ControlsSection(Strict):
+class ControlsSection(Computed):
     """Read by ``controls``."""
 
     seed: Seed
     controls: Controls
 
 
-class InfluenceSection(Strict):
+class InfluenceSection(Computed):
     """Read by ``influence``."""
 
     influence: InfluenceProfile
 
 
-class ExpertsSection(Strict):
+class ExpertsSection(Computed):
     """Read by ``experts``."""
 
     influence: InfluenceMeasure
     experts: Experts
 
 
-class FitDetectorsSection(Strict):
+class FitDetectorsSection(Computed):
     """Read by ``fit_detectors``: nothing of how detectors are measured."""
 
     seed: Seed
     detector: DetectorFit
 
 
-class DetectionSection(Strict):
+class DetectionSection(Computed):
     """Read by ``detection``: nothing of how detectors are fitted."""
 
     seed: Seed
@@ -142,7 +149,7 @@ class DetectionSection(Strict):
     detector: DetectorJudgement
 
 
-class SaliencyMapsSection(Explanation):
+class SaliencyMapsSection(Explanation, Computed):
     """Read by ``saliency_maps``: of the grid only which kinds of map it and masking ask for."""
 
     maps: tuple[MapKind, ...]
@@ -150,7 +157,7 @@ class SaliencyMapsSection(Explanation):
     threads: int
 
 
-class MaskedDecisionsSection(Strict):
+class MaskedDecisionsSection(Computed):
     """Read by ``masked_decisions``."""
 
     masking: Masking
@@ -159,7 +166,7 @@ class MaskedDecisionsSection(Strict):
     threads: int
 
 
-class BaselinesSection(Strict):
+class BaselinesSection(Computed):
     """Read by ``baselines``: activations at the same places as influence."""
 
     baselines: Baselines
@@ -167,21 +174,21 @@ class BaselinesSection(Strict):
     threads: int
 
 
-class MaskGridSection(Strict):
+class MaskGridSection(Computed):
     """Read by ``mask_grid_shard`` and ``mask_grid``, which do not judge the best mask."""
 
     seed: Seed
     saliency: MaskSearch
 
 
-class MaskEvaluationSection(Strict):
+class MaskEvaluationSection(Computed):
     """Read by ``mask_evaluation`` and ``mask_transfer``, which do not search."""
 
     seed: Seed
     saliency: MaskJudgement
 
 
-class ReportSection(Strict):
+class ReportSection(Computed):
     """Read by ``figures`` and ``report``: everything, since the report prints it."""
 
     study: Study
@@ -259,12 +266,7 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
     seed, influence, detector = plain["seed"], plain["influence"], plain["detector"]
     fetch = plain["data"].pop("fetch", {})
     teacher = plain["backbone"]["pretraining"]["teacher"]
-    return {
-        **{
-            f"fetch_{name}": {"download": _part(PublishedFile, download)}
-            for name, download in plain["downloads"]["files"].items()
-        },
-        "fetch_pictures": {"source": study.data.source, "fetch": fetch},
+    computed = {
         **({} if teacher is None else {"teacher": _part(TeacherSection, {"teacher": teacher})}),
         **{file: _part(model, plain) for file, model in OF_STUDY.items()},
         **{
@@ -282,6 +284,14 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
         ),
         "baselines": _part(BaselinesSection, detector | {"places": influence["places"]}),
         "report": {"study": study.model_dump(mode="json")},
+    }
+    return {
+        **{
+            f"fetch_{name}": {"download": _part(PublishedFile, download)}
+            for name, download in plain["downloads"]["files"].items()
+        },
+        "fetch_pictures": {"source": study.data.source, "fetch": fetch},
+        **{stage: {"kernels": plain["kernels"], **section} for stage, section in computed.items()},
         "track": {"experiment": name or plain["experiment"], "tracking": plain["tracking"]},
     }
 

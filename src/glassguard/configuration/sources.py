@@ -13,6 +13,9 @@ PACKAGE = Path(__file__).parents[1]
 # section. So a new key or message does not cause anything to be computed again.
 NOT_SCIENCE = ("__init__", "cli", "configuration", "datasets.downloads", "errors", "progress")
 
+NOT_COMPUTING = ("fetch", "fetch_pictures", "track")
+"""Stages to which the kernels make no difference."""
+
 
 def sources(stage: str, *chosen: str) -> list[Path]:
     """The source files that decide what a stage computes.
@@ -28,6 +31,7 @@ def sources(stage: str, *chosen: str) -> list[Path]:
     found: set[Path] = set()
     waiting = [
         PACKAGE / "stages" / f"{stage}.py",
+        *([] if stage in NOT_COMPUTING else [PACKAGE / "kernels.py"]),
         *(file for one in chosen for file in _files(one)),
     ]
     while waiting:

@@ -148,6 +148,7 @@ def tables(attacks: Sequence[str]) -> list[str]:
     return [
         "data/manifest.csv",
         "data/rejected.csv",
+        "backbone/metrics.json",
         "recognizer/metrics.json",
         "recognizer/history.csv",
         *[
@@ -172,6 +173,7 @@ def tables(attacks: Sequence[str]) -> list[str]:
 def reported(attacks: Collection[str]) -> dict[str, str]:
     """Tables and JSON that the headline and the page are made from, by name."""
     found = {
+        "backbone": "backbone/metrics.json",
         "recognizer": "recognizer/metrics.json",
         "layers": "detection/layers.csv",
         "best_layer": "detection/best_layer.json",

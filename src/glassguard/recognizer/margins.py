@@ -43,7 +43,8 @@ class MarginClassifier(nn.Module):
 
     def _turned(self, cosines: Tensor) -> Tensor:
         inside = cosines.clamp(-LARGEST_COSINE, LARGEST_COSINE)
-        sines = (1 - inside**2).sqrt()
+        # MKL's square root depends on the processor's maker.
+        sines = (1 - inside**2).rsqrt().reciprocal()
         turned = inside * math.cos(self.margin) - sines * math.sin(self.margin)
         beyond = inside - self.margin * math.sin(self.margin)
         return torch.where(inside > -math.cos(self.margin), turned, beyond)

@@ -205,7 +205,7 @@ class BackbonePretraining(lightning.LightningModule):
                 {"params": [one for one in self.parameters() if one.ndim > 1]},
                 {"params": [one for one in self.parameters() if one.ndim == 1], "weight_decay": 0},
             ]
-            optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=decay)
+            optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=True)
         else:
             optimizer = torch.optim.SGD(
                 self.parameters(), lr=rate, momentum=0.9, nesterov=True, weight_decay=decay

@@ -6,6 +6,8 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
+from glassguard import kernels
+
 PACKAGES = (
     *("glassguard", "torch", "numpy", "scipy", "scikit-learn", "pandas", "opencv-python-headless"),
     *("pytorch-lightning", "matplotlib", "optuna", "snakemake", "mlflow"),
@@ -22,8 +24,9 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, str]:
-    """System, processor, cores and, where it can be found out, memory."""
+    """Kernels, system, processor, cores and, where it can be found out, memory."""
     described = {
+        "kernels": kernels.in_force(),
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "processor": _processor(),
         "cores": str(os.cpu_count()),

@@ -26,6 +26,7 @@ def summarise(
     experiment: str,
     seed: int,
     faces: str,
+    kernels: str,
     intervals: Sequence[tuple[float, float]],
     attacks: Mapping[str, pd.DataFrame],
     read: Mapping[str, Any],
@@ -36,6 +37,7 @@ def summarise(
         experiment: name of the experiment.
         seed: seed of the study.
         faces: ``embedded`` for drawn faces, ``folder`` for photographs.
+        kernels: ``pinned``, or ``native`` to the processor.
         intervals: when each stage started and ended, seconds since 1970.
         attacks: per attack its ``examples.csv``.
         read: ``recognizer`` (``recognizer/metrics.json``), ``detection``
@@ -53,6 +55,7 @@ def summarise(
         "experiment": experiment,
         "seed": seed,
         "faces": faces,
+        "kernels": kernels,
         "started": started(intervals),
         "wall_s": round(covered_seconds(intervals), 1),
         "recognizer": accuracies(read["recognizer"]),

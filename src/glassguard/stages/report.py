@@ -10,7 +10,8 @@ from glassguard.errors import InputError
 from glassguard.files.formats import read_examples, read_json, read_table, write_csv, write_json
 from glassguard.files.layout import reported
 from glassguard.report.figures import figures_of
-from glassguard.report.machine import machine, versions
+from glassguard.report.machine import machine as this_machine
+from glassguard.report.machine import versions
 from glassguard.report.page import Picture, headline, render
 from glassguard.report.sections import sections
 from glassguard.report.summary import summarise
@@ -29,6 +30,7 @@ def run(
     summary: OutputPath,
     page: OutputPath,
     timings: OutputPath,
+    machine: OutputPath,
 ) -> dict[str, float | int | str]:
     """Gather what all stages left.
 
@@ -40,6 +42,7 @@ def run(
         summary: ``summary.json`` to write.
         page: ``report.html`` to write.
         timings: ``timings.csv`` to write.
+        machine: ``machine.json`` to write.
 
     Raises:
         InputError: a file of an earlier stage is missing or cannot be read.
@@ -53,10 +56,12 @@ def run(
         for name, path in reported(attacks).items()
     }
     jobs = [parse_record(path.stem, read_json(path)) for path in sorted(records)]
+    here = this_machine()
     numbers = summarise(
         experiment=study.experiment,
         seed=study.seed,
         faces=study.data.source,
+        kernels=here["kernels"],
         intervals=[(job.started, job.ended) for job in jobs],
         attacks=attacks,
         read=read,
@@ -69,6 +74,22 @@ def run(
     }
     times = timings_of(benchmarks)
     write_csv(times, timings)
+    write_json(
+        {
+            **here,
+            "device": read["backbone"].get("accelerator", "cpu"),
+            "threads": {
+                "pretraining": study.backbone.pretraining.threads,
+                "recognizer": study.recognizer.threads,
+                "influence": study.influence.threads,
+                "detector": study.detector.threads,
+                "saliency": study.saliency.threads,
+                **{f"attacks.{name}": attack.threads for name, attack in study.attacks.items()},
+            },
+            "versions": versions(),
+        },
+        machine,
+    )
     threshold = study.saliency.confidence_threshold
     means = {name: float(read["pairs"][name].mean()) for name in TABLE_1_RATES}
     page.write_text(
@@ -83,7 +104,7 @@ def run(
             ),
             configuration=yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False),
             versions=versions(),
-            machine=machine(),
+            machine=here,
             timings=timings_table(times),
         ),
         encoding="utf-8",

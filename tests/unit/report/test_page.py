@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import shutil
+from importlib.metadata import version
 
 import pandas as pd
 from made_up_study import (
@@ -15,6 +16,7 @@ from made_up_study import (
     write_report,
 )
 
+from glassguard import kernels
 from glassguard.report.figures import FIGURES
 from glassguard.report.page import headline
 from glassguard.stages import figures as figures_stage
@@ -71,8 +73,22 @@ def test_page_of_photographs_has_no_banner(results, tmp_path):
         summary=tmp_path / "summary.json",
         page=tmp_path / "report.html",
         timings=tmp_path / "timings.csv",
+        machine=tmp_path / "machine.json",
     )
     assert "not real faces" not in (tmp_path / "report.html").read_text()
+
+
+def test_the_machine_is_written_down(results):
+    machine = json.loads((results / "machine.json").read_text())
+    assert machine["kernels"] == kernels.in_force()
+    assert machine["device"] == "cpu"
+    assert machine["threads"]["influence"] == 1
+    assert machine["versions"]["torch"] == version("torch")
+    assert {"processor", "cores", "system"} <= machine.keys()
+    summary = json.loads((results / "summary.json").read_text())
+    assert summary["kernels"] == machine["kernels"]
+    page = (results / "report.html").read_text()
+    assert f"<dt>kernels</dt><dd>{machine['kernels']}</dd>" in page
 
 
 def test_page_escapes_names(results, tmp_path):
