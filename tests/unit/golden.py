@@ -26,6 +26,7 @@ from glassguard.influence.profiles import profiles_of_images
 from glassguard.recognizer.head import train_dense_layers
 from glassguard.recognizer.network import FaceRecognizer, channels_last, pixels_for, to_pixels
 from glassguard.recognizer.pretraining import pretrain
+from glassguard.recognizer.trainer import LabelledPictures
 from glassguard.saliency.explanation import explainer
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -44,11 +45,9 @@ def main(threads: int = 1) -> dict[str, str]:
     faces, eyes = drawn()
     found = {"faces": digest(faces)}
     labels = np.repeat(np.arange(PEOPLE), PICTURES)
-    pictures = {
-        "validation_images": np.ascontiguousarray(faces[::PICTURES]),
-        "validation_labels": labels[::PICTURES],
-    }
-    tensors, _ = pretrain(faces, labels, settings=study.backbone, seed=0, **pictures)
+    pictures = LabelledPictures(faces, labels)
+    validation = LabelledPictures(np.ascontiguousarray(faces[::PICTURES]), labels[::PICTURES])
+    tensors, _ = pretrain(pictures, validation, study.backbone, seed=0)
     found["backbone"] = digest(*(tensors[name].numpy() for name in sorted(tensors)))
     torch.manual_seed(0)
     mean, scale = study.backbone.normalisation()
@@ -63,14 +62,7 @@ def main(threads: int = 1) -> dict[str, str]:
         )
     )
     network.features.load_state_dict(tensors)
-    train_dense_layers(
-        network,
-        train_images=faces,
-        train_labels=labels,
-        settings=study.recognizer,
-        seed=0,
-        **pictures,
-    )
+    train_dense_layers(network, pictures, validation, study.recognizer, seed=0)
     network.eval()
     dense = network.classifier.state_dict()
     found["dense layers"] = digest(*(dense[name].numpy() for name in sorted(dense)))
