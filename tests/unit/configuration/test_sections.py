@@ -31,6 +31,9 @@ def changed_sections(*overrides: str) -> set[str]:
         ("detector.bootstrap=70", {"detection"}),
         ("detector.minimum_benign_other=0.9", {"fit_detectors", "detection"}),
         ("downloads.files.yunet.maximum_bytes=7", {"fetch_yunet"}),
+        ("guard.margin=0.1", {"banded_recognizer", "guard"}),
+        ("guard.mode=correct", {"guard"}),
+        ("guard.occluded_copies=1", {"banded_recognizer"}),
         ("tracking.enabled=false", {"track"}),
     ],
 )
