@@ -102,6 +102,25 @@ def test_bayesian_search_finds_good_points_in_few_trials(study, searched, tmp_pa
     assert again.read_bytes() == csv.read_bytes()
 
 
+def test_a_race_finds_the_winners_of_the_whole_grid(study, searched, tmp_path):
+    csv, best = search(study, settings(method="racing"), tmp_path / "race", shards=1)
+    table, whole = pd.read_csv(csv), pd.read_csv(searched[0])
+    found, expected = (json.loads(path.read_text()) for path in (best, searched[1]))
+    for passes in ("network_passes", "network_passes_naive"):
+        assert found.pop(passes) <= expected.pop(passes)
+    dropped = table["goodness"].isna()
+    assert found.pop("dropped") == dropped.sum()
+    assert found == expected
+    most = table.pop("goodness_most")
+    assert (most[dropped] >= whole["goodness"][dropped]).all()
+    assert np.array_equal(most[~dropped], whole["goodness"][~dropped])
+    pd.testing.assert_frame_equal(table[~dropped], whole[~dropped])
+    columns = ["mu", "mu_as", "n", "phi", "fill", "n_clean", "n_adv"]
+    pd.testing.assert_frame_equal(table[columns], whole[columns])
+    again, _ = search(study, settings(method="racing"), tmp_path / "again", shards=1)
+    assert again.read_bytes() == csv.read_bytes()
+
+
 def test_more_classes_than_people_are_refused(study, tmp_path):
     with pytest.raises(InputError, match=r"saliency\.top_classes: 4 exceeds the 3 people"):
         respond(
@@ -134,7 +153,7 @@ def test_shards_of_another_grid_and_missing_shards_are_refused(study, tmp_path):
         mask_grid.run(config, shards=[tmp_path / "maps.npz"], examples=examples, **outputs)
     with pytest.raises(InputError, match="do not make up"):
         mask_grid.run(config, shards=paths[:1], examples=examples, **outputs)
-    with pytest.raises(InputError, match="--shards 2: a Bayesian search looks at all pictures"):
+    with pytest.raises(InputError, match=r"--shards 2: with saliency\.search\.method=bayesian all"):
         mask_grid_shard.run(
             settings(method="bayesian", trials=2, shards=None),
             **inputs(study),
