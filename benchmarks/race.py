@@ -1,4 +1,4 @@
-"""What racing saves of the search over the whole grid of masks, and whether its winners are the same.
+"""What a race over the masks saves against the whole grid, and whether its winners are the same.
 
     python benchmarks/race.py results/embedded [--table docs/tables/cost-race.csv]
 
