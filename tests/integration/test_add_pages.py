@@ -61,10 +61,10 @@ PAGES = [
     Page(
         "add-a-detector",
         5,
-        "baselines",
+        "responses",
         "glassguard/detection/jpeg_compression.py",
         "detection/roc.csv",
-        "data|pretrain|recognizer|attack_shard|influence",
+        "data|pretrain|recognizer|attack_shard|experts",
     ),
     Page(
         "add-a-fill",
@@ -80,7 +80,7 @@ PAGES = [
         "figures",
         "glassguard/report/attack_figures.py",
         "figures/attack_targets.png",
-        "data|pretrain|recognizer|attack|attack_shard|influence|experts|detection|mask_grid",
+        "data|pretrain|recognizer|attack|attack_shard|responses|experts|detection|mask_grid",
     ),
 ]
 

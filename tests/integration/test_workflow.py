@@ -160,7 +160,7 @@ def test_a_second_run_does_nothing(finished: Checkout) -> None:
 def test_a_changed_grid_repeats_no_attack(finished: Checkout) -> None:
     planned = finished.planned("saliency.grid.n=[3]")
     assert {"mask_grid_shard", "mask_grid", "mask_evaluation", "report"} <= planned
-    assert not planned & {"attack_shard", "attack", "saliency_maps", "pretrain", "recognizer"}
+    assert not planned & {"attack_shard", "attack", "responses", "pretrain", "recognizer"}
 
 
 def test_a_changed_step_repeats_no_training(finished: Checkout) -> None:
@@ -196,7 +196,7 @@ def test_an_edited_stage_is_repeated(edited: Checkout) -> None:
     append(edited.folder / "src" / "glassguard" / "stages" / "detection.py", "\nEDITED = True\n")
     planned = edited.planned()
     assert {"detection", "report"} <= planned
-    earlier = {"data", "pretrain", "recognizer", "attack_shard", "influence", "mask_grid"}
+    earlier = {"data", "pretrain", "recognizer", "attack_shard", "responses", "mask_grid"}
     assert not planned & earlier
     assert "fit_detectors" not in planned
 

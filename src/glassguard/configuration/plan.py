@@ -283,15 +283,10 @@ class Plan:
             *[f"attack_{a}_{one}" for a in self.attacks for one in shards(self.attack_shards)],
             *[f"attack_{attack}" for attack in self.attacks],
             *[f"controls_{control}" for control in layout.CONTROLS],
-            *[f"influence_{name}" for name in sets],
+            *[f"responses_{name}" for name in sets],
             "experts",
             "fit_detectors",
             "detection",
-            *[
-                f"{stage}_{name}"
-                for stage in ("saliency_maps", "masked_decisions", "baselines")
-                for name in sets
-            ],
             *[f"mask_grid_{one}" for one in shards(self.grid_shards)],
             "mask_grid",
             "mask_evaluation",

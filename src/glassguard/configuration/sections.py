@@ -121,10 +121,21 @@ class ControlsSection(Computed):
     controls: Controls
 
 
-class InfluenceSection(Computed):
-    """Read by ``influence``."""
+class MapsAndMasks(Explanation):
+    """Of the grid only which kinds of map it and masking ask for."""
+
+    maps: tuple[MapKind, ...]
+    masking: Masking
+    kernel: int
+    batch_size: int
+
+
+class ResponsesSection(Computed):
+    """Read by ``responses``; the threads are those of influence."""
 
     influence: InfluenceProfile
+    baselines: Baselines
+    saliency: MapsAndMasks
 
 
 class ExpertsSection(Computed):
@@ -147,31 +158,6 @@ class DetectionSection(Computed):
     seed: Seed
     attacks: tuple[str, ...]
     detector: DetectorJudgement
-
-
-class SaliencyMapsSection(Explanation, Computed):
-    """Read by ``saliency_maps``: of the grid only which kinds of map it and masking ask for."""
-
-    maps: tuple[MapKind, ...]
-    batch_size: int
-    threads: int
-
-
-class MaskedDecisionsSection(Computed):
-    """Read by ``masked_decisions``."""
-
-    masking: Masking
-    kernel: int
-    batch_size: int
-    threads: int
-
-
-class BaselinesSection(Computed):
-    """Read by ``baselines``: activations at the same places as influence."""
-
-    baselines: Baselines
-    places: tuple[int, int]
-    threads: int
 
 
 class MaskGridSection(Computed):
@@ -247,7 +233,6 @@ OF_STUDY: dict[str, type[BaseModel]] = {
     "backbone": BackboneSection,
     "recognizer": RecognizerSection,
     "controls": ControlsSection,
-    "influence": InfluenceSection,
     "fit_detectors": FitDetectorsSection,
     "mask_grid": MaskGridSection,
     "mask_evaluation": MaskEvaluationSection,
@@ -275,14 +260,18 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
         },
         "experts": _part(ExpertsSection, plain | {"experts": influence["experts"]}),
         "detection": _part(DetectionSection, plain | {"attacks": list(plain["attacks"])}),
-        "saliency_maps": {
-            "maps": _maps_asked_for(study),
-            **_part(SaliencyMapsSection, plain["saliency"]),
-        },
-        "masked_decisions": _part(
-            MaskedDecisionsSection, plain["saliency"] | {"masking": detector["masking"]}
+        "responses": _part(
+            ResponsesSection,
+            {
+                "influence": influence,
+                "baselines": detector["baselines"],
+                "saliency": {
+                    "maps": _maps_asked_for(study),
+                    "masking": detector["masking"],
+                    **plain["saliency"],
+                },
+            },
         ),
-        "baselines": _part(BaselinesSection, detector | {"places": influence["places"]}),
         "report": {"study": study.model_dump(mode="json")},
     }
     return {

@@ -270,7 +270,8 @@ FIGURES = (
         caption="""Goodness on the validation split (n = {adversarial} attacked, {clean} clean
         pictures), one panel for each φ and kind of saliency map: {kinds}. Only combinations with
         the fill and the reading of μ of the kind's best are shown; all are in saliency/grid.csv.
-        Framed: the best combination of each kind; blank: not tried.""",
+        Framed: the best combination of each kind; blank: not tried; ≤: dropped in a race, since its
+        goodness is at most that.""",
         reads={"grid": "saliency/grid.csv", "best": "saliency/best.json"},
         settings={"kinds": "saliency.grid.map"},
     ),

@@ -123,6 +123,8 @@ def _evaluated(evaluation: pd.DataFrame) -> dict[str, int | None]:
 def saliency_grid(grid: pd.DataFrame, best: Mapping[str, Any], *, kinds: Sequence[str]) -> Drawn:
     """Goodness over μ and n, a panel for each φ and each kind of map; blank where not tried.
 
+    Where a race dropped a point, the panel says what its goodness is at most.
+
     Each kind has its own μ: values and quantiles of a map are no points of one axis.
 
     Args:
@@ -152,6 +154,12 @@ def saliency_grid(grid: pd.DataFrame, best: Mapping[str, Any], *, kinds: Sequenc
         mus = sorted(rows["mu"].unique())
         table = rows[rows["phi"] == phi].pivot_table(index="n", columns="mu", values="goodness")
         values = table.reindex(index=ns, columns=mus).to_numpy()
+        if "goodness_most" in rows:
+            most = rows[(rows["phi"] == phi) & rows["goodness"].isna()]
+            for dropped in most.itertuples():
+                place = mus.index(dropped.mu), ns.index(dropped.n)
+                text = f"≤{dropped.goodness_most:.2f}".replace("≤0", "≤")
+                written(axes, place, text, 5, light=False)
         scale = {"cmap": SEQUENTIAL, "vmin": low, "vmax": high}
         image = axes.imshow(values, aspect="auto", origin="lower", **scale)
         axes.set_xticks(range(len(mus)), [f"{mu:g}" for mu in mus], rotation=90)

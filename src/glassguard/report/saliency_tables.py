@@ -50,7 +50,17 @@ def masks_table(best: Mapping[str, Any]) -> Table:
             f"Mean confidences on the validation split: n = {best['n_adv']} attacked and "
             f"{best['n_clean']} clean pictures. The grid took {best['network_passes']:,} "
             f"passes through the network where a plain loop takes {best['network_passes_naive']:,}."
+            + _dropped(best)
         ),
+    )
+
+
+def _dropped(best: Mapping[str, Any]) -> str:
+    if not best.get("dropped"):
+        return ""
+    return (
+        f" {best['dropped']:,} combinations were dropped before they had seen all pictures: they "
+        "could no longer be best at anything."
     )
 
 

@@ -137,16 +137,25 @@ class MaskPlan:
 
     Args:
         points: the combinations, each once.
+        asked: points bool, which of them; all by default.
         kernel: side of the square structuring element, odd.
     """
 
-    def __init__(self, points: Sequence[Combination], *, kernel: int = 3) -> None:
+    def __init__(
+        self,
+        points: Sequence[Combination],
+        asked: np.ndarray | None = None,
+        *,
+        kernel: int = 3,
+    ) -> None:
         self.kernel = kernel
         # (map, mu_as) -> mu -> n -> phi -> fill -> position among the points
         self._tree: dict[
             tuple[MapKind, ThresholdKind], dict[float, dict[int, dict[int, dict[Fill, int]]]]
         ] = {}
         for position, point in enumerate(points):
+            if asked is not None and not asked[position]:
+                continue
             by_mu = self._tree.setdefault((point.map, point.mu_as), {})
             by_phi = by_mu.setdefault(point.mu, {}).setdefault(point.n, {})
             by_phi.setdefault(point.phi, {})[point.fill] = position
@@ -195,6 +204,7 @@ def search(
     kernel: int = 3,
     batch_size: int = 64,
     seen: Seen | None = None,
+    wanted: np.ndarray | None = None,
 ) -> SearchResult:
     """Mask every picture in every way and classify it again.
 
@@ -210,18 +220,24 @@ def search(
         batch_size: pictures per forward pass.
         seen: answers of earlier searches over the same pictures and classes, which need no second
             pass; this search adds its own.
+        wanted: pictures x points bool, which points are measured on which pictures; all by default.
 
     Returns:
-        Confidences in the order of ``pictures`` and ``points``, and how many passes they took.
+        Confidences in the order of ``pictures`` and ``points``, NaN where none was wanted, and how
+        many passes they took.
     """
-    plan = MaskPlan(points, kernel=kernel)
-    confidences = np.empty((len(classes), len(points), 2), dtype=np.float32)
+    everything = np.ones(len(points), dtype=bool)
+    plans: dict[bytes, MaskPlan] = {}
+    confidences = np.full((len(classes), len(points), 2), np.nan, dtype=np.float32)
     waiting: deque[tuple[int, list[int], SeenKey]] = deque()
     known = {} if seen is None else seen
 
     def masked_pictures() -> Iterator[np.ndarray]:
         for picture, (image, maps) in enumerate(pictures):
-            for distinct in plan.distinct_masks(maps):
+            asked = everything if wanted is None else wanted[picture]
+            if asked.tobytes() not in plans:
+                plans[asked.tobytes()] = MaskPlan(points, asked, kernel=kernel)
+            for distinct in plans[asked.tobytes()].distinct_masks(maps):
                 by_fill: dict[Fill | None, list[int]] = dict(distinct.combinations.items())
                 if not distinct.mask.any():
                     by_fill = {None: list(chain.from_iterable(by_fill.values()))}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pandas as pd
+from numpy.typing import NDArray
 from torch import nn
 
 from glassguard.progress import Progress, track
@@ -28,6 +29,7 @@ from glassguard.saliency.grid import (
     source_combination,
     spread,
 )
+from glassguard.saliency.racing import raced
 from glassguard.saliency.settings import MaskSearch, SamplingMethod
 
 
@@ -64,6 +66,8 @@ def mask_search(
     classes = np.stack([np.append(clean_real, real), np.append(nobody, target)], axis=1)
     how: dict[str, Any] = {"kernel": settings.kernel, "batch_size": settings.batch_size}
     points = planned_points(settings, seed=seed)
+    if points is not None and settings.search.method == "racing":
+        return points, _raced(network, pictures, classes, points, settings, clean=len(clean))
     if points is not None:
         shown = track(pictures, description="mask grid, pictures", total=len(pictures))
         return points, search(network, shown, classes, points, **how)
@@ -74,6 +78,33 @@ def mask_search(
         clean=len(clean),
         seed=seed,
     )
+
+
+def _raced(
+    network: nn.Module,
+    pictures: Sequence[Pictured],
+    classes: np.ndarray,
+    points: Sequence[Combination],
+    settings: MaskSearch,
+    *,
+    clean: int,
+) -> SearchResult:
+    seen: Seen = {}
+
+    def measure(wanted: NDArray[np.bool_]) -> NDArray[np.float32]:
+        how: dict[str, Any] = {"kernel": settings.kernel, "batch_size": settings.batch_size}
+        return search(
+            network, pictures, classes, points, **how, seen=seen, wanted=wanted
+        ).confidences
+
+    confidences = raced(
+        measure,
+        points,
+        clean=clean,
+        attacked=len(pictures) - clean,
+        source=points.index(source_combination(settings.source_setting)),
+    )
+    return SearchResult(confidences, len(seen), len(pictures) * len(points))
 
 
 def searched_attacks(examples: pd.DataFrame, settings: MaskSearch, *, seed: int) -> pd.DataFrame:
@@ -96,7 +127,7 @@ def planned_points(settings: MaskSearch, *, seed: int) -> list[Combination] | No
     """
     source = source_combination(settings.source_setting)
     method, trials = settings.search.method, settings.search.trials
-    if method == "grid":
+    if method in ("grid", "racing"):
         return combinations(**_values(settings), extra=[source])
     if method == "random":
         drawn = tried(_values(settings), lambda _: 0.0, method=method, trials=trials, seed=seed)

@@ -64,7 +64,8 @@ def test_costly_work_is_split_into_more_jobs() -> None:
 def test_numbers_that_are_given_are_kept() -> None:
     given = study("attack_shards=7", "saliency.grid.shards=9")
     assert (attack_shards(given), grid_shards(given)) == (7, 9)
-    assert grid_shards(study("saliency.search.method=bayesian")) == 1
+    for method in ("bayesian", "racing"):
+        assert grid_shards(study(f"saliency.search.method={method}")) == 1
 
 
 def test_the_time_limit_has_headroom_and_a_least_value() -> None:

@@ -21,7 +21,7 @@ def test_every_job_has_a_record_of_its_own_name() -> None:
     smoke = plan()
     assert len(set(smoke.jobs)) == len(smoke.jobs)
     assert smoke.records == [f"results/{{study}}/tracking/outbox/{job}.json" for job in smoke.jobs]
-    assert {"attack_glasses_2-of-2", "influence_plain_frames", "mask_grid_1-of-2"} <= set(
+    assert {"attack_glasses_2-of-2", "responses_plain_frames", "mask_grid_1-of-2"} <= set(
         smoke.jobs
     )
     assert "mask_transfer" not in smoke.jobs

@@ -101,5 +101,5 @@ def test_other_masks_are_tried_on_the_same_network() -> None:
     usual = sections(compose_study(CONF, "smoke"), name="smoke")
     other = sections(compose_study(CONF, "smoke", variant="absolute_saliency"), name="smoke")
     changed = {name for name in usual if usual[name] != other[name]}
-    assert "saliency_maps" in changed
-    assert changed.isdisjoint({"recognizer", "attack_glasses", "influence", "detection"})
+    assert "responses" in changed
+    assert changed.isdisjoint({"recognizer", "attack_glasses", "controls", "detection"})
