@@ -218,7 +218,8 @@ class _Descent:
         before, after = visits.before[start:stop], visits.after[start:stop]
         penalty = visits.penalty[start + 1 : stop + 1]
         seen = self.order[self.seed, start:stop]
-        block = self.values[self.matrix[:, None], seen]
+        place = seen + (self.matrix * self.count)[:, None]
+        block = self.values.reshape(-1, self.values.shape[2]).take(place, axis=0)
         margins = self.sums @ block.transpose(0, 2, 1)
         margins *= before
         margins += self.intercepts.reshape(-1, self.people, 1)
@@ -246,7 +247,9 @@ class _Descent:
             self.lengths[rows] += longer
             self.intercepts[rows] += side * after[at]
             sums[rows] += side[:, None] * block[group, at]
-            moved = self.products[matrix[:, None], picture[:, None], seen[group]]
+            moved = self.products.ravel().take(
+                seen[group] + ((matrix * self.count + picture) * self.count)[:, None]
+            )
             moved *= before
             moved += after[at][:, None]
             moved *= side[:, None]

@@ -72,6 +72,9 @@ class QuadraticTerms(TransformerMixin, BaseEstimator):
         return self.steps_.transform(validate_data(self, X, dtype=np.float64, reset=False))
 
 
+NARROW = 64
+"""Up to so many filters, scikit-learn's descent takes less time than one for many at once."""
+
 PREPARATION = {
     "raw": (),
     "standardised": (StandardScaler,),
@@ -272,8 +275,8 @@ def fit_banks(
 ) -> list[DetectorBank]:
     """:func:`fit_detectors` for several kinds of profiles of the same pictures.
 
-    Matrices of one size are fitted together, which takes half of the time or less. What is found
-    is the same: the coefficients of ``SGDClassifier`` up to rounding.
+    Wide matrices of one size are fitted together, which takes a half to a third of the time. What
+    is found is the same: the coefficients of ``SGDClassifier`` up to rounding.
 
     Args:
         profiles_of: N x filters profiles and the variant by which they are prepared, for each bank.
@@ -295,11 +298,12 @@ def fit_banks(
         preparation.transform(one[:1]).shape[1]
         for preparation, one in zip(preparations, given, strict=True)
     ]
-    descent = descend if len(persons) <= most_profiles() else _one_by_one
     found: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     chunks = _of_one_size(widths, len(persons))
     for chunk in track(chunks, description="detectors, groups of matrices"):
         values = np.stack([preparations[row].transform(given[row]) for row in chunk])
+        at_once = values.shape[2] > NARROW and len(persons) <= most_profiles()
+        descent = descend if at_once else _one_by_one
         weights, intercepts, _ = descent(
             values, persons, people=wanted, alpha=alpha, max_iter=max_iter, seeds=seeds
         )
@@ -329,7 +333,7 @@ def _one_by_one(
     max_iter: int,
     seeds: Sequence[int],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """``descend`` by scikit-learn, which keeps no products of profiles in memory."""
+    """``descend`` by scikit-learn, for narrow matrices and for too many profiles."""
     size = len(values), len(seeds), len(people)
     weights, intercepts = np.zeros((*size, values.shape[2])), np.zeros(size)
     passes = np.zeros(size, dtype=np.int64)

@@ -77,7 +77,10 @@ def test_what_is_fitted_together_changes_no_bit(monkeypatch: pytest.MonkeyPatch)
     assert all(np.array_equal(*pair) for pair in zip(together, in_twos, strict=True))
 
 
-def test_banks_of_several_widths_come_in_the_order_they_were_asked_for() -> None:
+def test_banks_of_several_widths_come_in_the_order_they_were_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(linear_detector, "NARROW", 4)
     wide, identity = matrices(2, filters=9)
     narrow, _ = matrices(1, filters=4)
     asked = [(wide[0], "raw"), (narrow[0], "standardised"), (wide[1], "unit_standardised")]
@@ -87,16 +90,18 @@ def test_banks_of_several_widths_come_in_the_order_they_were_asked_for() -> None
         assert np.array_equal(bank.margins(one[0]), alone.margins(one[0]))
 
 
-def test_scikit_learn_fits_where_products_take_too_much_memory(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("narrow", [0, 9])
+def test_scikit_learn_fits_narrow_matrices_and_too_many_profiles(
+    narrow: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(linear_detector, "NARROW", 0)
     values, identity = matrices(2)
     asked = [(one, "standardised") for one in values]
     settings = {"people": [0, 2], "alpha": 0.005, "max_iter": 30, "seeds": [5, 6]}
     ours = fit_banks(asked, identity, **settings)
-    monkeypatch.setattr(gradient_descent, "PRODUCTS", 149**2)
-    with pytest.raises(ValueError, match="150 profiles: at most 149 at once"):
-        descend(values, identity, people=np.array([0]), alpha=0.005, max_iter=1, seeds=[0])
+    monkeypatch.setattr(linear_detector, "NARROW", narrow)
+    if not narrow:
+        monkeypatch.setattr(gradient_descent, "PRODUCTS", 149**2)
     calls = []
     classifier = linear_detector._classifier
     monkeypatch.setattr(
@@ -108,7 +113,7 @@ def test_scikit_learn_fits_where_products_take_too_much_memory(
     assert len(calls) == 2 * 2 * 2
 
 
-def test_what_cannot_be_separated_is_refused() -> None:
+def test_what_cannot_be_separated_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     values, identity = matrices(1)
     settings = {"alpha": 0.005, "max_iter": 5, "seeds": [0]}
     with pytest.raises(ValueError, match="person 9: nothing to tell apart"):
@@ -117,6 +122,10 @@ def test_what_cannot_be_separated_is_refused() -> None:
         descend(values, identity, people=np.array([0, 0]), **settings)
     with pytest.raises(ValueError, match="do not fit"):
         descend(values[0], identity, people=np.array([0]), **settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(gradient_descent, "PRODUCTS", 149**2)
+        with pytest.raises(ValueError, match="150 profiles: at most 149 at once"):
+            descend(values, identity, people=np.array([0]), **settings)
     values[0, 3, 2] = np.nan
     with pytest.raises(ValueError, match="not all are finite"):
         descend(values, identity, people=np.array([0]), **settings)
