@@ -1,4 +1,4 @@
-"""Install PyTorch: its CPU build (1 GB) where there is no NVIDIA GPU, its CUDA build (5 GB) elsewhere.
+"""Install PyTorch: its CPU build (1 GB) without an NVIDIA driver, its CUDA build (5 GB) with one.
 
     python requirements/pytorch.py auto|cpu|cuda [OPTION OF PIP ...]
 
