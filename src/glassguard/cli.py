@@ -32,6 +32,7 @@ STAGES = (
     "teacher",
     "pretrain",
     "import_backbone",
+    "shipped_backbone",
     "recognizer",
     "attack_shard",
     "attack",

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 CHANGES = (
     "seed=1",
-    "backbone.pretraining.learning_rate=0.05",
+    "backbone=tiny",
     "attacks.glasses.step=10",
     "detector.alpha=0.02",
     "saliency.confidence_threshold=0.7",
@@ -161,7 +161,7 @@ def test_settings_are_rewritten_there_and_back(kept: Checkout) -> None:
 @pytest.mark.parametrize("name", ["{braces}", "with space, it's #1", "a{b%"])
 def test_a_checkout_may_have_any_name(name: str, tmp_path: Path) -> None:
     copy = checkout(tmp_path / name / "checkout")
-    done = copy.snakemake("--cores", "1", "--until", "pool")
+    done = copy.snakemake("--cores", "1", "--until", "pool", overrides=["backbone=tiny"])
     assert done.returncode == 0, done.stderr
     assert (copy.results / "backbone" / "pool_images.npy").exists()
 

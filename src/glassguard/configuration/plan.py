@@ -21,6 +21,7 @@ from glassguard.files import layout
 from glassguard.report.figures import figures_of
 
 RESULTS = Path("results")
+BACKBONE_JOBS = {"shipped_backbone", "import_backbone", "pool", "teacher", "pretrain"}
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Plan:
             inputs: of all rules, by their names, as patterns with ``{study}`` and ``{attack}``;
                 functions of wildcards are left out.
         """
-        unused = {"import_backbone", "pool", "teacher", "pretrain"} - {*self.backbone_jobs}
+        unused = BACKBONE_JOBS - {*self.backbone_jobs}
         patterns = {
             one
             for rule, files in inputs.items()
@@ -200,6 +201,8 @@ class Plan:
     def backbone_jobs(self) -> list[str]:
         """Jobs that end in the convolutions, in their order."""
         backbone = self.study.backbone
+        if backbone.shipped is not None:
+            return ["shipped_backbone"]
         if backbone.weights is not None:
             return ["import_backbone"]
         return [

@@ -1,5 +1,7 @@
 """The whole configuration: the settings of all packages together."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +15,7 @@ from glassguard.detection.settings import Detector
 from glassguard.influence.settings import Influence
 from glassguard.kernels import Kernels
 from glassguard.recognizer.settings import Backbone, DenseLayers
+from glassguard.recognizer.shipped_networks import network_record
 from glassguard.saliency.settings import CopyMasks, Saliency
 from glassguard.settings import Seed, SetName, Strict
 from glassguard.tracking.settings import Tracking
@@ -152,6 +155,41 @@ class Study(Strict):
                 "backbone.pool needs photographs, for example data.source=folder: for drawn people "
                 "the pool is drawn as well"
             )
+        self._shipped_network_is_as_trained()
         if self.backbone.weights is not None and self.backbone.pool is not None:
             raise ValueError("backbone.weights and backbone.pool exclude each other: give one")
         return self
+
+    def _shipped_network_is_as_trained(self) -> None:
+        """What a shipped network was trained with cannot be chosen, and must not seem to be."""
+        backbone, name = self.backbone, self.backbone.shipped
+        if name is None:
+            return
+        for key in ("weights", "pool"):
+            if getattr(backbone, key) is not None:
+                raise ValueError(
+                    f"backbone.shipped and backbone.{key} exclude each other: add backbone=pretrain"
+                )
+        if not isinstance(self.data, embedded.Pictures):
+            raise ValueError(
+                f"backbone.shipped: {name} is for drawn faces; for photographs choose "
+                "backbone=pretrain, faces, vggface or imagenet"
+            )
+        given = backbone.model_dump(mode="json", exclude={"shipped"})
+        for key, wanted, found in _differences("backbone", network_record(name).backbone, given):
+            raise ValueError(
+                f"{key}: {name} was trained with {json.dumps(wanted)}, not with "
+                f"{json.dumps(found)}; add backbone=pretrain to train another network"
+            )
+
+
+def _differences(
+    where: str, recorded: dict[str, Any], given: dict[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    """Keys that have another value than the recorded one, and both values."""
+    for key, wanted in recorded.items():
+        found = given.get(key)
+        if isinstance(wanted, dict) and isinstance(found, dict):
+            yield from _differences(f"{where}.{key}", wanted, found)
+        elif found != wanted:
+            yield f"{where}.{key}", wanted, found

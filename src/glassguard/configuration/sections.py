@@ -26,7 +26,8 @@ from glassguard.detection.settings import Baselines, DetectorFit, DetectorJudgem
 from glassguard.errors import InputError
 from glassguard.influence.settings import Experts, InfluenceMeasure, InfluenceProfile
 from glassguard.kernels import Kernels
-from glassguard.recognizer.settings import Backbone, TeacherNetwork
+from glassguard.recognizer.settings import Backbone, ShippedNetwork, TeacherNetwork
+from glassguard.recognizer.shipped_networks import network_record
 from glassguard.saliency.settings import Explanation, MapKind, MaskJudgement, MaskSearch
 from glassguard.settings import Seed, Strict
 from glassguard.tracking.settings import Tracking
@@ -97,6 +98,13 @@ class BackboneSection(Computed):
 
     seed: Seed
     backbone: Backbone
+
+
+class ShippedBackboneSection(Strict):
+    """Read by ``shipped_backbone``."""
+
+    shipped: ShippedNetwork
+    sha256: str
 
 
 class RecognizerSection(Computed):
@@ -251,6 +259,7 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
     seed, influence, detector = plain["seed"], plain["influence"], plain["detector"]
     fetch = plain["data"].pop("fetch", {})
     teacher = plain["backbone"]["pretraining"]["teacher"]
+    shipped = study.backbone.shipped
     computed = {
         **({} if teacher is None else {"teacher": _part(TeacherSection, {"teacher": teacher})}),
         **{file: _part(model, plain) for file, model in OF_STUDY.items()},
@@ -280,6 +289,13 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
             for name, download in plain["downloads"]["files"].items()
         },
         "fetch_pictures": {"source": study.data.source, "fetch": fetch},
+        **(
+            {}
+            if shipped is None
+            else {
+                "shipped_backbone": {"shipped": shipped, "sha256": network_record(shipped).sha256}
+            }
+        ),
         **{stage: {"kernels": plain["kernels"], **section} for stage, section in computed.items()},
         "track": {"experiment": name or plain["experiment"], "tracking": plain["tracking"]},
     }

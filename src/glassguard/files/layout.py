@@ -44,6 +44,7 @@ ARTIFACTS = {
     "pool": ("backbone/pool_manifest.csv", "backbone/pool_rejected.csv"),
     "pretrain": ("backbone/metrics.json",),
     "import_backbone": ("backbone/metrics.json",),
+    "shipped_backbone": ("backbone/metrics.json",),
     "recognizer": (
         "recognizer/metrics.json",
         "recognizer/history.csv",

@@ -16,12 +16,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain, product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import nn
 
-from glassguard.saliency.classification import probabilities
 from glassguard.saliency.fill import filled
 from glassguard.saliency.mask import (
     closed,
@@ -31,6 +29,9 @@ from glassguard.saliency.mask import (
     threshold_levels,
 )
 from glassguard.saliency.settings import Fill, MapKind, SourceSetting, ThresholdKind
+
+if TYPE_CHECKING:
+    from torch import nn
 
 NO_TARGET = -1
 # Confidences are added as multiples of 2^-40: sums of integers do not depend on the order, so means
@@ -196,7 +197,7 @@ class MaskPlan:
 
 
 def search(
-    network: nn.Module,
+    network: "nn.Module",
     pictures: Iterable[Pictured],
     classes: np.ndarray,
     points: Sequence[Combination],
@@ -249,6 +250,9 @@ def search(
                         continue
                     waiting.append((picture, positions, key))
                     yield image if fill is None else filled(image, distinct.mask, fill)
+
+    # Imports torch, which takes seconds; whoever gathers results or chooses among them needs none.
+    from glassguard.saliency.classification import probabilities
 
     passes = 0
     for probability in probabilities(network, masked_pictures(), batch_size=batch_size):

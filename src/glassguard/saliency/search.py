@@ -6,13 +6,11 @@ Where the whole grid takes too many passes, points of it are tried: at random (B
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import optuna
 import pandas as pd
 from numpy.typing import NDArray
-from torch import nn
 
 from glassguard.progress import Progress, track
 from glassguard.saliency.choice import measures
@@ -32,9 +30,13 @@ from glassguard.saliency.grid import (
 from glassguard.saliency.racing import raced
 from glassguard.saliency.settings import MaskSearch, SamplingMethod
 
+if TYPE_CHECKING:
+    import optuna
+    from torch import nn
+
 
 def mask_search(
-    network: nn.Module,
+    network: "nn.Module",
     clean: Sequence[Pictured],
     clean_real: np.ndarray,
     attacked: Sequence[Pictured],
@@ -191,6 +193,8 @@ def tried(
     Returns:
         The different points in the order in which they were tried.
     """
+    import optuna  # imported late: a search of the whole grid needs none of it
+
     samplers = {"random": optuna.samplers.RandomSampler, "bayesian": optuna.samplers.TPESampler}
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -208,7 +212,7 @@ def tried(
     return list(scores)
 
 
-def _drawn(trial: optuna.Trial, name: str, options: Sequence[Any]) -> Any:
+def _drawn(trial: "optuna.Trial", name: str, options: Sequence[Any]) -> Any:
     if isinstance(options[0], str):
         return trial.suggest_categorical(name, list(options))
     return sorted(options)[trial.suggest_int(name, 0, len(options) - 1)]

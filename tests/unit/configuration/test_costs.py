@@ -17,7 +17,7 @@ from glassguard.configuration.schema import Study
 
 
 def study(*overrides: str, experiment: str = "embedded") -> Study:
-    return compose_study(CONF, experiment, list(overrides))
+    return compose_study(CONF, experiment, ["backbone=pretrain", *overrides])
 
 
 def test_cost_follows_pixels_width_points_and_pictures() -> None:
@@ -48,7 +48,7 @@ def test_pretraining_costs_what_its_epochs_show() -> None:
     pictures = pretraining.identities * pretraining.images_per_identity
     expected = pictures * 3 * here.costs.seconds_per_pretraining_picture / 60
     assert pretraining_minutes(here) == pytest.approx(expected)
-    assert time_limit(pretraining_minutes(study(experiment="smoke")), here) == 5
+    assert time_limit(pretraining_minutes(study("backbone=tiny")), here) == 5
 
 
 def test_costly_work_is_split_into_more_jobs() -> None:

@@ -127,10 +127,31 @@ FOLDER = ["data.root=a", "backbone.pool=b"]
             },
             ["influence.distribution", "layer_line only"],
         ),
-        ({"overrides": ["backbone.weights=nowhere"]}, ["backbone.weights", "nowhere"]),
-        ({"overrides": ["backbone.weights=vggface"]}, ["vggface", "imagenet, vgg_face,"]),
+        ({"overrides": ["backbone.weights=a"]}, ["backbone.shipped", "add backbone=pretrain"]),
         (
-            {"overrides": ["backbone.weights=yunet"]},
+            {"overrides": ["backbone.pretraining.variation.shift=0.1"]},
+            ["backbone.pretraining.variation", "not set"],
+        ),
+        (
+            {"overrides": ["backbone.pretraining.learning_rate=0.05"]},
+            ["drawn_faces was trained with 0.1, not with 0.05", "add backbone=pretrain"],
+        ),
+        (
+            {"overrides": ["backbone.pretraining.steps=[{image_size: 48, epochs: 1}]"]},
+            ["backbone.pretraining.steps", "trained with [", "add backbone=pretrain"],
+        ),
+        ({"experiment": "lfw", "overrides": ["backbone=drawn"]}, ["drawn faces", "photographs"]),
+        ({"overrides": ["backbone.shipped=faces"]}, ["backbone.shipped", "'drawn_faces'"]),
+        (
+            {"overrides": ["backbone.shipped=null", "backbone.weights=nowhere"]},
+            ["backbone.weights", "nowhere"],
+        ),
+        (
+            {"overrides": ["backbone.shipped=null", "backbone.weights=vggface"]},
+            ["vggface", "imagenet, vgg_face,"],
+        ),
+        (
+            {"overrides": ["backbone.shipped=null", "backbone.weights=yunet"]},
             ["backbone.weights: yunet is a download for data.detector", "imagenet, vgg_face,"],
         ),
         (

@@ -34,7 +34,8 @@ def test_every_job_has_a_record_of_its_own_name() -> None:
 @pytest.mark.parametrize(
     ("overrides", "jobs", "start"),
     [
-        ([], ["pool", "pretrain"], "backbone/pool_"),
+        ([], ["shipped_backbone"], "backbone/pool_"),
+        (["backbone=tiny"], ["pool", "pretrain"], "backbone/pool_"),
         (
             ["backbone=vggface", "backbone.weights=vgg_face_dag"],
             ["import_backbone"],
@@ -42,7 +43,7 @@ def test_every_job_has_a_record_of_its_own_name() -> None:
         ),
     ],
 )
-def test_convolutions_come_from_a_pool_or_a_file(
+def test_convolutions_come_from_the_package_a_pool_or_a_file(
     overrides: list[str], jobs: list[str], start: str
 ) -> None:
     found = plan("smoke", *overrides)
@@ -55,7 +56,14 @@ def test_convolutions_come_from_a_pool_or_a_file(
     [
         (["backbone.pretraining.accelerator=cpu"], 0),
         (["backbone.pretraining.accelerator=auto"], 1),
-        (["backbone=faces_gpu"], 1),
+        (
+            [
+                "backbone=faces_gpu",
+                "backbone.pretraining.identities=12",
+                "backbone.pretraining.images_per_identity=16",
+            ],
+            1,
+        ),
         (
             [
                 "backbone.pretraining.accelerator=gpu",
@@ -67,16 +75,18 @@ def test_convolutions_come_from_a_pool_or_a_file(
     ],
 )
 def test_pretraining_asks_for_the_gpus_it_takes(overrides: list[str], gpus: int) -> None:
-    assert plan("smoke", *overrides).gpus == gpus
+    assert plan("smoke", "backbone=pretrain", *overrides).gpus == gpus
 
 
 def test_a_backbone_is_made_by_one_job_and_stamps_are_of_jobs_that_there_are() -> None:
-    trained = plan()
+    shipped, trained = plan("smoke"), plan("smoke", "backbone=pretrain")
     read = plan("smoke", "backbone=vggface", "backbone.weights=vgg_face_dag")
-    makers = ("pretrain", "import_backbone")
-    assert [len(trained.backbone_by(job, "metrics.json")) for job in makers] == [1, 0]
-    assert [len(read.backbone_by(job, "metrics.json")) for job in makers] == [0, 1]
+    makers = ("pretrain", "import_backbone", "shipped_backbone")
+    assert [len(shipped.backbone_by(job, "metrics.json")) for job in makers] == [0, 0, 1]
+    assert [len(trained.backbone_by(job, "metrics.json")) for job in makers] == [1, 0, 0]
+    assert [len(read.backbone_by(job, "metrics.json")) for job in makers] == [0, 1, 0]
     inputs = {job: [f"results/{{study}}/config/given/{job}.txt"] for job in ("data", *makers)}
+    assert [Path(one).stem for one in shipped.stamps_read(inputs)] == ["data", "shipped_backbone"]
     assert [Path(one).stem for one in trained.stamps_read(inputs)] == ["data", "pretrain"]
     assert [Path(one).stem for one in read.stamps_read(inputs)] == ["data", "import_backbone"]
 

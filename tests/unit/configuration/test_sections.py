@@ -12,8 +12,8 @@ from glassguard.configuration.stamps import section_stamps
 
 
 def changed_sections(*overrides: str) -> set[str]:
-    before = sections(compose_study(CONF, "smoke"))
-    after = sections(compose_study(CONF, "smoke", overrides))
+    before = sections(compose_study(CONF, "smoke", ["backbone=tiny"]))
+    after = sections(compose_study(CONF, "smoke", ["backbone=tiny", *overrides]))
     return {name for name in before if before[name] != after[name]}
 
 
