@@ -83,7 +83,7 @@ def mask_search(
 
 
 def _raced(
-    network: nn.Module,
+    network: "nn.Module",
     pictures: Sequence[Pictured],
     classes: np.ndarray,
     points: Sequence[Combination],
