@@ -17,7 +17,7 @@ from glassguard.configuration.schema import Study
 
 
 def study(*overrides: str, experiment: str = "embedded") -> Study:
-    return compose_study(CONF, experiment, list(overrides))
+    return compose_study(CONF, experiment, ["saliency.search.method=grid", *overrides])
 
 
 def test_cost_follows_pixels_width_points_and_pictures() -> None:
