@@ -18,14 +18,17 @@ from numpy.typing import NDArray
 from glassguard.progress import Progress
 from glassguard.saliency.grid import Combination, goodness
 
-ROUNDS = 16
+ROUNDS = 24
 """Parts in which the pictures of either kind are measured."""
 
 FINISHING = (0, 1, 3, 7)
 """Rounds, counted from 0, after which the leaders are measured on all pictures."""
 
-LAST_DIGITS = 1e-5
-"""Points this close are equal: tables have six decimals, and the first of equal points wins."""
+ROUNDING = 1e-9
+"""Means this close may be equal: sums have a rounding error, and the first of equal points wins."""
+
+LAST_DIGITS = 2e-6
+"""The same where means are compared that were written into a table, with six digits."""
 
 GROUPS = (("fill",), ("map",), ("fill", "mu_as"))
 """Parameters of which every combination of values has a winner of its own, by goodness."""
@@ -77,9 +80,9 @@ def contenders(
     goodness among the points that keep any given confidence in clean pictures.
     """
     low, high = found.low, found.high
-    clean = high["ac_clean_real"] >= low["ac_clean_real"].max() - LAST_DIGITS
-    right = high["ac_adv_real"] >= low["ac_adv_real"].max() - LAST_DIGITS
-    harmless = low["ac_adv_target"] <= high["ac_adv_target"].min() + LAST_DIGITS
+    clean = high["ac_clean_real"] >= low["ac_clean_real"].max() - ROUNDING
+    right = high["ac_adv_real"] >= low["ac_adv_real"].max() - ROUNDING
+    harmless = low["ac_adv_target"] <= high["ac_adv_target"].min() + ROUNDING
     good = np.zeros(len(points), dtype=bool)
     for places in _members(points):
         least = low["goodness"][places].max() - LAST_DIGITS

@@ -17,7 +17,8 @@ from glassguard.configuration.schema import Study
 
 
 def study(*overrides: str, experiment: str = "embedded") -> Study:
-    return compose_study(CONF, experiment, ["backbone=pretrain", *overrides])
+    plain = ["backbone=pretrain", "saliency.search.method=grid"]
+    return compose_study(CONF, experiment, [*plain, *overrides])
 
 
 def test_cost_follows_pixels_width_points_and_pictures() -> None:

@@ -64,7 +64,8 @@ def settings(**changes):
         "phi": [0, 20],
         "fill": ["mean", "telea"],
     }
-    search = {name: changes.pop(name) for name in ("method", "trials") if name in changes}
+    search = {"method": "grid"}
+    search |= {name: changes.pop(name) for name in ("method", "trials") if name in changes}
     values = section("saliency/guided", grid={**grid, **changes}, search=search, batch_size=16)
     read = {key: values[key] for key in MaskSearch.model_fields}
     return MaskGridSection.model_validate({"seed": 3, "saliency": read})
