@@ -5,6 +5,7 @@ are computed once for every picture and every augmented copy of it.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from itertools import islice
 from typing import Any
@@ -261,6 +262,18 @@ def train_dense_layers(
     return history
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Whatever the setting: a second thread would mostly wait, at the cost of a core."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(limits=1, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _fit(
     network: FaceRecognizer,
     features: Tensor,
@@ -277,8 +290,7 @@ def _fit(
     network.classifier.train()
     model = DenseTraining(network.classifier, settings)
     repeated = LabelledFeatures(features, labels.repeat(len(features) // len(labels)))
-    # OpenBLAS starts no more threads than there are cores, and sums depend on their number.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with _one_thread():
         deterministic_trainer(epochs=settings.epochs).fit(
             model,
             repeated.batches(settings.batch_size, torch.Generator().manual_seed(seed)),

@@ -210,4 +210,6 @@ class DenseLayers(Strict):
         description="of every training picture, masked by its saliency for a recognizer that is "
         "first trained without them",
     )
-    threads: Threads
+    threads: Threads = Field(
+        description="torch threads of the convolutions; the dense layers train on one"
+    )

@@ -2,11 +2,12 @@
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from glassguard.recognizer.dense_products import dense_answer
-from glassguard.recognizer.head import LabelledFeatures
+from glassguard.recognizer.head import LabelledFeatures, _one_thread
 
 
 def layers(dtype: torch.dtype = torch.float32) -> nn.Sequential:
@@ -40,6 +41,19 @@ def test_frozen_layers_answer_without_gradients() -> None:
     network = layers().eval().requires_grad_(False)
     with torch.inference_mode():
         assert dense_answer(network, torch.randn(4, 12)).shape == (4, 3)
+
+
+def test_training_takes_one_thread_and_gives_the_others_back() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with _one_thread():
+            assert torch.get_num_threads() == 1
+            blas = [one for one in threadpool_info() if one["user_api"] == "blas"]
+            assert {one["num_threads"] for one in blas} == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_batches_are_those_of_a_loader_that_reads_row_by_row() -> None:
