@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from made_up_guard import write_guard
 from shipped import section
 
 from glassguard.configuration.schema import Study
@@ -45,6 +46,7 @@ def configuration(source="embedded", attacks=("glasses",)):
                 "influence": section("influence/internal"),
                 "detector": section("detector/linear", variants=["raw", "standardised"]),
                 "saliency": section("saliency/guided", grid=grid),
+                "guard": section("guard/eye_band"),
                 "tracking": section("tracking/mlflow"),
             }
         )
@@ -432,6 +434,7 @@ def write_results(root: Path) -> None:
         confidence_before=np.linspace(0.5, 1, count),
         confidence_after=np.linspace(0.4, 1, count),
     )
+    write_guard(root, PEOPLE)
     for job, stage, start, end in (
         ("data", "data", 1000.0, 1010.0),
         ("attack_0", "attack_shard", 1005.0, 1020.0),

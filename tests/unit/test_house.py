@@ -20,6 +20,7 @@ ORDER = (
     ("attack", "influence"),
     ("saliency",),
     ("detection",),
+    ("guard",),
     ("tracking",),
     ("report",),
     ("configuration",),

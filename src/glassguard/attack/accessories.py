@@ -59,17 +59,32 @@ def accessory_mask(shape: Shape, eyes: NDArray[np.floating], size: int) -> NDArr
     """
     if shape.kind == "whole":
         return np.ones((size, size), dtype=bool)
-    along, across = _face_coordinates(eyes, size)
-    if isinstance(shape, PlacedShape):
-        x, y = 2 * (along - shape.x) / shape.width, 2 * (across - shape.y) / shape.height
-        if shape.kind == "sticker":
-            covered = x**2 + y**2 <= 1
-        else:
-            covered = np.maximum(np.abs(x), np.abs(y)) <= 1
-    else:
-        covered = _frame(np.abs(along), across - DROP)
+    covered = covers(shape, *_face_coordinates(eyes, size))
     blocks = covered.reshape(size, SAMPLES_PER_PIXEL, size, SAMPLES_PER_PIXEL)
     return blocks.mean(axis=(1, 3)) >= 0.5
+
+
+def covers(
+    shape: Shape, along: NDArray[np.float64], across: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which places of a face an accessory covers.
+
+    Args:
+        shape: see :func:`accessory_mask`.
+        along: x of the places in units of the distance between the eyes, any shape.
+        across: y of the places, of the same shape.
+
+    Returns:
+        bool, of the same shape.
+    """
+    if shape.kind == "whole":
+        return np.ones(along.shape, dtype=bool)
+    if not isinstance(shape, PlacedShape):
+        return _frame(np.abs(along), across - DROP)
+    x, y = 2 * (along - shape.x) / shape.width, 2 * (across - shape.y) / shape.height
+    if shape.kind == "sticker":
+        return x**2 + y**2 <= 1
+    return np.maximum(np.abs(x), np.abs(y)) <= 1
 
 
 def _face_coordinates(

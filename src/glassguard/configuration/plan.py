@@ -296,6 +296,9 @@ class Plan:
             *[f"mask_grid_{a}_{one}" for a in further for one in shards(self.grid_shards)],
             *[f"mask_grid_{attack}" for attack in further],
             *(["mask_transfer"] if further else []),
+            "banded_recognizer",
+            "guard",
+            "certify",
         ]
 
 

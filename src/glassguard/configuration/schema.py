@@ -12,6 +12,7 @@ from glassguard.configuration.picture_sources import Data
 from glassguard.datasets.settings import Downloads
 from glassguard.datasets.sources import embedded
 from glassguard.detection.settings import Detector
+from glassguard.guard.settings import Guard
 from glassguard.influence.settings import Influence
 from glassguard.kernels import Kernels
 from glassguard.recognizer.settings import Backbone, DenseLayers
@@ -65,6 +66,7 @@ class Study(Strict):
     influence: Influence
     detector: Detector
     saliency: Saliency
+    guard: Guard
     tracking: Tracking
 
     @property

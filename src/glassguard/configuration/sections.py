@@ -24,9 +24,11 @@ from glassguard.configuration.schema import Recognizer, Study
 from glassguard.datasets.settings import Fetch, PublishedFile
 from glassguard.detection.settings import Baselines, DetectorFit, DetectorJudgement, Masking
 from glassguard.errors import InputError
+from glassguard.files.layout import sets
+from glassguard.guard.settings import BandedTraining, Decisions
 from glassguard.influence.settings import Experts, InfluenceMeasure, InfluenceProfile
 from glassguard.kernels import Kernels
-from glassguard.recognizer.settings import Backbone, ShippedNetwork, TeacherNetwork
+from glassguard.recognizer.settings import Backbone, DenseLayers, ShippedNetwork, TeacherNetwork
 from glassguard.recognizer.shipped_networks import network_record
 from glassguard.saliency.settings import Explanation, MapKind, MaskJudgement, MaskSearch
 from glassguard.settings import Seed, Strict
@@ -182,6 +184,43 @@ class MaskEvaluationSection(Computed):
     saliency: MaskJudgement
 
 
+class BandedRecognizerSection(Computed):
+    """Read by ``banded_recognizer``: the dense layers are as wide and as long trained as others."""
+
+    seed: Seed
+    recognizer: DenseLayers
+    guard: BandedTraining
+
+
+class GuardMask(Strict):
+    """What ``guard`` reads of the section ``saliency``: how masks are made, not how searched."""
+
+    kernel: int
+    batch_size: int
+    threads: int
+
+
+class GuardSection(Computed):
+    """Read by ``guard``."""
+
+    sets: tuple[str, ...]
+    guard: Decisions
+    saliency: GuardMask
+
+
+class CertifyThreads(Strict):
+    """What ``certify`` reads of the section ``detector``."""
+
+    threads: int
+
+
+class CertifySection(Computed):
+    """Read by ``certify``."""
+
+    attacks: tuple[str, ...]
+    detector: CertifyThreads
+
+
 class ReportSection(Computed):
     """Read by ``figures`` and ``report``: everything, since the report prints it."""
 
@@ -244,6 +283,7 @@ OF_STUDY: dict[str, type[BaseModel]] = {
     "fit_detectors": FitDetectorsSection,
     "mask_grid": MaskGridSection,
     "mask_evaluation": MaskEvaluationSection,
+    "banded_recognizer": BandedRecognizerSection,
 }
 """Sections whose keys are those of the study."""
 
@@ -281,6 +321,8 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
                 },
             },
         ),
+        "guard": _part(GuardSection, plain | {"sets": sets(list(plain["attacks"]))}),
+        "certify": _part(CertifySection, plain | {"attacks": list(plain["attacks"])}),
         "report": {"study": study.model_dump(mode="json")},
     }
     return {

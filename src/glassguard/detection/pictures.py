@@ -111,7 +111,23 @@ def half_wearing(bare: Pictures, plain: Pictures, random: Pictures) -> Pictures:
         UnmatchedFacesError: a face is twice in a set, or none is in all three.
     """
     kinds = bare, plain, random
-    row_of = [{str(face): row for row, face in enumerate(kind.face)} for kind in kinds]
+    rows = half_wearing_rows(*(kind.face for kind in kinds))
+    return together([kinds[kind].take(of_kind) for kind, of_kind in rows])
+
+
+def half_wearing_rows(
+    bare: NDArray[np.str_], plain: NDArray[np.str_], random: NDArray[np.str_]
+) -> list[tuple[int, NDArray[np.int64]]]:
+    """Which pictures :func:`half_wearing` takes, from the faces that each set shows.
+
+    Returns:
+        Number of a set, 0 to 2, and rows of it, in their order in the mixture; the first set twice.
+
+    Raises:
+        UnmatchedFacesError: see there.
+    """
+    kinds = bare, plain, random
+    row_of = [{str(face): row for row, face in enumerate(kind)} for kind in kinds]
     if any(len(rows) != len(kind) for rows, kind in zip(row_of, kinds, strict=True)):
         raise UnmatchedFacesError("a face is in one set of pictures more than once")
     shared = [face for face in row_of[0] if all(face in rows for rows in row_of)]
@@ -119,11 +135,11 @@ def half_wearing(bare: Pictures, plain: Pictures, random: Pictures) -> Pictures:
         raise UnmatchedFacesError(
             "no face is in all three: bare, with plain and with random frames"
         )
-    parts = []
+    found = []
     for position, kind in enumerate((0, 1, 0, 2)):
         wanted = [row_of[kind][face] for face in shared[position::4]]
-        parts.append(kinds[kind].take(np.array(wanted, dtype=np.int64)))
-    return together(parts)
+        found.append((kind, np.array(wanted, dtype=np.int64)))
+    return found
 
 
 def together(parts: Sequence[Pictures]) -> Pictures:

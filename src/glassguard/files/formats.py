@@ -28,6 +28,10 @@ TEXT_COLUMNS = {
     "goal": str,
     "prediction": str,
     "initial_prediction": str,
+    "answer_full": str,
+    "answer_banded": str,
+    "answer_masked": str,
+    "answer": str,
     "reason": str,
     "other": str,
 }

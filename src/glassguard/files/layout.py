@@ -38,6 +38,17 @@ SALIENCY_TABLES = (
     "working_point.json",
     "masks.npz",
 )
+GUARD_TABLES = (
+    "band.json",
+    "banded_metrics.json",
+    "banded_history.csv",
+    "thresholds.json",
+    "decisions.csv",
+    "certificate.csv",
+    "targets.csv",
+    "operating_curve.csv",
+    "summary.json",
+)
 
 ARTIFACTS = {
     "data": ("data/manifest.csv", "data/rejected.csv"),
@@ -60,6 +71,9 @@ ARTIFACTS = {
         "saliency/working_point.json",
     ),
     "mask_transfer": ("saliency/generality.csv",),
+    "banded_recognizer": tuple(f"guard/{name}" for name in GUARD_TABLES[:3]),
+    "guard": tuple(f"guard/{name}" for name in GUARD_TABLES[3:5]),
+    "certify": tuple(f"guard/{name}" for name in GUARD_TABLES[5:]),
     "figures": ("figures/captions.json", "figures/{figure}.png", "figures/{figure}.svg"),
     "report": ("summary.json", "report.html", "timings.csv"),
 }
@@ -116,6 +130,16 @@ def images_of_set(name: str) -> str:
     return f"{_folder_of_set(name)}/images.npy"
 
 
+def guard_files(attacks: Sequence[str]) -> dict[str, list[str]]:
+    """What the guard reads of every set of pictures: tables, pictures and saliency maps."""
+    names = sets(attacks)
+    return {
+        "tables": [result(table_of_set(name)) for name in names],
+        "images": [result(images_of_set(name)) for name in names],
+        "maps": [result(f"saliency/maps/{name}.npz") for name in names],
+    }
+
+
 def picture_set(wildcards: Any) -> dict[str, str]:
     """Pictures and table of the set that a job is about."""
     folder = f"results/{wildcards.study}"
@@ -168,6 +192,7 @@ def tables(attacks: Sequence[str]) -> list[str]:
             for attack in further
             for name in ("grid.csv", "best.json")
         ],
+        *[f"guard/{name}" for name in GUARD_TABLES],
     ]
 
 
@@ -186,6 +211,11 @@ def reported(attacks: Collection[str]) -> dict[str, str]:
         "best_masks": "saliency/best.json",
         "evaluation": "saliency/evaluation.csv",
         "working_point": "saliency/working_point.json",
+        "band": "guard/band.json",
+        "certificate": "guard/certificate.csv",
+        "operating_curve": "guard/operating_curve.csv",
+        "guard": "guard/summary.json",
+        "guard_thresholds": "guard/thresholds.json",
     }
     return found | ({"generality": "saliency/generality.csv"} if len(attacks) > 1 else {})
 

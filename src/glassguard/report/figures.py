@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Act = Literal["attack", "detection", "influence", "saliency"]
+Act = Literal["attack", "detection", "influence", "saliency", "guard"]
 
 
 @dataclass(frozen=True)
@@ -302,6 +302,39 @@ FIGURES = (
         with 95 % Wilson intervals. Framed: masks on the accessory that they were tuned on.""",
         reads={"table": "saliency/generality.csv"},
         several_attacks=True,
+    ),
+    Figure(
+        name="operating_curves",
+        act="guard",
+        summary="""All defences: attacks accepted as the target and attacks named right, against
+        honest pictures that are rejected or misnamed.""",
+        caption="""Every defence on the test split (n = {attacked} attacked and {honest} honest
+        pictures, of which half wear honest frames) as its threshold moves; the marker is where it
+        rejects least. Drawn are {drawn} of {all_defences} defences; guard/operating_curve.csv has
+        all. Detector, mask and guard: both recognizers agree and {detector} does not flag the
+        picture, or the answer behind the saliency mask is the banded one. The attacker knows none
+        of the defences. Not covered: eyes that an attacker moves where alignment is computed on the
+        attacked picture, and paint outside the band.""",
+        reads={"table": "guard/operating_curve.csv", "summary": "guard/summary.json"},
+    ),
+    Figure(
+        name="guard_gallery",
+        act="guard",
+        summary="""The guard on attacked pictures: accepted, corrected, rejected and wrong.""",
+        caption="""The guard on n = {n} attacked test pictures: {accepted_share} are accepted under
+        the attacker's own name, {corrected_share} are taken for somebody else and named right where
+        the band is hidden, {rejected_share} are rejected, {wrong_share} are accepted under a wrong
+        name. Up to six of each that there is; below each, the answer and its confidence. Upper
+        rows: as the recognizer sees them; lower rows: as the banded one does, for which they are
+        equal to the bare faces. Not covered: eyes that an attacker moves where alignment is
+        computed on the attacked picture, and paint outside the band.""",
+        reads={
+            "decisions": "guard/decisions.csv",
+            "images": "attacks/{attack}/images.npy",
+            "examples": "attacks/{attack}/examples.csv",
+            "manifest": "data/manifest.csv",
+            "band": "guard/band.json",
+        },
     ),
 )
 """In the order in which the page shows them."""

@@ -138,6 +138,21 @@ def headline(
             f"{percent(source['adversarial_correct'])} of the attacked and "
             f"{percent(source['clean_accuracy'])} of the clean pictures are recognized."
         )
+    guard = summary["guard"]
+    honest, attacked = guard["honest"], guard["attack"]
+    wearing = ", ".join(
+        f"{percent(rates.get('rejected'))} of the {KINDS.get(worn, f'{worn} faces')}"
+        for worn, rates in honest.items()
+    )
+    sentences.append(
+        "The guard, of which one recognizer never sees the band of the eyes, certifies "
+        f"{percent(guard['certified'].get('rate'))} of the bare faces: no frame of any texture "
+        f"changes its right answer. It accepts {percent(guard['wrong_accepts'].get('rate'))} of "
+        "them under a wrong name and "
+        f"{percent(attacked['accepted_as_target'].get('rate'))} of the attacks as their target, "
+        f"and names {percent(attacked['corrected'].get('rate'))} of the attacked pictures right "
+        f"with the band hidden. It rejects {wearing}."
+    )
     return sentences
 
 

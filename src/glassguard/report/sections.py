@@ -14,6 +14,7 @@ from glassguard.report.detection_tables import (
     variants_table,
 )
 from glassguard.report.figures import FIGURES
+from glassguard.report.guard_tables import certificate_table
 from glassguard.report.page import Picture, Section
 from glassguard.report.saliency_tables import (
     evaluation_table,
@@ -74,6 +75,17 @@ def sections(
                 working_point_table(read["working_point"]),
             ),
             _of(pictures, "saliency"),
+        ),
+        Section(
+            "The guard: a recognition that does not see the eyes",
+            "A second recognizer never sees the band of the eyes, so nothing that is painted there "
+            "moves its answer. The guard accepts a name that both recognizers give.",
+            (
+                certificate_table(
+                    read["certificate"], band=read["band"], thresholds=read["guard_thresholds"]
+                ),
+            ),
+            _of(pictures, "guard"),
         ),
     )
     if several:

@@ -42,8 +42,8 @@ def summarise(
         attacks: per attack its ``examples.csv``.
         read: ``recognizer`` (``recognizer/metrics.json``), ``detection``
             (``detection/summary.json``), ``pairs`` (``detection/table1.csv``), ``controls``
-            (``detection/controls.csv``), ``best_masks`` (``saliency/best.json``) and
-            ``evaluation`` (``saliency/evaluation.csv``).
+            (``detection/controls.csv``), ``best_masks`` (``saliency/best.json``), ``evaluation``
+            (``saliency/evaluation.csv``) and ``guard`` (``guard/summary.json``).
 
     Returns:
         JSON-able values; every rate has ``_n``, ``_low`` and ``_high``, and a rate of
@@ -70,6 +70,7 @@ def summarise(
             },
             "test": evaluation_rates(read["evaluation"]),
         },
+        "guard": read["guard"],
     }
 
 

@@ -5,14 +5,12 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from glassguard.configuration.sections import DetectionSection
-from glassguard.detection.detector_file import from_arrays
-from glassguard.detection.detectors import Detectors
 from glassguard.detection.headline import metrics
 from glassguard.detection.pictures import UnmatchedFacesError
 from glassguard.detection.results import measure
 from glassguard.errors import InputError
-from glassguard.files.formats import read_json, read_safetensors, write_csv, write_json
-from glassguard.stages.detection_sets import read_sets
+from glassguard.files.formats import write_csv, write_json
+from glassguard.stages.detection_sets import read_detectors, read_sets
 from glassguard.stages.paths import OutputPath
 
 
@@ -41,7 +39,7 @@ def run(
         raise InputError(
             f"attacks are {', '.join(config.attacks)}: the files of {len(sets.attacks)} are given"
         )
-    fitted = _read_detectors(detectors, description)
+    fitted = read_detectors(detectors, description)
     # Sums in linear algebra depend on the number of threads: it is fixed, not the machine's.
     with threadpool_limits(limits=config.detector.threads):
         try:
@@ -65,13 +63,3 @@ def run(
     write_json(found.best_layer, tables / "best_layer.json")
     write_json(found.summary, tables / "summary.json")
     return metrics(found.summary)
-
-
-def _read_detectors(arrays: Path, description: Path) -> Detectors:
-    try:
-        found = from_arrays(read_json(description), read_safetensors(arrays))
-    except ValueError as error:
-        raise InputError(f"{description}, {arrays}: not fitted detectors: {error}") from None
-    if not isinstance(found, Detectors):
-        raise InputError(f"{description}: not the detectors of a study")
-    return found

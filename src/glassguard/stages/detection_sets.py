@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from glassguard.detection.detector_file import from_arrays
+from glassguard.detection.detectors import Detectors
 from glassguard.detection.picture_sets import (
     PictureSet,
     SetFiles,
@@ -12,7 +14,13 @@ from glassguard.detection.picture_sets import (
 )
 from glassguard.detection.pictures import Pictures
 from glassguard.errors import InputError
-from glassguard.files.formats import read_arrays, read_examples, read_manifest
+from glassguard.files.formats import (
+    read_arrays,
+    read_examples,
+    read_json,
+    read_manifest,
+    read_safetensors,
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,17 @@ def read_sets(
             for files in _files([*plain, *random], "--plain, --random")
         ],
     )
+
+
+def read_detectors(arrays: Path, description: Path) -> Detectors:
+    """The fitted detectors of a study (``InputError`` where the files hold something else)."""
+    try:
+        found = from_arrays(read_json(description), read_safetensors(arrays))
+    except ValueError as error:
+        raise InputError(f"{description}, {arrays}: not fitted detectors: {error}") from None
+    if not isinstance(found, Detectors):
+        raise InputError(f"{description}: not the detectors of a study")
+    return found
 
 
 def _files(paths: list[Path], option: str) -> list[SetFiles]:

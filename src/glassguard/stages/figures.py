@@ -24,6 +24,7 @@ from glassguard.progress import track
 from glassguard.report import (
     attack_figures,
     detection_figures,
+    guard_figures,
     influence_figures,
     saliency_figures,
 )
@@ -36,6 +37,7 @@ DRAWN_IN = {
     "detection": detection_figures,
     "influence": influence_figures,
     "saliency": saliency_figures,
+    "guard": guard_figures,
 }
 READERS: dict[str, Callable[[Path], Any]] = {
     "manifest.csv": read_manifest,
