@@ -39,6 +39,38 @@ Shape = WornShape | PlacedShape
 """Which pixels of a face an attack may change, told apart by ``kind``."""
 
 
+class Transformations(Strict):
+    """What happens to worn glasses: how far circumstances range, each drawn evenly.
+
+    0, or quality 100, leaves a kind out.
+    """
+
+    shift: float = Field(
+        ge=0, le=0.5, description="of the frame on the face, as a share of the picture's side"
+    )
+    rotation: float = Field(ge=0, le=90, description="of the frame on the face, in degrees")
+    scale: float = Field(ge=0, le=0.5, description="of the frame on the face, as a share of it")
+    perspective: float = Field(
+        ge=0, le=0.5, description="how much nearer one edge of the frame is than its middle"
+    )
+    print_colour: float = Field(
+        ge=0, le=0.5, description="of gain and offset of R, G and B of the frame"
+    )
+    brightness: float = Field(ge=0, le=0.5, description="added to a picture in [0, 1]")
+    contrast: float = Field(ge=0, le=0.9, description="change of differences from mid-grey")
+    blur: float = Field(ge=0, le=2, description="largest standard deviation in pixels")
+    resolution: float = Field(
+        ge=0, le=0.9, description="share of the picture's side that is lost, at most"
+    )
+    noise: float = Field(ge=0, le=0.5, description="largest change of a value in [0, 1]")
+    alignment: float = Field(
+        ge=0,
+        le=0.2,
+        description="of the picture, frame and all: shift as a share of the side, scale, radians",
+    )
+    jpeg: int = Field(ge=1, le=100, description="lowest quality of the compressed picture")
+
+
 class GradientSteps(Strict):
     """Normalised gradient steps with momentum; they have no parameters of their own."""
 
@@ -46,7 +78,18 @@ class GradientSteps(Strict):
     name: Literal["gradient_steps"]
 
 
-Algorithm = GradientSteps
+class ExpectationOverTransformation(Strict):
+    """Gradient steps on pictures under random circumstances (Athalye et al. 2018)."""
+
+    implementation: ClassVar = "glassguard.attack.robust:RobustAttack"
+    name: Literal["expectation_over_transformation"]
+    transformations: Transformations
+    samples: int = Field(ge=1, le=64, description="circumstances a step")
+    checks: int = Field(ge=1, le=1000, description="circumstances that the best iterate is kept by")
+    check_every: int = Field(ge=1, description="steps from one check to the next")
+
+
+Algorithm = Annotated[GradientSteps | ExpectationOverTransformation, Field(discriminator="name")]
 """How pixels are optimised, by ``name``. All other keys are arguments of ``implementation``."""
 
 
@@ -98,6 +141,18 @@ class AccessoryAttack(Strict):
                 "largest_change is allowed with initial_colour=null only: a colour is a change"
             )
         return self
+
+
+class Robustness(Strict):
+    """Circumstances in which attacked pictures are tried that no attack saw."""
+
+    transformations: Transformations
+    pictures: int = Field(ge=1, description="test pictures of an attack, at most")
+    placements: int = Field(ge=1, description="circumstances a picture, of all kinds together")
+    placements_per_kind: int = Field(
+        ge=1, description="circumstances a picture, of each kind alone"
+    )
+    threads: Threads
 
 
 class Controls(Strict):
