@@ -35,6 +35,7 @@ STAGES = (
     "recognizer",
     "attack_shard",
     "attack",
+    "robustness",
     "controls",
     "influence",
     "experts",

@@ -56,6 +56,17 @@ class Attacked:
         return succeeded(confidences, self.attacker, self.target, self.goal)
 
 
+def first_of_pairs(examples: pd.DataFrame, count: int) -> NDArray[np.int64]:
+    """Rows of at most ``count`` test pictures: the first of every pair, then the second ones.
+
+    Args:
+        examples: one row per attacked picture, numbered from 0; columns split, attacker and target.
+    """
+    test = examples[examples["split"] == "test"]
+    turn = test.groupby(["attacker", "target"], sort=False).cumcount()
+    return np.sort(turn.sort_values(kind="stable").index[:count].to_numpy(dtype=np.int64))
+
+
 def held_out_pictures(
     attacked: Attacked,
     transformations: Transformations,

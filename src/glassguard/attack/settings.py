@@ -8,6 +8,9 @@ from glassguard.settings import Colour, PositiveFraction, Strict, Threads
 
 Goal = Literal["impersonation", "dodging"]
 Direction = Literal["scaled", "sign"]
+LossName = Literal["cross_entropy", "logit_margin", "label_logit"]
+OptimiserName = Literal["momentum", "sign_of_momentum", "adam"]
+FurtherStart = Literal["noise", "face"]
 
 
 class NamedPair(Strict):
@@ -103,14 +106,31 @@ class AccessoryAttack(Strict):
     attackers_per_target: int = Field(ge=1)
     named_pairs: tuple[NamedPair, ...] = Field(description="pairs to add to those that are drawn")
     validation_images: int = Field(
-        ge=1, description="attacked validation pictures per pair, at most"
+        ge=0,
+        description="attacked validation pictures per pair, at most; with 0, which the first attack "
+        "cannot have, no mask is tuned on the attack",
     )
     test_images: int = Field(ge=1, description="attacked test pictures per pair, at most")
     initial_colour: Colour | None = Field(
         description="R, G, B of the accessory before the first step; the picture's own when null"
     )
+    loss: LossName = Field(description="what lowers while an impersonation comes nearer")
+    optimiser: OptimiserName = Field(
+        description="the direction with momentum; the sign of gathered gradients (momentum is their "
+        "decay); or Adam"
+    )
     direction: Direction = Field(
-        description="the gradient divided by its largest entry, or its sign"
+        description="the gradient divided by its largest entry, or its sign; of the optimiser "
+        "momentum"
+    )
+    texture_block: int = Field(
+        ge=1, le=64, description="side in pixels of the squares that change as one"
+    )
+    restarts: tuple[FurtherStart, ...] = Field(
+        description="what further attempts at unfinished pictures start from"
+    )
+    patience: int | None = Field(
+        ge=1, description="steps without gain that end an attempt; no limit when null"
     )
     largest_change: float | None = Field(
         ge=1,
@@ -139,6 +159,20 @@ class AccessoryAttack(Strict):
         if self.initial_colour is not None and self.largest_change is not None:
             raise ValueError(
                 "largest_change is allowed with initial_colour=null only: a colour is a change"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _starts_stay_within_the_change(self) -> "AccessoryAttack":
+        if "noise" in self.restarts and self.largest_change is not None:
+            raise ValueError("restarts from noise are allowed with largest_change=null only")
+        return self
+
+    @model_validator(mode="after")
+    def _blocks_take_scaled_steps(self) -> "AccessoryAttack":
+        if self.texture_block > 1 and (self.optimiser, self.direction) != ("momentum", "scaled"):
+            raise ValueError(
+                "texture_block above 1 is allowed with optimiser=momentum and direction=scaled only"
             )
         return self
 
