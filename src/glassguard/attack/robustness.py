@@ -61,6 +61,7 @@ def first_of_pairs(examples: pd.DataFrame, count: int) -> NDArray[np.int64]:
 
     Args:
         examples: one row per attacked picture, numbered from 0; columns split, attacker and target.
+        count: how many rows, at most.
     """
     test = examples[examples["split"] == "test"]
     turn = test.groupby(["attacker", "target"], sort=False).cumcount()

@@ -107,8 +107,8 @@ class AccessoryAttack(Strict):
     named_pairs: tuple[NamedPair, ...] = Field(description="pairs to add to those that are drawn")
     validation_images: int = Field(
         ge=0,
-        description="attacked validation pictures per pair, at most; with 0, which the first attack "
-        "cannot have, no mask is tuned on the attack",
+        description="attacked validation pictures per pair, at most; with 0, which is not allowed "
+        "of the first attack, no mask is tuned on the attack",
     )
     test_images: int = Field(ge=1, description="attacked test pictures per pair, at most")
     initial_colour: Colour | None = Field(
@@ -116,8 +116,8 @@ class AccessoryAttack(Strict):
     )
     loss: LossName = Field(description="what lowers while an impersonation comes nearer")
     optimiser: OptimiserName = Field(
-        description="the direction with momentum; the sign of gathered gradients (momentum is their "
-        "decay); or Adam"
+        description="the direction with momentum; the sign of gathered gradients, with momentum "
+        "as their decay; or Adam"
     )
     direction: Direction = Field(
         description="the gradient divided by its largest entry, or its sign; of the optimiser "

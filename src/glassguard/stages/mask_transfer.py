@@ -33,7 +33,8 @@ def run(
 
     The lists name files of the attacks in one order, and ``best`` those of the first and of all
     others that masks were tuned on. The name of an attack is that of the folder of its
-    ``examples.csv``; that of a search, of the folder of ``best``. The table is that of :func:`glassguard.saliency.transfer.transfer`.
+    ``examples.csv``; that of a search, of the folder of ``best``. The table is that of
+    :func:`glassguard.saliency.transfer.transfer`.
     """
     settings = config.saliency
     use_threads(settings.threads)

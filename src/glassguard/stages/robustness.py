@@ -32,7 +32,7 @@ def run(
     recognizer: Path,
     table: OutputPath,
 ) -> dict[str, float | int | str]:
-    """Try test pictures of an attack, as :func:`glassguard.attack.robustness.robustness_table` does.
+    """Try test pictures of an attack (:func:`glassguard.attack.robustness.robustness_table`).
 
     Raises:
         InputError: a file cannot be used, files do not fit together, or no test picture was
