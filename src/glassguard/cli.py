@@ -36,6 +36,7 @@ STAGES = (
     "recognizer",
     "attack_shard",
     "attack",
+    "robustness",
     "controls",
     "responses",
     "experts",

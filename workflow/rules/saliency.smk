@@ -155,10 +155,7 @@ rule mask_transfer:
         adversarial_images=PLAN.of_attacks("attacks/{attack}/images.npy"),
         frames=PLAN.of_attacks("attacks/{attack}/frames.npy"),
         adversarial_maps=PLAN.of_attacks("saliency/maps/{attack}.npz"),
-        best=[
-            result("saliency/best.json"),
-            *PLAN.of_attacks("saliency/tuned_on/{attack}/best.json")[1:],
-        ],
+        best=PLAN.best_masks,
         recognizer=result("recognizer/recognizer.safetensors"),
         code=PLAN.code_of("mask_transfer"),
     output:

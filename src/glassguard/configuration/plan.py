@@ -52,6 +52,11 @@ class Plan:
         return list(self.study.attacks)
 
     @property
+    def tuned(self) -> list[str]:
+        """Attacks that masks are tuned on, the first one's first."""
+        return [name for name, attack in self.study.attacks.items() if attack.validation_images]
+
+    @property
     def headline(self) -> str:
         """The attack that detection and the mask search are made for."""
         return self.attacks[0]
@@ -76,6 +81,11 @@ class Plan:
         found = {folder: sections(study, name=folder) for folder, study in self.studies.items()}
         found.setdefault(self.study.experiment, {})["replicates"] = replicates_section(self.studies)
         return found
+
+    @property
+    def best_masks(self) -> list[str]:
+        """The outcome of every search for the best mask, the headline's first."""
+        return [layout.result(f"{folder}/best.json") for folder in layout.searched(self.tuned)]
 
     def code_of(self, stage: str) -> str:
         """The digests of a stage's source files, the same for all studies."""
@@ -249,7 +259,7 @@ class Plan:
     @property
     def tables(self) -> list[str]:
         """What a run leaves apart from its report and figures; a lost file is made again."""
-        return [layout.result(name) for name in layout.tables(self.attacks)]
+        return [layout.result(name) for name in layout.tables(self.attacks, self.tuned)]
 
     @property
     def benchmarks(self) -> list[str]:
@@ -272,19 +282,21 @@ class Plan:
     def tracked(self) -> list[str]:
         """Files that tracking keeps with the runs of stages."""
         stages = ["attack", *self.jobs, "figures", "report"]
-        return [layout.result(path) for path in layout.tracked(stages, self.attacks, self.figures)]
+        found = layout.tracked(stages, self.attacks, self.figures, self.tuned)
+        return [layout.result(path) for path in found]
 
     @property
     def jobs(self) -> list[str]:
         """Every job of a study but downloads, figures and report."""
         sets = layout.sets(self.attacks)
-        further = self.attacks[1:]
+        further = self.tuned[1:]
         return [
             "data",
             *self.backbone_jobs,
             "recognizer",
             *[f"attack_{a}_{one}" for a in self.attacks for one in shards(self.attack_shards)],
             *[f"attack_{attack}" for attack in self.attacks],
+            *[f"robustness_{attack}" for attack in self.attacks],
             *[f"controls_{control}" for control in layout.CONTROLS],
             *[f"responses_{name}" for name in sets],
             "experts",
@@ -295,7 +307,7 @@ class Plan:
             "mask_evaluation",
             *[f"mask_grid_{a}_{one}" for a in further for one in shards(self.grid_shards)],
             *[f"mask_grid_{attack}" for attack in further],
-            *(["mask_transfer"] if further else []),
+            *(["mask_transfer"] if len(self.attacks) > 1 else []),
             "banded_recognizer",
             "guard",
             "certify",

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from glassguard.attack.settings import AccessoryAttack, Controls
+from glassguard.attack.settings import AccessoryAttack, Controls, Robustness
 from glassguard.configuration.picture_sources import Data
 from glassguard.datasets.settings import Downloads
 from glassguard.datasets.sources import embedded
@@ -62,6 +62,7 @@ class Study(Strict):
     costs: Costs
     attack_shards: int | None = Field(ge=1, le=10000, description="jobs; by their cost when null")
     attacks: dict[SetName, AccessoryAttack] = Field(min_length=1)
+    robustness: Robustness
     controls: Controls
     influence: Influence
     detector: Detector
@@ -109,6 +110,16 @@ class Study(Strict):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"downloads.files: two of them are called {name}")
+        return self
+
+    @model_validator(mode="after")
+    def _first_attack_has_validation_pictures(self) -> "Study":
+        name, attack = next(iter(self.attacks.items()))
+        if attack.validation_images == 0:
+            raise ValueError(
+                f"attacks.{name}.validation_images must be at least 1: detectors and masks are "
+                "chosen on validation pictures of the first attack"
+            )
         return self
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from pydantic import (
     field_validator,
 )
 
-from glassguard.attack.settings import AccessoryAttack, Controls
+from glassguard.attack.settings import AccessoryAttack, Controls, Robustness
 from glassguard.configuration.picture_sources import MODULES, Data
 from glassguard.configuration.problems import explain
 from glassguard.configuration.schema import Recognizer, Study
@@ -122,6 +122,14 @@ class AttackSection(Computed):
     seed: Seed
     name: str
     attack: AccessoryAttack
+
+
+class RobustnessSection(Computed):
+    """Read by ``robustness``."""
+
+    seed: Seed
+    name: str
+    robustness: Robustness
 
 
 class ControlsSection(Computed):
@@ -306,6 +314,10 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
         **{
             f"attack_{name}": {"seed": seed, "name": name, "attack": attack}
             for name, attack in plain["attacks"].items()
+        },
+        **{
+            f"robustness_{name}": {"seed": seed, "name": name, "robustness": plain["robustness"]}
+            for name in plain["attacks"]
         },
         "experts": _part(ExpertsSection, plain | {"experts": influence["experts"]}),
         "detection": _part(DetectionSection, plain | {"attacks": list(plain["attacks"])}),

@@ -295,11 +295,11 @@ FIGURES = (
     Figure(
         name="generality",
         act="saliency",
-        summary="""Study S: masks tuned on one accessory, tried on every other.""",
-        caption="""Masks whose parameters were chosen on validation attacks with one accessory
-        (rows), on test attacks with every accessory (columns; n = {n}; undefended success in
+        summary="""Study S: masks tuned on one attack, tried on every other.""",
+        caption="""Masks whose parameters were chosen on validation attacks of one kind
+        (rows), on test attacks of every kind (columns; n = {n}; undefended success in
         brackets): how often the attack still succeeds, and how often it is undone, of all attacks,
-        with 95 % Wilson intervals. Framed: masks on the accessory that they were tuned on.""",
+        with 95 % Wilson intervals. Framed: masks on the attack that they were tuned on.""",
         reads={"table": "saliency/generality.csv"},
         several_attacks=True,
     ),

@@ -352,7 +352,7 @@ GENERALITY_RATES = {
 
 
 def generality(table: pd.DataFrame) -> Drawn:
-    """What masks tuned on one accessory do to attacks with another.
+    """What masks tuned on one attack do to the others.
 
     Args:
         table: ``saliency/generality.csv``: tuned_on, tested_on, threshold (empty for none),
@@ -360,22 +360,23 @@ def generality(table: pd.DataFrame) -> Drawn:
     """
     rows = table[table["threshold"].isna()]
     names = rows["tuned_on"].drop_duplicates().tolist()
+    tested = rows["tested_on"].drop_duplicates().tolist()
     figure = new_figure(height=1.2 + 0.62 * len(names))
     panels = figure.subplots(1, len(GENERALITY_RATES), sharey=True)
     undefended = rows.drop_duplicates("tested_on").set_index("tested_on")["undefended_success"]
     for axes, (name, title) in zip(panels, GENERALITY_RATES.items(), strict=True):
         cells = rows.pivot_table(index="tuned_on", columns="tested_on", values=name)
-        values = cells.loc[names, names].to_numpy()
+        values = cells.loc[names, tested].to_numpy()
         image = axes.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
         for row in rows.to_dict("records"):
-            down, across = names.index(row["tuned_on"]), names.index(row["tested_on"])
+            down, across = names.index(row["tuned_on"]), tested.index(row["tested_on"])
             rate = Rate.read(row, name)
             text = f"{100 * rate.value:.1f} %\n[{100 * rate.low:.0f}–{100 * rate.high:.0f}]"
             written(axes, (across, down), text, 7, light=rate.value < 0.55)
-            if down == across:
+            if row["tuned_on"] == row["tested_on"]:
                 framed(axes, (across, down), 0.94)
-        labels = [f"{spelt(one)}\n({100 * undefended[one]:.0f} %)" for one in names]
-        axes.set_xticks(range(len(names)), labels)
+        labels = [f"{spelt(one)}\n({100 * undefended[one]:.0f} %)" for one in tested]
+        axes.set_xticks(range(len(tested)), labels)
         axes.set_yticks(range(len(names)), [spelt(one) for one in names])
         axes.set_title(title, loc="left")
         axes.set_xlabel("tested on (undefended success)")

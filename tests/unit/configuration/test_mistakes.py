@@ -51,6 +51,18 @@ FOLDER = ["data.root=a", "backbone.pool=b"]
             ["attacks.glasses.shape.x", "required"],
         ),
         (
+            {"overrides": ["attacks.glasses.validation_images=0"]},
+            ["attacks.glasses.validation_images", "at least 1", "first attack"],
+        ),
+        (
+            {"overrides": ["attacks.glasses.texture_block=4", "attacks.glasses.optimiser=adam"]},
+            ["texture_block", "optimiser=momentum"],
+        ),
+        (
+            {"overrides": ["attacks.glasses.restarts=[hat]"]},
+            ["attacks.glasses.restarts", "'noise' or 'face'"],
+        ),
+        (
             {"overrides": ["attacks.glasses.largest_change=8"]},
             ["largest_change", "initial_colour=null"],
         ),

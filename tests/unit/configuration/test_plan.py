@@ -25,6 +25,12 @@ def test_every_job_has_a_record_of_its_own_name() -> None:
         smoke.jobs
     )
     assert "mask_transfer" not in smoke.jobs
+    both = plan("embedded")
+    assert both.attacks == ["glasses", "robust"]
+    assert both.tuned == ["glasses"], "no mask is tuned where no validation picture is attacked"
+    assert {"mask_transfer", "robustness_glasses", "robustness_robust"} <= set(both.jobs)
+    assert not [job for job in both.jobs if job.startswith("mask_grid_robust")]
+    assert not [file for file in both.tables if "tuned_on" in file]
     several = plan("accessories")
     assert "mask_transfer" in several.jobs
     assert f"mask_grid_{several.attacks[1]}" in several.jobs
@@ -144,8 +150,8 @@ def test_captions_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
 def test_plain_frames_have_the_colour_that_the_first_attack_starts_from() -> None:
     other = ("~attack@attacks.glasses", "+attack@attacks.pink=glasses")
     colour = "attacks.pink.initial_colour=[1,0,1]"
-    assert plan("embedded", *other, colour).study.controls.colour == (1, 0, 1)
-    given = plan("embedded", *other, colour, "controls.colour=[0,0,1]")
+    assert plan("smoke", *other, colour).study.controls.colour == (1, 0, 1)
+    given = plan("smoke", *other, colour, "controls.colour=[0,0,1]")
     assert given.study.controls.colour == (0, 0, 1)
     with pytest.raises(InputError, match=r"controls\.colour: give R, G, B: the first attack"):
-        plan("embedded", "~attack@attacks.glasses", "+attack@attacks.pink=whole")
+        plan("smoke", "~attack@attacks.glasses", "+attack@attacks.pink=whole")

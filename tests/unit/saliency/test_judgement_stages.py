@@ -227,7 +227,9 @@ def test_masks_tuned_on_one_attack_are_tried_on_all(study, sticker, searched, tm
         "phi": 0,
         "fill": "mean",
     }
-    (tmp_path / "other.json").write_text(json.dumps({"goodness": other}))
+    tuned = tmp_path / "sticker" / "best.json"
+    tuned.parent.mkdir(exist_ok=True)
+    tuned.write_text(json.dumps({"goodness": other}))
     given = {
         "manifest": study / "manifest.csv",
         "images": study / "images.npy",
@@ -236,7 +238,7 @@ def test_masks_tuned_on_one_attack_are_tried_on_all(study, sticker, searched, tm
         "adversarial_images": [study / "glasses/images.npy", sticker / "images.npy"],
         "frames": [study / "glasses/frames.npy", sticker / "frames.npy"],
         "adversarial_maps": [study / "attacked/maps.npz", sticker / "maps.npz"],
-        "best": [searched[1], tmp_path / "other.json"],
+        "best": [searched[1], tuned],
         "recognizer": study / "recognizer.safetensors",
         "transfer": tmp_path / "generality.csv",
     }
@@ -264,7 +266,14 @@ def test_masks_tuned_on_one_attack_are_tried_on_all(study, sticker, searched, tm
         assert free.iloc[0][f"{name}_low"] == headline.iloc[0][f"{name}_low"]
 
     with pytest.raises(InputError, match="as many files each"):
-        mask_transfer.run(judging(), **{**given, "best": given["best"][:1]})
+        mask_transfer.run(judging(), **{**given, "frames": given["frames"][:1]})
+    mask_transfer.run(judging(), **{**given, "best": given["best"][:1]})
+    untuned = pd.read_csv(given["transfer"])
+    kept = table[table["tuned_on"] == "glasses"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(untuned, kept)
+    stranger = tmp_path / "hat" / "best.json"
+    with pytest.raises(InputError, match="--best: hat is none of the attacks glasses, sticker"):
+        mask_transfer.run(judging(), **{**given, "best": [searched[1], stranger]})
 
 
 def test_a_decision_is_asked_again_under_every_mask(study, tmp_path):
