@@ -28,23 +28,24 @@ ifneq ($(shell test -n "$$HOME" && test -d "$$HOME" && test -w "$$HOME" && echo 
 export HOME := $(VENV_DIRECTORY)/home
 endif
 
-# TORCH=cpu selects PyTorch's build without CUDA (200 MB instead of several GB on Linux).
-TORCH ?=
-ifeq ($(TORCH),cpu)
-TORCH_INDEX := --extra-index-url https://download.pytorch.org/whl/cpu
-else ifneq ($(TORCH),)
-$(error TORCH=$(TORCH) is unknown: leave it out, or use TORCH=cpu)
+# Which build of PyTorch: auto takes CUDA's (5 GB) where there is an NVIDIA driver, else the CPU's (1 GB).
+override TORCH := $(or $(TORCH),auto)
+ifeq ($(filter auto cpu cuda,$(TORCH)),)
+$(error TORCH=$(TORCH) is unknown: leave it out, or use TORCH=cpu or TORCH=cuda)
 endif
+# Another choice than that of the last call installs another build.
+TORCH_STAMP := $(VENV)/.torch$(patsubst %,-%,$(filter-out auto,$(TORCH)))
 # Modules are compiled on first import. Most of what is installed is never imported.
-INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check --no-compile --quiet \
+PIP_OPTIONS := --disable-pip-version-check --no-compile --quiet \
 	--constraint requirements/constraints.txt
+INSTALL := $(VENV)/bin/python -m pip install $(PIP_OPTIONS)
 
 .PHONY: help
 help: ## list all targets
 	@awk '/^[a-z]+:.*## / {sub(/:.*## /, "\t"); split($$0, part, "\t"); \
 		printf "make %-12s %s\n", part[1], part[2]}' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "settings: CORES=N EXPERIMENT=NAME TORCH=cpu PYTHON=python3.12 VENV=DIRECTORY PORT=N"
+	@echo "settings: CORES=N EXPERIMENT=NAME TORCH=auto|cpu|cuda PYTHON=python3.12 VENV=DIRECTORY PORT=N"
 
 .PHONY: reproduce
 reproduce: $(VENV)/.installed ## set up, then run the study: results/EXPERIMENT/report.html
@@ -105,21 +106,23 @@ $(VENV)/.created:
 	@touch $@
 
 # PyTorch comes first and alone, so that its own index serves no other package.
-$(VENV)/.torch: $(VENV)/.created $(DEPENDENCIES)
-	@$(if $(TORCH_INDEX),$(INSTALL) $(TORCH_INDEX) torch)
-	@touch $@
+$(TORCH_STAMP): $(VENV)/.created $(DEPENDENCIES) requirements/pytorch.py
+	@echo "installing PyTorch into $(VENV) (once, a minute or more)"
+	@$(VENV)/bin/python requirements/pytorch.py $(TORCH) $(PIP_OPTIONS)
+	@rm -f $(VENV)/.torch-*
+	@touch $(VENV)/.torch $@
 
-$(VENV)/.installed: $(VENV)/.torch $(DEPENDENCIES)
+$(VENV)/.installed: $(TORCH_STAMP) $(DEPENDENCIES)
 	@echo "installing the pinned dependencies into $(VENV) (once, a few minutes)"
 	@$(INSTALL) --editable .
 	@touch $@
 
-$(VENV)/.installed-test: $(VENV)/.torch $(DEPENDENCIES)
+$(VENV)/.installed-test: $(TORCH_STAMP) $(DEPENDENCIES)
 	@echo "installing the pinned dependencies and those of the tests into $(VENV) (once, a few minutes)"
 	@$(INSTALL) --editable '.[slurm,test]'
 	@touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-dev: $(VENV)/.torch $(DEPENDENCIES)
+$(VENV)/.installed-dev: $(TORCH_STAMP) $(DEPENDENCIES)
 	@echo "installing the pinned dependencies and the developers' tools into $(VENV) (once, a few minutes)"
 	@$(INSTALL) --editable '.[dev,slurm,test]'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-test

@@ -98,7 +98,7 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     network, _ = read_recognizer(results / "recognizer" / "recognizer.safetensors")
-    settings = yaml.safe_load((results / "config/saliency_maps.yaml").read_text())
+    settings = yaml.safe_load((results / "config/responses.yaml").read_text())["saliency"]
     controls = yaml.safe_load((results / "config/controls.yaml").read_text())
     plain = np.rint(255 * np.array(controls["controls"]["colour"])).astype(np.uint8)
     folder = results / "attacks" / given.attack

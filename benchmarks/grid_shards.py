@@ -31,6 +31,7 @@ from glassguard.saliency.search import planned_points
 
 ROOT = Path(__file__).resolve().parents[1]
 GRID = (
+    "saliency.search.method=grid",
     "saliency.grid.map=[guided]",
     "saliency.grid.mu=[0.80,0.82,0.84,0.86,0.88,0.90,0.92,0.94,0.96,0.98]",
     "saliency.grid.n=[0,1,2,3,4,5,6,7,8,9]",

@@ -7,12 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm as normal
-from scipy.stats import rankdata
-from scipy.stats import t as student
+from scipy.special import ndtri, stdtrit  # scipy.stats takes a second
 
 LEVEL = 0.95
-QUANTILE = float(normal.ppf((1 + LEVEL) / 2))
+QUANTILE = float(ndtri((1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ def mean_interval(values: ArrayLike) -> tuple[float, float]:
     if n < 2:
         return math.nan, math.nan
     mean = float(repetitions.mean())
-    reach = float(student.ppf((1 + LEVEL) / 2, n - 1) * repetitions.std(ddof=1) / math.sqrt(n))
+    reach = float(stdtrit(n - 1, (1 + LEVEL) / 2) * repetitions.std(ddof=1) / math.sqrt(n))
     return mean - reach, mean + reach
 
 
@@ -132,6 +130,8 @@ def area_under_curve(negatives: ArrayLike, positives: ArrayLike) -> float:
         Share of pairs in which the positive scores higher, in [0, 1]; ties count half. NaN where
         either side is empty.
     """
+    from scipy.stats import rankdata
+
     negative, positive = np.asarray(negatives, dtype=float), np.asarray(positives, dtype=float)
     if not len(negative) or not len(positive):
         return math.nan

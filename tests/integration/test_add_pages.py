@@ -47,7 +47,7 @@ PAGES = [
         "attack_shard",
         "glassguard/attack/translation_invariant.py",
         "attacks/glasses/images.npy",
-        "data|pretrain|recognizer",
+        "data|shipped_backbone|recognizer",
     ),
     Page(
         "add-a-source",
@@ -55,16 +55,16 @@ PAGES = [
         "data",
         "glassguard/datasets/sources/vggface2.py",
         "data/images.npy",
-        "fetch|fetch_pictures|pretrain",
+        "fetch|fetch_pictures|shipped_backbone",
         "smoke_vggface2",
     ),
     Page(
         "add-a-detector",
         5,
-        "baselines",
+        "responses",
         "glassguard/detection/jpeg_compression.py",
         "detection/roc.csv",
-        "data|pretrain|recognizer|attack_shard|influence",
+        "data|shipped_backbone|recognizer|attack_shard|experts",
     ),
     Page(
         "add-a-fill",
@@ -72,7 +72,7 @@ PAGES = [
         "mask_grid_shard",
         "glassguard/saliency/fill.py",
         "saliency/grid.csv",
-        "data|pool|pretrain",
+        "data|shipped_backbone",
     ),
     Page(
         "add-a-figure",
@@ -80,7 +80,7 @@ PAGES = [
         "figures",
         "glassguard/report/attack_figures.py",
         "figures/attack_targets.png",
-        "data|pretrain|recognizer|attack|attack_shard|influence|experts|detection|mask_grid",
+        "data|shipped_backbone|recognizer|attack|attack_shard|responses|experts|detection|mask_grid",
     ),
 ]
 

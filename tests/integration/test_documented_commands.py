@@ -223,6 +223,7 @@ COMMANDS: dict[str, Run | str] = {
     "python benchmarks/grid.py": options_exist,
     "python benchmarks/grid.py results/embedded": options_exist,
     "python benchmarks/grid_shards.py results/embedded --images 4": options_exist,
+    "python benchmarks/race.py results/embedded": options_exist,
     "python benchmarks/data_memory.py --pictures 20000 --detector "
     "face_detection_yunet_2023mar.onnx": options_exist,
 }

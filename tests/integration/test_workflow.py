@@ -122,7 +122,7 @@ def test_arrays_and_json_files_are_as_promised(finished: Checkout) -> None:
     assert frames.dtype == bool
     with np.load(results / "influence" / "glasses" / "profiles.npz") as profiles:
         assert len(profiles["ids"]) == len(examples)
-        assert profiles["conv3_2"].shape == (len(examples), 32)
+        assert profiles["conv3_2"].shape == (len(examples), 64)
         assert profiles["conv3_2"].dtype == np.float32
     metrics = json.loads((results / "recognizer" / "metrics.json").read_text())
     assert metrics.keys() >= {
@@ -160,13 +160,13 @@ def test_a_second_run_does_nothing(finished: Checkout) -> None:
 def test_a_changed_grid_repeats_no_attack(finished: Checkout) -> None:
     planned = finished.planned("saliency.grid.n=[3]")
     assert {"mask_grid_shard", "mask_grid", "mask_evaluation", "report"} <= planned
-    assert not planned & {"attack_shard", "attack", "saliency_maps", "pretrain", "recognizer"}
+    assert not planned & {"attack_shard", "attack", "responses", "shipped_backbone", "recognizer"}
 
 
 def test_a_changed_step_repeats_no_training(finished: Checkout) -> None:
     planned = finished.planned("attacks.glasses.step=10")
     assert {"attack_shard", "attack", "detection", "mask_evaluation"} <= planned
-    assert not planned & {"data", "pool", "pretrain", "recognizer", "controls"}
+    assert not planned & {"data", "shipped_backbone", "recognizer", "controls"}
 
 
 def test_a_comment_in_the_configuration_repeats_nothing(edited: Checkout) -> None:
@@ -196,7 +196,7 @@ def test_an_edited_stage_is_repeated(edited: Checkout) -> None:
     append(edited.folder / "src" / "glassguard" / "stages" / "detection.py", "\nEDITED = True\n")
     planned = edited.planned()
     assert {"detection", "report"} <= planned
-    earlier = {"data", "pretrain", "recognizer", "attack_shard", "influence", "mask_grid"}
+    earlier = {"data", "shipped_backbone", "recognizer", "attack_shard", "responses", "mask_grid"}
     assert not planned & earlier
     assert "fit_detectors" not in planned
 
@@ -353,13 +353,14 @@ def test_photographs_of_pubfig_are_fetched_and_listed(
     [
         ("backbone.pretraining.accelerator=cpu", "0"),
         ("backbone.pretraining.accelerator=auto", "1"),
-        ("backbone=faces_gpu", "1"),
+        ("backbone.pretraining.accelerator=gpu", "1"),
     ],
 )
 def test_pretraining_asks_for_a_gpu_where_it_takes_one(
     override: str, gpus: str, fresh: Checkout
 ) -> None:
-    done = fresh.snakemake("--dry-run", "--cores", "2", overrides=[override])
+    chosen = ["backbone=pretrain", override]
+    done = fresh.snakemake("--dry-run", "--cores", "2", overrides=chosen)
     assert _asked_for(done, "gpu") == gpus
 
 
@@ -376,7 +377,7 @@ def test_the_gpus_of_this_machine_do_not_limit_a_cluster(
     options: list[str], gpus: str, fresh: Checkout
 ) -> None:
     several = ["accelerator=gpu", "devices=2", "strategy=ddp_spawn", "threads=8"]
-    overrides = [f"backbone.pretraining.{one}" for one in several]
+    overrides = ["backbone=pretrain", *(f"backbone.pretraining.{one}" for one in several)]
     done = fresh.snakemake("--dry-run", *options, overrides=overrides)
     assert _asked_for(done, "gpu") == gpus
     assert "threads: 8" in done.stdout + done.stderr
@@ -461,3 +462,22 @@ def test_a_folder_of_photographs_trains_a_recognizer(
     described = json.loads((results / "backbone" / "metrics.json").read_text())
     assert described["pool_identities"] == (3 if pool else 5)
     assert (results / "recognizer" / "metrics.json").exists()
+
+
+def test_a_pretraining_leaves_what_the_shipped_network_replaces(fresh: Checkout) -> None:
+    done = fresh.snakemake(
+        "--cores", "2", "--until", "recognizer", overrides=["backbone=tiny", "recognizer.epochs=2"]
+    )
+    assert done.returncode == 0, done.stderr
+    backbone = fresh.results / "backbone"
+    assert len(pd.read_csv(backbone / "pool_manifest.csv")) == 12 * 16
+    described = json.loads((backbone / "metrics.json").read_text())
+    assert described["backbone"] == "pretrained on other people"
+    assert described["pool_identities"] == 12
+    assert read_backbone(backbone / "backbone.safetensors").width == 0.125
+    recognizer = json.loads((fresh.results / "recognizer" / "metrics.json").read_text())
+    assert recognizer["backbone"] == described["backbone"]
+    # From the shipped network on, everything is made again.
+    planned = fresh.plan("--until", "recognizer")
+    assert {"shipped_backbone", "recognizer"} <= planned.keys()
+    assert not planned.keys() & {"data", "pool", "pretrain"}

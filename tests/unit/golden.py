@@ -32,6 +32,7 @@ from glassguard.saliency.explanation import explainer
 CONF = Path(__file__).parents[2] / "conf"
 PEOPLE, PICTURES, SIZE = 3, 6, 32
 SMALL = [
+    "backbone=tiny",
     "backbone.pretraining.steps=[{image_size: 32, epochs: 2}]",
     "backbone.pretraining.batch_size=6",
     "recognizer.epochs=3",

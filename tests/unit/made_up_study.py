@@ -42,6 +42,7 @@ def configuration(source="embedded", attacks=("glasses",)):
                 "costs": section("costs/measured"),
                 "attack_shards": 1,
                 "attacks": dict.fromkeys(attacks, attack),
+                "robustness": section("robustness/placements"),
                 "controls": section("controls/frames", colour=[1, 1, 0]),
                 "influence": section("influence/internal"),
                 "detector": section("detector/linear", variants=["raw", "standardised"]),
@@ -179,6 +180,19 @@ def write_results(root: Path) -> None:
                 }
             )
     table("attacks/glasses/examples.csv", examples)
+    table(
+        "attacks/glasses/robustness.csv",
+        [
+            with_interval(
+                {"transformation": kind, "placements": 50}
+                | Rate.counted(6, 6).columns("undistorted"),
+                "success",
+                hits,
+                6,
+            )
+            for kind, hits in (("all", 2), ("jpeg", 3))
+        ],
+    )
     np.save(root / "attacks/glasses/images.npy", pictures(len(examples)))
     for name, ids in (
         ("benign", [row["image_id"] for row in manifest]),

@@ -59,7 +59,7 @@ def study(*overrides: str, conf: Path = CONF) -> Study:
 
 
 @given(NAMES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_quoted_name_is_itself_and_a_bare_one_is_itself_or_refused(name: str) -> None:
     folder(name)
     quoted = name.replace("'", "\\'")

@@ -149,14 +149,28 @@ def test_make_says_that_venv_is_missing(tmp_path: Path) -> None:
     assert "lacks the venv module" in done.stderr
 
 
-@pytest.mark.parametrize(("torch", "expected"), [("", False), ("cpu", True)])
-def test_the_cpu_switch_adds_the_index_of_cpu_builds(
-    tmp_path: Path, torch: str, expected: bool
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [("", "auto"), ("TORCH=", "auto"), ("TORCH=cpu", "cpu"), ("TORCH=cuda", "cuda")],
+)
+@pytest.mark.parametrize("target", ["reproduce", "test"])
+def test_the_build_of_pytorch_is_chosen_before_anything_is_installed(
+    tmp_path: Path, target: str, given: str, asked: str
 ) -> None:
-    done = make("--dry-run", "reproduce", f"TORCH={torch}", f"VENV={tmp_path}", HOME=str(tmp_path))
+    done = make("--dry-run", target, *given.split(), f"VENV={tmp_path}", HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
-    assert ("https://download.pytorch.org/whl/cpu" in done.stdout) is expected
-    assert "--constraint requirements/constraints.txt" in done.stdout
+    installs = [line for line in done.stdout.splitlines() if "--constraint" in line]
+    assert f"requirements/pytorch.py {asked} " in installs[0]
+    assert all("--constraint requirements/constraints.txt" in line for line in installs)
+    assert "--editable" in installs[1]
+
+
+def test_another_choice_of_pytorch_is_looked_at_again(tmp_path: Path) -> None:
+    for stamp in (".created", ".torch", ".torch-cpu", ".installed"):
+        (tmp_path / stamp).touch()
+    for given, again in (("", False), ("TORCH=cpu", False), ("TORCH=cuda", True)):
+        done = make("--dry-run", "reproduce", *given.split(), f"VENV={tmp_path}")
+        assert ("requirements/pytorch.py" in done.stdout) is again
 
 
 def test_an_unknown_torch_is_refused(tmp_path: Path) -> None:

@@ -59,6 +59,36 @@ rule attack:
         "--record {output.record} > {log} 2>&1"
 
 
+rule robustness:
+    input:
+        config=section_of("robustness_{attack}"),
+        faces=result("data/images.npy"),
+        manifest=result("data/manifest.csv"),
+        examples=result("attacks/{attack}/examples.csv"),
+        images=result("attacks/{attack}/images.npy"),
+        frames=result("attacks/{attack}/frames.npy"),
+        recognizer=result("recognizer/recognizer.safetensors"),
+        code=PLAN.code_of("robustness"),
+    output:
+        table=result("attacks/{attack}/robustness.csv"),
+        record=record("robustness_{attack}"),
+    log:
+        log_of("robustness_{attack}"),
+    benchmark:
+        benchmark_of("robustness_{attack}")
+    conda:
+        ENVIRONMENT
+    threads: STUDY.robustness.threads
+    resources:
+        mem_mb=plan.attempted(1000 + 1000 * PLAN.pixels),
+        runtime=plan.attempted(5 * PLAN.passes),
+    shell:
+        "glassguard robustness --config {input.config} --faces {input.faces} "
+        "--manifest {input.manifest} --examples {input.examples} --images {input.images} "
+        "--frames {input.frames} --recognizer {input.recognizer} --table {output.table} "
+        "--record {output.record} > {log} 2>&1"
+
+
 rule controls:
     input:
         config=section_of("controls"),

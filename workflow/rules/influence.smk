@@ -1,33 +1,6 @@
 # Study I: internal influence of every layer, and detectors that read it.
 
 
-rule influence:
-    input:
-        unpack(layout.picture_set),
-        config=section_of("influence"),
-        recognizer=result("recognizer/recognizer.safetensors"),
-        code=PLAN.code_of("influence"),
-    output:
-        profiles=result("influence/{set}/profiles.npz"),
-        record=record("influence_{set}"),
-    log:
-        log_of("influence_{set}"),
-    benchmark:
-        benchmark_of("influence_{set}")
-    # Before the mask grid: detection is the longest job that cannot be split.
-    priority: 1
-    conda:
-        ENVIRONMENT
-    threads: STUDY.influence.threads
-    resources:
-        mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
-        runtime=plan.attempted(5 * PLAN.passes),
-    shell:
-        "glassguard influence --config {input.config} --images {input.images} "
-        "--ids {input.ids} --recognizer {input.recognizer} --profiles {output.profiles} "
-        "--record {output.record} > {log} 2>&1"
-
-
 rule experts:
     input:
         config=section_of("experts"),
@@ -62,33 +35,6 @@ rule experts:
         "--plain-examples {input.plain_examples} --plain-images {input.plain_images} "
         "--plain-frames {input.plain_frames} --recognizer {input.recognizer} "
         "--maps {output.maps} --shares {output.shares} --record {output.record} > {log} 2>&1"
-
-
-rule baselines:
-    input:
-        unpack(layout.picture_set),
-        config=section_of("baselines"),
-        recognizer=result("recognizer/recognizer.safetensors"),
-        code=PLAN.code_of("baselines"),
-    output:
-        baselines=result("baselines/{set}.npz"),
-        record=record("baselines_{set}"),
-    log:
-        log_of("baselines_{set}"),
-    benchmark:
-        benchmark_of("baselines_{set}")
-    # Before the mask grid: detection is the longest job that cannot be split.
-    priority: 1
-    conda:
-        ENVIRONMENT
-    threads: STUDY.detector.threads
-    resources:
-        mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
-        runtime=plan.attempted(5 * PLAN.passes),
-    shell:
-        "glassguard baselines --config {input.config} --images {input.images} "
-        "--ids {input.ids} --recognizer {input.recognizer} --baselines {output.baselines} "
-        "--record {output.record} > {log} 2>&1"
 
 
 rule fit_detectors:

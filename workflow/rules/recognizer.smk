@@ -1,4 +1,27 @@
-# The network: convolutions from a pool of other people or from a file, then its dense layers.
+# The network: convolutions from the package, a pool of other people or a file, then its dense layers.
+
+
+rule shipped_backbone:
+    input:
+        config=section_of("shipped_backbone"),
+        code=PLAN.code_of("shipped_backbone"),
+    output:
+        backbone=PLAN.backbone_by("shipped_backbone", "backbone.safetensors"),
+        metrics=PLAN.backbone_by("shipped_backbone", "metrics.json"),
+        record=record("shipped_backbone"),
+    log:
+        log_of("shipped_backbone"),
+    benchmark:
+        benchmark_of("shipped_backbone")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=plan.attempted(500),
+        runtime=plan.attempted(5),
+    shell:
+        "glassguard shipped_backbone --config {input.config} --backbone {output.backbone} "
+        "--metrics {output.metrics} --record {output.record} > {log} 2>&1"
 
 
 rule import_backbone:

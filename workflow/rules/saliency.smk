@@ -1,59 +1,4 @@
-# Study S: saliency maps, the search for the best mask, and its evaluation.
-
-
-rule saliency_maps:
-    input:
-        unpack(layout.picture_set),
-        config=section_of("saliency_maps"),
-        recognizer=result("recognizer/recognizer.safetensors"),
-        code=PLAN.code_of("saliency_maps"),
-    output:
-        maps=result("saliency/maps/{set}.npz"),
-        record=record("saliency_maps_{set}"),
-    log:
-        log_of("saliency_maps_{set}"),
-    benchmark:
-        benchmark_of("saliency_maps_{set}")
-    # Before the mask grid: detection is the longest job that cannot be split.
-    priority: 1
-    conda:
-        ENVIRONMENT
-    threads: STUDY.saliency.threads
-    resources:
-        mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
-        runtime=plan.attempted(5 * PLAN.passes),
-    shell:
-        "glassguard saliency_maps --config {input.config} --images {input.images} "
-        "--ids {input.ids} --recognizer {input.recognizer} --maps {output.maps} "
-        "--record {output.record} > {log} 2>&1"
-
-
-rule masked_decisions:
-    input:
-        unpack(layout.picture_set),
-        config=section_of("masked_decisions"),
-        maps=result("saliency/maps/{set}.npz"),
-        recognizer=result("recognizer/recognizer.safetensors"),
-        code=PLAN.code_of("masked_decisions"),
-    output:
-        decisions=result("saliency/masked_decisions/{set}.npz"),
-        record=record("masked_decisions_{set}"),
-    log:
-        log_of("masked_decisions_{set}"),
-    benchmark:
-        benchmark_of("masked_decisions_{set}")
-    # Before the mask grid: detection is the longest job that cannot be split.
-    priority: 1
-    conda:
-        ENVIRONMENT
-    threads: STUDY.saliency.threads
-    resources:
-        mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
-        runtime=plan.attempted(5 * PLAN.passes),
-    shell:
-        "glassguard masked_decisions --config {input.config} --images {input.images} "
-        "--ids {input.ids} --maps {input.maps} --recognizer {input.recognizer} "
-        "--decisions {output.decisions} --record {output.record} > {log} 2>&1"
+# Study S: the search for the best mask, and its evaluation.
 
 
 rule mask_grid_shard:
@@ -210,10 +155,7 @@ rule mask_transfer:
         adversarial_images=PLAN.of_attacks("attacks/{attack}/images.npy"),
         frames=PLAN.of_attacks("attacks/{attack}/frames.npy"),
         adversarial_maps=PLAN.of_attacks("saliency/maps/{attack}.npz"),
-        best=[
-            result("saliency/best.json"),
-            *PLAN.of_attacks("saliency/tuned_on/{attack}/best.json")[1:],
-        ],
+        best=PLAN.best_masks,
         recognizer=result("recognizer/recognizer.safetensors"),
         code=PLAN.code_of("mask_transfer"),
     output:

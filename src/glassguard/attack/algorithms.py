@@ -5,18 +5,27 @@ from importlib import import_module
 import torch
 from torch import nn
 
-from glassguard.attack.directions import DIRECTIONS
-from glassguard.attack.masked_pixels import MaskedPixelAttack, Penalty
+from glassguard.attack.directions import DIRECTIONS, Smooth
+from glassguard.attack.losses import LOSSES
+from glassguard.attack.masked_pixels import Direction, MaskedPixelAttack, Penalty
+from glassguard.attack.optimisers import Adam, Optimiser, SignOfMomentum
 from glassguard.attack.printing import NonPrintability, TotalVariation
 from glassguard.attack.settings import AccessoryAttack
+from glassguard.attack.starts import Face, Noise, Start
+
+STARTS: dict[str, Start] = {"noise": Noise(), "face": Face()}
+"""By their names in the configuration."""
 
 
-def configured_attack(settings: AccessoryAttack, network: nn.Module) -> MaskedPixelAttack:
+def configured_attack(
+    settings: AccessoryAttack, network: nn.Module, *, seed: int = 0
+) -> MaskedPixelAttack:
     """Build the attack.
 
     Args:
         settings: an attack's section of the configuration, on the 0-255 scale.
         network: maps pixels in [0, 1] to logits, in evaluation mode.
+        seed: of random draws.
 
     Returns:
         The attack that ``settings.algorithm`` names, on the scale from 0 to 1.
@@ -30,11 +39,24 @@ def configured_attack(settings: AccessoryAttack, network: nn.Module) -> MaskedPi
     if settings.non_printability > 0:
         colours = torch.tensor(settings.printable_colours)
         penalties.append(NonPrintability(settings.non_printability, colours))
+    direction: Direction = DIRECTIONS[settings.direction]
+    if settings.texture_block > 1:
+        direction = Smooth(settings.texture_block)
+    optimisers: dict[str, Optimiser | None] = {
+        "momentum": None,
+        "sign_of_momentum": SignOfMomentum(settings.momentum),
+        "adam": Adam(),
+    }
     return algorithm(
         network,
         goal=settings.goal,
+        loss=LOSSES[settings.loss],
         penalties=penalties,
-        direction=DIRECTIONS[settings.direction],
+        direction=direction,
+        optimiser=optimisers[settings.optimiser],
+        restarts=[STARTS[one] for one in settings.restarts],
+        patience=settings.patience,
+        seed=seed,
         initial_colour=settings.initial_colour,
         largest_change=None if settings.largest_change is None else settings.largest_change / 255,
         step=settings.step / 255,

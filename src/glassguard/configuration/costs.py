@@ -3,6 +3,7 @@
 import math
 
 from glassguard.configuration.schema import Study
+from glassguard.saliency.settings import ONE_JOB
 
 MEASURED_IMAGE_SIZE = 96
 MEASURED_WIDTH = 0.5
@@ -38,7 +39,7 @@ def grid_minutes(study: Study) -> float:
     points = math.prod(
         len(values) for values in (grid.map, grid.mu_as, grid.mu, grid.n, grid.phi, grid.fill)
     )
-    if search.method != "grid":
+    if search.method not in ("grid", "racing"):
         points = min(points, search.trials)
     attacked = max(
         (attack.targets * attack.attackers_per_target + len(attack.named_pairs))
@@ -75,7 +76,7 @@ def attack_shards(study: Study) -> int:
 
 def grid_shards(study: Study) -> int:
     """How many jobs the search for the best mask is split into, in the same way."""
-    if study.saliency.search.method == "bayesian":
+    if study.saliency.search.method in ONE_JOB:
         return 1
     return study.saliency.grid.shards or _by_cost(grid_minutes(study), study)
 

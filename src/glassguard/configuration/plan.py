@@ -21,6 +21,7 @@ from glassguard.files import layout
 from glassguard.report.figures import figures_of
 
 RESULTS = Path("results")
+BACKBONE_JOBS = {"shipped_backbone", "import_backbone", "pool", "teacher", "pretrain"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class Plan:
         return list(self.study.attacks)
 
     @property
+    def tuned(self) -> list[str]:
+        """Attacks that masks are tuned on, the first one's first."""
+        return [name for name, attack in self.study.attacks.items() if attack.validation_images]
+
+    @property
     def headline(self) -> str:
         """The attack that detection and the mask search are made for."""
         return self.attacks[0]
@@ -75,6 +81,11 @@ class Plan:
         found = {folder: sections(study, name=folder) for folder, study in self.studies.items()}
         found.setdefault(self.study.experiment, {})["replicates"] = replicates_section(self.studies)
         return found
+
+    @property
+    def best_masks(self) -> list[str]:
+        """The outcome of every search for the best mask, the headline's first."""
+        return [layout.result(f"{folder}/best.json") for folder in layout.searched(self.tuned)]
 
     def code_of(self, stage: str) -> str:
         """The digests of a stage's source files, the same for all studies."""
@@ -114,7 +125,7 @@ class Plan:
             inputs: of all rules, by their names, as patterns with ``{study}`` and ``{attack}``;
                 functions of wildcards are left out.
         """
-        unused = {"import_backbone", "pool", "teacher", "pretrain"} - {*self.backbone_jobs}
+        unused = BACKBONE_JOBS - {*self.backbone_jobs}
         patterns = {
             one
             for rule, files in inputs.items()
@@ -200,6 +211,8 @@ class Plan:
     def backbone_jobs(self) -> list[str]:
         """Jobs that end in the convolutions, in their order."""
         backbone = self.study.backbone
+        if backbone.shipped is not None:
+            return ["shipped_backbone"]
         if backbone.weights is not None:
             return ["import_backbone"]
         return [
@@ -246,7 +259,7 @@ class Plan:
     @property
     def tables(self) -> list[str]:
         """What a run leaves apart from its report and figures; a lost file is made again."""
-        return [layout.result(name) for name in layout.tables(self.attacks)]
+        return [layout.result(name) for name in layout.tables(self.attacks, self.tuned)]
 
     @property
     def benchmarks(self) -> list[str]:
@@ -269,35 +282,32 @@ class Plan:
     def tracked(self) -> list[str]:
         """Files that tracking keeps with the runs of stages."""
         stages = ["attack", *self.jobs, "figures", "report"]
-        return [layout.result(path) for path in layout.tracked(stages, self.attacks, self.figures)]
+        found = layout.tracked(stages, self.attacks, self.figures, self.tuned)
+        return [layout.result(path) for path in found]
 
     @property
     def jobs(self) -> list[str]:
         """Every job of a study but downloads, figures and report."""
         sets = layout.sets(self.attacks)
-        further = self.attacks[1:]
+        further = self.tuned[1:]
         return [
             "data",
             *self.backbone_jobs,
             "recognizer",
             *[f"attack_{a}_{one}" for a in self.attacks for one in shards(self.attack_shards)],
             *[f"attack_{attack}" for attack in self.attacks],
+            *[f"robustness_{attack}" for attack in self.attacks],
             *[f"controls_{control}" for control in layout.CONTROLS],
-            *[f"influence_{name}" for name in sets],
+            *[f"responses_{name}" for name in sets],
             "experts",
             "fit_detectors",
             "detection",
-            *[
-                f"{stage}_{name}"
-                for stage in ("saliency_maps", "masked_decisions", "baselines")
-                for name in sets
-            ],
             *[f"mask_grid_{one}" for one in shards(self.grid_shards)],
             "mask_grid",
             "mask_evaluation",
             *[f"mask_grid_{a}_{one}" for a in further for one in shards(self.grid_shards)],
             *[f"mask_grid_{attack}" for attack in further],
-            *(["mask_transfer"] if further else []),
+            *(["mask_transfer"] if len(self.attacks) > 1 else []),
             "banded_recognizer",
             "guard",
             "certify",

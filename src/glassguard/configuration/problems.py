@@ -18,6 +18,10 @@ RENAMED = {
     "accessory_grid": "accessory_mask_grid",
     "evaluation": "mask_evaluation",
     "generality": "mask_transfer",
+    "influence": "responses",
+    "baselines": "responses",
+    "saliency_maps": "responses",
+    "masked_decisions": "responses",
 }
 """New names of rules and stages by their old ones."""
 

@@ -20,6 +20,7 @@ SAME_IN_ALL = (
     "data.source",
     "data.root",
     "data.detector",
+    "backbone.shipped",
     "backbone.weights",
     "backbone.pool",
     "backbone.pretraining.accelerator",

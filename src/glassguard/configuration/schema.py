@@ -1,11 +1,13 @@
 """The whole configuration: the settings of all packages together."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from glassguard.attack.settings import AccessoryAttack, Controls
+from glassguard.attack.settings import AccessoryAttack, Controls, Robustness
 from glassguard.configuration.picture_sources import Data
 from glassguard.datasets.settings import Downloads
 from glassguard.datasets.sources import embedded
@@ -14,6 +16,7 @@ from glassguard.guard.settings import Guard
 from glassguard.influence.settings import Influence
 from glassguard.kernels import Kernels
 from glassguard.recognizer.settings import Backbone, DenseLayers
+from glassguard.recognizer.shipped_networks import network_record
 from glassguard.saliency.settings import CopyMasks, Saliency
 from glassguard.settings import Seed, SetName, Strict
 from glassguard.tracking.settings import Tracking
@@ -59,6 +62,7 @@ class Study(Strict):
     costs: Costs
     attack_shards: int | None = Field(ge=1, le=10000, description="jobs; by their cost when null")
     attacks: dict[SetName, AccessoryAttack] = Field(min_length=1)
+    robustness: Robustness
     controls: Controls
     influence: Influence
     detector: Detector
@@ -109,6 +113,16 @@ class Study(Strict):
         return self
 
     @model_validator(mode="after")
+    def _first_attack_has_validation_pictures(self) -> "Study":
+        name, attack = next(iter(self.attacks.items()))
+        if attack.validation_images == 0:
+            raise ValueError(
+                f"attacks.{name}.validation_images must be at least 1: detectors and masks are "
+                "chosen on validation pictures of the first attack"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _drawn_people_are_enough(self) -> "Study":
         if not isinstance(self.data, embedded.Pictures):
             return self
@@ -154,6 +168,41 @@ class Study(Strict):
                 "backbone.pool needs photographs, for example data.source=folder: for drawn people "
                 "the pool is drawn as well"
             )
+        self._shipped_network_is_as_trained()
         if self.backbone.weights is not None and self.backbone.pool is not None:
             raise ValueError("backbone.weights and backbone.pool exclude each other: give one")
         return self
+
+    def _shipped_network_is_as_trained(self) -> None:
+        """What a shipped network was trained with cannot be chosen, and must not seem to be."""
+        backbone, name = self.backbone, self.backbone.shipped
+        if name is None:
+            return
+        for key in ("weights", "pool"):
+            if getattr(backbone, key) is not None:
+                raise ValueError(
+                    f"backbone.shipped and backbone.{key} exclude each other: add backbone=pretrain"
+                )
+        if not isinstance(self.data, embedded.Pictures):
+            raise ValueError(
+                f"backbone.shipped: {name} is for drawn faces; for photographs choose "
+                "backbone=pretrain, faces, vggface or imagenet"
+            )
+        given = backbone.model_dump(mode="json", exclude={"shipped"})
+        for key, wanted, found in _differences("backbone", network_record(name).backbone, given):
+            raise ValueError(
+                f"{key}: {name} was trained with {json.dumps(wanted)}, not with "
+                f"{json.dumps(found)}; add backbone=pretrain to train another network"
+            )
+
+
+def _differences(
+    where: str, recorded: dict[str, Any], given: dict[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    """Keys that have another value than the recorded one, and both values."""
+    for key, wanted in recorded.items():
+        found = given.get(key)
+        if isinstance(wanted, dict) and isinstance(found, dict):
+            yield from _differences(f"{where}.{key}", wanted, found)
+        elif found != wanted:
+            yield f"{where}.{key}", wanted, found

@@ -17,7 +17,7 @@ from pydantic import (
     field_validator,
 )
 
-from glassguard.attack.settings import AccessoryAttack, Controls
+from glassguard.attack.settings import AccessoryAttack, Controls, Robustness
 from glassguard.configuration.picture_sources import MODULES, Data
 from glassguard.configuration.problems import explain
 from glassguard.configuration.schema import Recognizer, Study
@@ -28,7 +28,8 @@ from glassguard.files.layout import sets
 from glassguard.guard.settings import BandedTraining, Decisions
 from glassguard.influence.settings import Experts, InfluenceMeasure, InfluenceProfile
 from glassguard.kernels import Kernels
-from glassguard.recognizer.settings import Backbone, DenseLayers, TeacherNetwork
+from glassguard.recognizer.settings import Backbone, DenseLayers, ShippedNetwork, TeacherNetwork
+from glassguard.recognizer.shipped_networks import network_record
 from glassguard.saliency.settings import Explanation, MapKind, MaskJudgement, MaskSearch
 from glassguard.settings import Seed, Strict
 from glassguard.tracking.settings import Tracking
@@ -101,6 +102,13 @@ class BackboneSection(Computed):
     backbone: Backbone
 
 
+class ShippedBackboneSection(Strict):
+    """Read by ``shipped_backbone``."""
+
+    shipped: ShippedNetwork
+    sha256: str
+
+
 class RecognizerSection(Computed):
     """Read by ``recognizer``."""
 
@@ -116,6 +124,14 @@ class AttackSection(Computed):
     attack: AccessoryAttack
 
 
+class RobustnessSection(Computed):
+    """Read by ``robustness``."""
+
+    seed: Seed
+    name: str
+    robustness: Robustness
+
+
 class ControlsSection(Computed):
     """Read by ``controls``."""
 
@@ -123,10 +139,21 @@ class ControlsSection(Computed):
     controls: Controls
 
 
-class InfluenceSection(Computed):
-    """Read by ``influence``."""
+class MapsAndMasks(Explanation):
+    """Of the grid only which kinds of map it and masking ask for."""
+
+    maps: tuple[MapKind, ...]
+    masking: Masking
+    kernel: int
+    batch_size: int
+
+
+class ResponsesSection(Computed):
+    """Read by ``responses``; the threads are those of influence."""
 
     influence: InfluenceProfile
+    baselines: Baselines
+    saliency: MapsAndMasks
 
 
 class ExpertsSection(Computed):
@@ -149,31 +176,6 @@ class DetectionSection(Computed):
     seed: Seed
     attacks: tuple[str, ...]
     detector: DetectorJudgement
-
-
-class SaliencyMapsSection(Explanation, Computed):
-    """Read by ``saliency_maps``: of the grid only which kinds of map it and masking ask for."""
-
-    maps: tuple[MapKind, ...]
-    batch_size: int
-    threads: int
-
-
-class MaskedDecisionsSection(Computed):
-    """Read by ``masked_decisions``."""
-
-    masking: Masking
-    kernel: int
-    batch_size: int
-    threads: int
-
-
-class BaselinesSection(Computed):
-    """Read by ``baselines``: activations at the same places as influence."""
-
-    baselines: Baselines
-    places: tuple[int, int]
-    threads: int
 
 
 class MaskGridSection(Computed):
@@ -286,7 +288,6 @@ OF_STUDY: dict[str, type[BaseModel]] = {
     "backbone": BackboneSection,
     "recognizer": RecognizerSection,
     "controls": ControlsSection,
-    "influence": InfluenceSection,
     "fit_detectors": FitDetectorsSection,
     "mask_grid": MaskGridSection,
     "mask_evaluation": MaskEvaluationSection,
@@ -306,6 +307,7 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
     seed, influence, detector = plain["seed"], plain["influence"], plain["detector"]
     fetch = plain["data"].pop("fetch", {})
     teacher = plain["backbone"]["pretraining"]["teacher"]
+    shipped = study.backbone.shipped
     computed = {
         **({} if teacher is None else {"teacher": _part(TeacherSection, {"teacher": teacher})}),
         **{file: _part(model, plain) for file, model in OF_STUDY.items()},
@@ -313,16 +315,24 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
             f"attack_{name}": {"seed": seed, "name": name, "attack": attack}
             for name, attack in plain["attacks"].items()
         },
+        **{
+            f"robustness_{name}": {"seed": seed, "name": name, "robustness": plain["robustness"]}
+            for name in plain["attacks"]
+        },
         "experts": _part(ExpertsSection, plain | {"experts": influence["experts"]}),
         "detection": _part(DetectionSection, plain | {"attacks": list(plain["attacks"])}),
-        "saliency_maps": {
-            "maps": _maps_asked_for(study),
-            **_part(SaliencyMapsSection, plain["saliency"]),
-        },
-        "masked_decisions": _part(
-            MaskedDecisionsSection, plain["saliency"] | {"masking": detector["masking"]}
+        "responses": _part(
+            ResponsesSection,
+            {
+                "influence": influence,
+                "baselines": detector["baselines"],
+                "saliency": {
+                    "maps": _maps_asked_for(study),
+                    "masking": detector["masking"],
+                    **plain["saliency"],
+                },
+            },
         ),
-        "baselines": _part(BaselinesSection, detector | {"places": influence["places"]}),
         "guard": _part(GuardSection, plain | {"sets": sets(list(plain["attacks"]))}),
         "certify": _part(CertifySection, plain | {"attacks": list(plain["attacks"])}),
         "report": {"study": study.model_dump(mode="json")},
@@ -333,6 +343,13 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
             for name, download in plain["downloads"]["files"].items()
         },
         "fetch_pictures": {"source": study.data.source, "fetch": fetch},
+        **(
+            {}
+            if shipped is None
+            else {
+                "shipped_backbone": {"shipped": shipped, "sha256": network_record(shipped).sha256}
+            }
+        ),
         **{stage: {"kernels": plain["kernels"], **section} for stage, section in computed.items()},
         "track": {"experiment": name or plain["experiment"], "tracking": plain["tracking"]},
     }

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1]
 # section. So a new key or message does not cause anything to be computed again.
 NOT_SCIENCE = ("__init__", "cli", "configuration", "datasets.downloads", "errors", "progress")
 
-NOT_COMPUTING = ("fetch", "fetch_pictures", "track")
+NOT_COMPUTING = ("fetch", "fetch_pictures", "shipped_backbone", "track")
 """Stages to which the kernels make no difference."""
 
 

@@ -5,13 +5,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-
-import requests
-import urllib3
+from typing import TYPE_CHECKING
 
 from glassguard.errors import InputError
 from glassguard.locks import lock_or_wait
 from glassguard.progress import Progress
+
+if TYPE_CHECKING:
+    import requests
 
 BLOCK = 1 << 16
 SILENCE = 30.0
@@ -260,6 +261,9 @@ def _attempt(
     progress: Progress | None,
 ) -> None:
     """Complete the part, or raise why that failed."""
+    import requests  # imported late: every stage reads the settings of downloads
+    import urllib3
+
     ends = None if deadline is None else time.monotonic() + deadline
     # A compressed answer would have another length and other positions.
     headers = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
@@ -302,7 +306,7 @@ def _attempt(
 
 def _begin(
     url: str,
-    response: requests.Response,
+    response: "requests.Response",
     part: _Part,
     asked: dict[str, str],
     maximum_bytes: int,
@@ -341,7 +345,7 @@ def _is_number(header: str) -> bool:
     return header.isascii() and header.isdecimal()
 
 
-def _version(response: requests.Response) -> str:
+def _version(response: "requests.Response") -> str:
     """The server's name for the version of a file; empty where it gives no reliable one."""
     tag = response.headers.get("ETag", "")
     return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
@@ -361,8 +365,10 @@ def _refuse_other_things(url: str, part: _Part, total: int | None) -> None:
         raise DownloadError(url, "is a web page (HTML) and not the file")
 
 
-def _plain(error: requests.RequestException) -> str:
+def _plain(error: "requests.RequestException") -> str:
     """What went wrong in one line, without the library's internal names."""
+    import requests
+
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     if isinstance(error, requests.exceptions.SSLError):

@@ -21,7 +21,9 @@ from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from glassguard.detection.gradient_descent import PRODUCTS, descend, most_profiles
 from glassguard.detection.settings import Variant
+from glassguard.progress import track
 
 COMPONENTS = 16
 """Sixteen components have 152 terms; all terms of 128 filters would be 8,384 for 1,500 profiles."""
@@ -69,6 +71,9 @@ class QuadraticTerms(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self.steps_.transform(validate_data(self, X, dtype=np.float64, reset=False))
 
+
+NARROW = 64
+"""Up to so many filters, scikit-learn's descent takes less time than one for many at once."""
 
 PREPARATION = {
     "raw": (),
@@ -244,22 +249,100 @@ def fit_detectors(
         alpha: weight of the regularisation.
         max_iter: passes over the training profiles, at most.
         seeds: seeds of the classifier.
-    """
-    values, persons = np.asarray(profiles, dtype=np.float64), np.asarray(identity)
-    wanted = np.asarray(people)
-    preparation = _preparation(variant)
-    prepared = np.ascontiguousarray(preparation.fit_transform(values))
 
+    Raises:
+        ValueError: as :func:`~glassguard.detection.gradient_descent.descend`.
+    """
+    (bank,) = fit_banks(
+        [(profiles, variant)],
+        identity,
+        people=people,
+        alpha=alpha,
+        max_iter=max_iter,
+        seeds=seeds,
+    )
+    return bank
+
+
+def fit_banks(
+    profiles_of: Sequence[tuple[ArrayLike, Variant]],
+    identity: ArrayLike,
+    *,
+    people: ArrayLike,
+    alpha: float,
+    max_iter: int,
+    seeds: Sequence[int],
+) -> list[DetectorBank]:
+    """:func:`fit_detectors` for several kinds of profiles of the same pictures.
+
+    Wide matrices of one size are fitted together, which takes a half to a third of the time. What
+    is found is the same: the coefficients of ``SGDClassifier`` up to rounding.
+
+    Args:
+        profiles_of: N x filters profiles and the variant by which they are prepared, for each bank.
+        identity: N class indices.
+        people: the people to detect.
+        alpha: weight of the regularisation.
+        max_iter: passes over the training profiles, at most.
+        seeds: seeds of the classifier.
+
+    Raises:
+        ValueError: as :func:`~glassguard.detection.gradient_descent.descend`.
+    """
+    persons, wanted = np.asarray(identity), np.asarray(people)
+    given = [np.asarray(profiles, dtype=np.float64) for profiles, _ in profiles_of]
+    preparations = [
+        _preparation(variant).fit(one) for one, (_, variant) in zip(given, profiles_of, strict=True)
+    ]
+    widths = [
+        preparation.transform(one[:1]).shape[1]
+        for preparation, one in zip(preparations, given, strict=True)
+    ]
+    found: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+    chunks = _of_one_size(widths, len(persons))
+    for chunk in track(chunks, description="detectors, groups of matrices"):
+        values = np.stack([preparations[row].transform(given[row]) for row in chunk])
+        at_once = values.shape[2] > NARROW and len(persons) <= most_profiles()
+        descent = descend if at_once else _one_by_one
+        weights, intercepts, _ = descent(
+            values, persons, people=wanted, alpha=alpha, max_iter=max_iter, seeds=seeds
+        )
+        found |= zip(chunk, zip(weights, intercepts, strict=True), strict=True)
+    return [
+        DetectorBank(wanted, preparation, *found[row])
+        for row, preparation in enumerate(preparations)
+    ]
+
+
+def _of_one_size(widths: Sequence[int], count: int) -> list[list[int]]:
+    """Which matrices of ``count`` profiles are fitted together."""
+    chunks: list[list[int]] = []
+    for width in dict.fromkeys(widths):
+        rows = [row for row, one in enumerate(widths) if one == width]
+        each = max(1, PRODUCTS // (count * max(count, width)))
+        chunks += [rows[start : start + each] for start in range(0, len(rows), each)]
+    return chunks
+
+
+def _one_by_one(
+    values: NDArray[np.float64],
+    identity: NDArray,
+    *,
+    people: NDArray,
+    alpha: float,
+    max_iter: int,
+    seeds: Sequence[int],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """``descend`` by scikit-learn, for narrow matrices and for too many profiles."""
+    size = len(values), len(seeds), len(people)
+    weights, intercepts = np.zeros((*size, values.shape[2])), np.zeros(size)
+    passes = np.zeros(size, dtype=np.int64)
     with warnings.catch_warnings():
         # The sweep compares few passes with many on purpose.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        fits = [
-            [_classifier(alpha, max_iter, seed).fit(prepared, persons == one) for one in wanted]
-            for seed in seeds
-        ]
-    return DetectorBank(
-        wanted,
-        preparation,
-        np.array([[one.coef_[0] for one in row] for row in fits]),
-        np.array([[one.intercept_[0] for one in row] for row in fits]),
-    )
+        for one in np.ndindex(*size):
+            classifier = _classifier(alpha, max_iter, seeds[one[1]])
+            classifier.fit(values[one[0]], identity == people[one[2]])
+            weights[one], intercepts[one] = classifier.coef_[0], classifier.intercept_[0]
+            passes[one] = classifier.n_iter_
+    return weights, intercepts, passes

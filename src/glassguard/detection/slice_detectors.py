@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassguard.detection.calibration import Calibration, calibrate
-from glassguard.detection.linear_detector import DetectorBank, fit_detectors
+from glassguard.detection.linear_detector import DetectorBank, fit_banks, fit_detectors
 from glassguard.detection.pictures import Pictures, only
 from glassguard.detection.settings import Variant
-from glassguard.progress import track
 from glassguard.recognizer.layers import PRE_RELU
 
 
@@ -141,12 +140,22 @@ def fit_slice(
         max_iter=settings.max_iter,
         seeds=seeds,
     )
-    named = validation.where(validation.named_right)
+    return _calibrated(bank, validation, slice_name, variant, settings.acceptance)
+
+
+def _calibrated(
+    bank: DetectorBank,
+    validation: Pictures,
+    slice_name: str,
+    variant: Variant,
+    acceptance: float,
+) -> SliceDetectors:
+    named, people = validation.where(validation.named_right), bank.people
     if not np.isin(named.identity, people).any():
         named = validation
     own = named.identity[None, :] == people[:, None]
     margins = bank.margins(named.profiles[slice_name])
-    calibration = calibrate(margins, own, acceptance=settings.acceptance)
+    calibration = calibrate(margins, own, acceptance=acceptance)
     return SliceDetectors(slice_name, variant, bank, calibration, named.face, named.identity)
 
 
@@ -163,17 +172,21 @@ def fit_slices(
 
     The source's variant, ``raw``, is fitted only where the source has it: after the activation.
     """
-    return tuple(
-        fit_slice(
-            only(training, slice_name),
-            only(validation, slice_name),
-            slice_name=slice_name,
-            variant=variant,
-            people=people,
-            settings=settings,
-            seeds=seeds,
-        )
-        for slice_name in track(list(training.profiles), description="detectors, slices")
+    wanted = [
+        (slice_name, variant)
+        for slice_name in training.profiles
         for variant in variants
         if variant != "raw" or not slice_name.endswith(PRE_RELU)
+    ]
+    banks = fit_banks(
+        [(training.profiles[slice_name], variant) for slice_name, variant in wanted],
+        training.identity,
+        people=people,
+        alpha=settings.alpha,
+        max_iter=settings.max_iter,
+        seeds=seeds,
+    )
+    return tuple(
+        _calibrated(bank, only(validation, slice_name), slice_name, variant, settings.acceptance)
+        for bank, (slice_name, variant) in zip(banks, wanted, strict=True)
     )

@@ -63,15 +63,23 @@ class DetectionStudy:
         faces: benign pictures; those of the test split are not read.
         attacks: adversarial pictures; slices are chosen on those of the validation split.
         seed: of the study; the classifier's seeds follow from it.
+        sweep_seeds: seeds while slices are compared; those of the settings when None.
 
     Raises:
         ValueError: there is no adversarial picture.
     """
 
     def __init__(
-        self, detector: DetectorFit, faces: Pictures, attacks: Pictures, *, seed: int
+        self,
+        detector: DetectorFit,
+        faces: Pictures,
+        attacks: Pictures,
+        *,
+        seed: int,
+        sweep_seeds: int | None = None,
     ) -> None:
         self.detector, self.seed, self.attacks = detector, seed, attacks
+        self.sweep_seeds = detector.sweep_seeds if sweep_seeds is None else sweep_seeds
         self.minimum = Minimum(detector.minimum_benign_target, detector.minimum_benign_other)
         self.pairs = pairs_of(attacks)
         if not self.pairs:
@@ -85,9 +93,13 @@ class DetectionStudy:
         self.seeds = [int(one) for one in drawn]
         self._fitted: dict[tuple[str, str], SliceDetectors] = {}
 
-    def of_others(self, faces: Pictures, attacks: Pictures) -> "DetectionStudy":
+    def of_others(
+        self, faces: Pictures, attacks: Pictures, *, sweep_seeds: int | None = None
+    ) -> "DetectionStudy":
         """The same study of other pictures or other profiles."""
-        return DetectionStudy(self.detector, faces, attacks, seed=self.seed)
+        return DetectionStudy(
+            self.detector, faces, attacks, seed=self.seed, sweep_seeds=sweep_seeds
+        )
 
     @cached_property
     def swept(self) -> tuple[SliceDetectors, ...]:
@@ -98,7 +110,7 @@ class DetectionStudy:
             variants=self.detector.variants,
             people=self.targets,
             settings=self.settings,
-            seeds=self.seeds[: self.detector.sweep_seeds],
+            seeds=self.seeds[: self.sweep_seeds],
         )
 
     @cached_property

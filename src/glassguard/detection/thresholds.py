@@ -1,13 +1,16 @@
 """Thresholds of scores at set false-positive rates, from benign validation pictures."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glassguard.detection.calibration import threshold_for_every_kind
-from glassguard.detection.pictures import Pictures
-from glassguard.detection.scores import Score
+
+if TYPE_CHECKING:  # scikit-learn's import takes a second, and the report needs none of it
+    from glassguard.detection.pictures import Pictures
+    from glassguard.detection.scores import Score
 
 FALSE_POSITIVE_RATES = (0.01, 0.05, 0.0991)
 """False-positive rates at which detection is reported; the last is AmI's (Tao et al. 2018)."""
@@ -29,7 +32,7 @@ def detector_name(detector: str, population: str) -> str:
 
 
 def thresholds_of(
-    scores: Mapping[str, Score], validation: Mapping[str, Sequence[Pictures]]
+    scores: Mapping[str, "Score"], validation: Mapping[str, Sequence["Pictures"]]
 ) -> Thresholds:
     """Thresholds of every detector in every population.
 
@@ -39,7 +42,7 @@ def thresholds_of(
             (:func:`~glassguard.detection.calibration.threshold_for_every_kind`).
     """
 
-    def at_rates(score: Score, benign: Sequence[Pictures]) -> tuple[float, ...]:
+    def at_rates(score: "Score", benign: Sequence["Pictures"]) -> tuple[float, ...]:
         everybody, *kinds = [score(pictures) for pictures in benign]
         return tuple(
             threshold_for_every_kind(everybody, kinds, rate) for rate in FALSE_POSITIVE_RATES
@@ -51,11 +54,11 @@ def thresholds_of(
     }
 
 
-def flags_at_rates(scores: Mapping[str, Score], thresholds: Thresholds) -> dict[str, Score]:
+def flags_at_rates(scores: Mapping[str, "Score"], thresholds: Thresholds) -> dict[str, "Score"]:
     """Flags of every detector at every false-positive rate, in every population."""
 
-    def above(score: Score, threshold: float) -> Score:
-        def flag(pictures: Pictures) -> NDArray[np.float64]:
+    def above(score: "Score", threshold: float) -> "Score":
+        def flag(pictures: "Pictures") -> NDArray[np.float64]:
             return (score(pictures) > threshold).astype(np.float64)
 
         return flag

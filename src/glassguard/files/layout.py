@@ -55,12 +55,14 @@ ARTIFACTS = {
     "pool": ("backbone/pool_manifest.csv", "backbone/pool_rejected.csv"),
     "pretrain": ("backbone/metrics.json",),
     "import_backbone": ("backbone/metrics.json",),
+    "shipped_backbone": ("backbone/metrics.json",),
     "recognizer": (
         "recognizer/metrics.json",
         "recognizer/history.csv",
         "recognizer/predictions.csv",
     ),
     "attack": ("attacks/{attack}/examples.csv",),
+    "robustness": ("attacks/{attack}/robustness.csv",),
     "fit_detectors": ("detection/detectors.json",),
     "detection": tuple(f"detection/{name}" for name in DETECTION_TABLES[2:]),
     "mask_grid": ("{searched}/grid.csv", "{searched}/best.json"),
@@ -162,13 +164,13 @@ def detector_files(*names: str) -> list[str]:
     ]
 
 
-def tables(attacks: Sequence[str]) -> list[str]:
+def tables(attacks: Sequence[str], tuned: Sequence[str]) -> list[str]:
     """What a run leaves apart from its report and figures.
 
     Args:
         attacks: names of the study's attacks, the headline's first.
+        tuned: those that masks are tuned on, the headline's first.
     """
-    further = attacks[1:]
     return [
         "data/manifest.csv",
         "data/rejected.csv",
@@ -178,17 +180,17 @@ def tables(attacks: Sequence[str]) -> list[str]:
         *[
             f"attacks/{attack}/{name}"
             for attack in attacks
-            for name in ("examples.csv", "images.npy", "frames.npy")
+            for name in ("examples.csv", "images.npy", "frames.npy", "robustness.csv")
         ],
         *[f"influence/{name}/profiles.npz" for name in sets(attacks)],
         "influence/experts.npz",
         "influence/share_inside.csv",
         *[f"detection/{name}" for name in DETECTION_TABLES],
         *[f"saliency/{name}" for name in SALIENCY_TABLES],
-        *(["saliency/generality.csv"] if further else []),
+        *(["saliency/generality.csv"] if len(attacks) > 1 else []),
         *[
             f"saliency/tuned_on/{attack}/{name}"
-            for attack in further
+            for attack in tuned[1:]
             for name in ("grid.csv", "best.json")
         ],
         *[f"guard/{name}" for name in GUARD_TABLES],
@@ -216,15 +218,21 @@ def reported(attacks: Collection[str]) -> dict[str, str]:
         "guard": "guard/summary.json",
         "guard_thresholds": "guard/thresholds.json",
     }
+    found |= {f"robustness_{name}": f"attacks/{name}/robustness.csv" for name in attacks}
     return found | ({"generality": "saliency/generality.csv"} if len(attacks) > 1 else {})
 
 
-def searched(attacks: Sequence[str]) -> list[str]:
+def searched(tuned: Sequence[str]) -> list[str]:
     """Folders of the searches for the best mask, the headline attack's first."""
-    return ["saliency", *[f"saliency/tuned_on/{attack}" for attack in attacks[1:]]]
+    return ["saliency", *[f"saliency/tuned_on/{attack}" for attack in tuned[1:]]]
 
 
-def tracked(stages: Collection[str], attacks: Sequence[str], figures: Sequence[str]) -> list[str]:
+def tracked(
+    stages: Collection[str],
+    attacks: Sequence[str],
+    figures: Sequence[str],
+    tuned: Sequence[str],
+) -> list[str]:
     """All files of :data:`ARTIFACTS` that a study with these stages leaves."""
     files = {
         pattern.format(attack=attack, figure=figure, searched=folder)
@@ -232,7 +240,7 @@ def tracked(stages: Collection[str], attacks: Sequence[str], figures: Sequence[s
         for pattern in ARTIFACTS.get(stage, ())
         for attack in attacks
         for figure in figures
-        for folder in searched(attacks)
+        for folder in searched(tuned)
     }
     return sorted(files)
 

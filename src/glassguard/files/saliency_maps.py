@@ -1,4 +1,4 @@
-"""Reader of the files that ``saliency_maps`` writes."""
+"""Reader of the files of saliency maps that ``responses`` writes."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -15,7 +15,7 @@ def read_maps(path: Path, ids: list[str], *, kinds: Collection[Kind]) -> dict[Ki
     """The saliency maps of some pictures, in the order of ``ids``.
 
     Args:
-        path: a file of ``saliency_maps``.
+        path: a file of saliency maps that ``responses`` wrote.
         ids: names of pictures.
         kinds: kinds of map; repetitions are allowed.
 
@@ -23,22 +23,8 @@ def read_maps(path: Path, ids: list[str], *, kinds: Collection[Kind]) -> dict[Ki
         By kind, N x H x W float32 in [0, 1].
 
     Raises:
-        InputError: the file is missing, was not written by ``saliency_maps``, or lacks a picture or
-            a kind of map.
-    """
-    return read_decided_maps(path, ids, kinds=kinds)[0]
-
-
-def read_decided_maps(
-    path: Path, ids: list[str], *, kinds: Collection[Kind]
-) -> tuple[dict[Kind, np.ndarray], np.ndarray]:
-    """The saliency maps of some pictures and the classes that they explain.
-
-    Returns:
-        By kind, N x H x W float32 in [0, 1]; classes, N int64.
-
-    Raises:
-        InputError: see :func:`read_maps`.
+        InputError: the file is missing, was not written by ``responses``, or lacks a picture or a
+            kind of map.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -51,9 +37,8 @@ def read_decided_maps(
             rows = np.array([row_of[name] for name in ids], dtype=np.int64)
             unknown = [kind for kind in kinds if kind not in file.files]
             if unknown:
-                raise InputError(f"{path}: holds no {unknown[0]} maps; run saliency_maps again")
-            wanted = dict.fromkeys(kinds)
-            return {kind: file[kind][rows] for kind in wanted}, file["prediction"][rows]
+                raise InputError(f"{path}: holds no {unknown[0]} maps; run responses again")
+            return {kind: file[kind][rows] for kind in dict.fromkeys(kinds)}
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (KeyError, ValueError, OSError) as error:

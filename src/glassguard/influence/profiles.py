@@ -1,5 +1,7 @@
 """Influence profiles of many pictures."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +24,13 @@ class ImageProfiles:
         profiles: per slice N x filters float32, with several places N x (filters · places).
         prediction: N int64, index of the predicted class.
         confidence: N float32 in [0, 1], softmax of the predicted class.
+        logits: N x C float32.
     """
 
     profiles: dict[str, NDArray[np.float32]]
     prediction: NDArray[np.int64]
     confidence: NDArray[np.float32]
+    logits: NDArray[np.float32]
 
 
 def profiles_of_images(
@@ -36,6 +40,7 @@ def profiles_of_images(
     reduction: Reduction = "max",
     places: Places = EVERYWHERE,
     batch_size: int = 32,
+    beside: Callable[[slice], AbstractContextManager[None]] = lambda rows: nullcontext(),
 ) -> ImageProfiles:
     """Profiles of every picture at every slice, in batches.
 
@@ -45,6 +50,8 @@ def profiles_of_images(
         reduction: see :meth:`glassguard.influence.internal.InternalInfluence.profiles`.
         places: see there.
         batch_size: pictures per pass; the points of a line count as pictures.
+        beside: a context around the passes of each batch, which is given as rows of ``images``.
+            What watches the network there takes no pass of its own.
 
     Raises:
         ValueError: the pictures are of another type or shape, the batches are empty, or as
@@ -63,7 +70,8 @@ def profiles_of_images(
     for start in track(starts, description="influence, batches"):
         pixels = pixels_for(influence.network, rows[start : start + at_once])
         try:
-            batch = influence.profiles(pixels, reduction=reduction, places=places)
+            with beside(slice(start, start + len(pixels))):
+                batch = influence.profiles(pixels, reduction=reduction, places=places)
         except NotFiniteError as error:
             failed.append(error.counted_from(start))
             continue
@@ -72,10 +80,12 @@ def profiles_of_images(
             parts[name].append(profile.cpu())
     if failed:
         raise together(failed)
-    confidence, prediction = torch.cat(logits).softmax(dim=1).max(dim=1)
+    answers = torch.cat(logits)
+    confidence, prediction = answers.softmax(dim=1).max(dim=1)
     kept = slice(0, len(images))
     return ImageProfiles(
         {name: torch.cat(part).numpy()[kept] for name, part in parts.items()},
         prediction.numpy()[kept],
         confidence.numpy()[kept],
+        answers.numpy()[kept],
     )

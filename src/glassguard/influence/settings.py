@@ -54,6 +54,16 @@ class InfluenceProfile(InfluenceMeasure):
         description="rows and columns that space is divided into, each reduced by itself"
     )
 
+    def noted(self) -> dict[str, str | bool | tuple[int, int]]:
+        """What a file of profiles says about how they were measured."""
+        return {
+            "quantity": self.quantity,
+            "distribution": self.distribution.kind,
+            "times_activation": self.times_activation,
+            "reduction": self.reduction,
+            "places": self.places,
+        }
+
 
 class Experts(Strict):
     """The neurons of greatest influence, seen back in the pixels (Study I, Figs. 2 to 4)."""

@@ -5,8 +5,10 @@ are computed once for every picture and every augmented copy of it.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as lightning
@@ -14,11 +16,13 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset
 
 from glassguard.progress import track
 from glassguard.recognizer.augmentation import occlude
+from glassguard.recognizer.dense_products import dense_answer
 from glassguard.recognizer.network import FaceRecognizer, channels_last, to_pixels
 from glassguard.recognizer.settings import DenseLayers
 from glassguard.recognizer.trainer import LabelledPictures, deterministic_trainer
@@ -103,26 +107,59 @@ def copies_of_each(settings: DenseLayers) -> int:
     return 1 + settings.flipped_copies + settings.occluded_copies
 
 
+Batch = tuple[Tensor, Tensor]
+"""N x features float32 and N labels."""
+
+
+class LabelledFeatures(Dataset[Batch]):
+    """Features and labels, read by the batch: row by row, a loader would spend its time copying."""
+
+    def __init__(self, features: Tensor, labels: Tensor) -> None:
+        self.features = features
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitems__(self, rows: list[int]) -> Batch:
+        chosen = torch.tensor(rows)
+        return self.features[chosen], self.labels[chosen]
+
+    def batches(self, size: int, generator: torch.Generator | None = None) -> DataLoader[Batch]:
+        """A loader of batches, in an order that the generator draws for each epoch, or as it is."""
+        return DataLoader(
+            self,
+            batch_size=size,
+            shuffle=generator is not None,
+            generator=generator,
+            collate_fn=_as_it_is,
+        )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
 class DenseTraining(lightning.LightningModule):
     """The dense layers fc6 to fc8 under cross-entropy; ``history`` has one row per epoch."""
 
-    def __init__(self, classifier: nn.Module, settings: DenseLayers) -> None:
+    def __init__(self, classifier: nn.Sequential, settings: DenseLayers) -> None:
         super().__init__()
         self.classifier = classifier
         self.settings = settings
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+    def training_step(self, batch: Batch, _: int) -> Tensor:
         """Cross-entropy of one batch of features and labels."""
         return self._loss("train", *batch)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+    def validation_step(self, batch: Batch, _: int) -> None:
         """Cross-entropy without dropout."""
         self._loss("val", *batch)
 
     def _loss(self, split: str, features: Tensor, labels: Tensor) -> Tensor:
-        logits = self.classifier(features)
+        logits = dense_answer(self.classifier, features)
         losses = F.cross_entropy(logits, labels, reduction="none")
         correct = (logits.argmax(1) == labels).float()
         sums = torch.stack([losses.sum(), correct.sum(), torch.tensor(float(len(labels)))]).detach()
@@ -207,7 +244,7 @@ def train_dense_layers(
         ),
     )
     plain = settings.model_copy(update={"flipped_copies": False, "occluded_copies": 0})
-    held_out = TensorDataset(
+    held_out = LabelledFeatures(
         features_of(network, training_copies(validation.images, plain, seed=seed)),
         torch.from_numpy(validation.labels),
     )
@@ -225,11 +262,23 @@ def train_dense_layers(
     return history
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Whatever the setting: a second thread would mostly wait, at the cost of a core."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(limits=1, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _fit(
     network: FaceRecognizer,
     features: Tensor,
     labels: Tensor,
-    validation: TensorDataset,
+    validation: LabelledFeatures,
     settings: DenseLayers,
     seed: int,
 ) -> list[dict[str, float]]:
@@ -240,15 +289,12 @@ def _fit(
     # Lightning keeps the mode that it finds, and computing features switched dropout off.
     network.classifier.train()
     model = DenseTraining(network.classifier, settings)
-    deterministic_trainer(epochs=settings.epochs).fit(
-        model,
-        DataLoader(
-            TensorDataset(features, labels.repeat(len(features) // len(labels))),
-            batch_size=settings.batch_size,
-            shuffle=True,
-            generator=torch.Generator().manual_seed(seed),
-        ),
-        DataLoader(validation, batch_size=1024),
-    )
+    repeated = LabelledFeatures(features, labels.repeat(len(features) // len(labels)))
+    with _one_thread():
+        deterministic_trainer(epochs=settings.epochs).fit(
+            model,
+            repeated.batches(settings.batch_size, torch.Generator().manual_seed(seed)),
+            validation.batches(1024),
+        )
     network.requires_grad_(False).eval()
     return model.history

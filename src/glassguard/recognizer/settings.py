@@ -49,6 +49,7 @@ Channels = Literal["rgb", "bgr"]
 Margin = Literal["cosine", "arc"]
 Accelerator = Literal["cpu", "gpu", "auto"]
 Strategy = Literal["auto", "ddp_spawn"]
+ShippedNetwork = Literal["drawn_faces"]
 
 Layer = Annotated[str, Field(pattern=r"^(conv(1_[12]|2_[12]|3_[123]|4_[123]|5_[123])|fc[67])$")]
 
@@ -146,7 +147,7 @@ class Pretraining(Strict):
 
 
 class Backbone(Strict):
-    """The thirteen convolutions: pretrained on a pool, or read from a file."""
+    """The thirteen convolutions: shipped, pretrained on a pool, or read from a file."""
 
     width: float = Field(gt=0, le=1, description="share of VGG-16's filters, without weights")
     mean: tuple[PixelValue, PixelValue, PixelValue] | None = Field(
@@ -160,6 +161,9 @@ class Backbone(Strict):
     channels: Channels | None = Field(
         description="order of the colours that the weights file's first convolution expects; when "
         "null, as the file says or as is usual in such files"
+    )
+    shipped: ShippedNetwork | None = Field(
+        description="network that comes with the package, instead of pretraining"
     )
     weights: GivenPath | None = Field(
         description="weights file, or the name of a download, instead of pretraining"
@@ -206,4 +210,6 @@ class DenseLayers(Strict):
         description="of every training picture, masked by its saliency for a recognizer that is "
         "first trained without them",
     )
-    threads: Threads
+    threads: Threads = Field(
+        description="torch threads of the convolutions; the dense layers train on one"
+    )

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from glassguard.report import sources_figures
 from glassguard.report.tables import Table, rate
 from glassguard.report.wording import NOTHING, percent, spelt
@@ -30,6 +32,8 @@ def attack_table(summary: Mapping[str, Any]) -> Table:
     rows = []
     for name, attack in summary["attacks"].items():
         for split, values in (("test", attack), ("validation", attack["validation"])):
+            if not values["n"]:
+                continue
             cells = (rate(values, one) for one in ("success", "success_jpeg", "still_correct"))
             rows.append((f"{spelt(name)}, {split}", str(values["pairs"]), *cells))
     success, correct = percent(source.adversarial_success), percent(source.adversarial_correct)
@@ -41,4 +45,36 @@ def attack_table(summary: Mapping[str, Any]) -> Table:
         emphasised=frozenset({0}),
         from_source=frozenset({len(rows) - 1}),
         note="Success is counted after rounding to 8 bits.",
+    )
+
+
+def robustness_table(measured: Mapping[str, pd.DataFrame]) -> Table:
+    """How often attacks succeed under circumstances that no attack saw.
+
+    Args:
+        measured: by attack, its ``robustness.csv``.
+    """
+    by_kind = {
+        name: {str(row["transformation"]): row for row in table.to_dict("records")}
+        for name, table in measured.items()
+    }
+    first = next(iter(by_kind.values()))
+    together = next(iter(first.values()))
+    rows = [("none", *(rate(next(iter(of.values())), "undistorted") for of in by_kind.values()))]
+    rows += [
+        (spelt(kind), *(rate(of[kind], "success", counted=False) for of in by_kind.values()))
+        for kind in first
+    ]
+    return Table(
+        "What attacks survive",
+        ("circumstances", *(spelt(name) for name in by_kind)),
+        tuple(rows),
+        emphasised=frozenset({1}),
+        note=(
+            f"Mean success of test attacks over circumstances that no attack saw, "
+            f"{together['placements']} a picture with all kinds together and "
+            f"{list(first.values())[-1]['placements']} with each alone: the frame moves on the "
+            "face, is printed, photographed, aligned, reduced and compressed by the JPEG codec. "
+            "Intervals are over pictures."
+        ),
     )

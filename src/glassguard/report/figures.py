@@ -270,7 +270,8 @@ FIGURES = (
         caption="""Goodness on the validation split (n = {adversarial} attacked, {clean} clean
         pictures), one panel for each φ and kind of saliency map: {kinds}. Only combinations with
         the fill and the reading of μ of the kind's best are shown; all are in saliency/grid.csv.
-        Framed: the best combination of each kind; blank: not tried.""",
+        Framed: the best combination of each kind; blank: not tried; ≤: dropped in a race, since its
+        goodness is at most that.""",
         reads={"grid": "saliency/grid.csv", "best": "saliency/best.json"},
         settings={"kinds": "saliency.grid.map"},
     ),
@@ -294,11 +295,11 @@ FIGURES = (
     Figure(
         name="generality",
         act="saliency",
-        summary="""Study S: masks tuned on one accessory, tried on every other.""",
-        caption="""Masks whose parameters were chosen on validation attacks with one accessory
-        (rows), on test attacks with every accessory (columns; n = {n}; undefended success in
+        summary="""Study S: masks tuned on one attack, tried on every other.""",
+        caption="""Masks whose parameters were chosen on validation attacks of one kind
+        (rows), on test attacks of every kind (columns; n = {n}; undefended success in
         brackets): how often the attack still succeeds, and how often it is undone, of all attacks,
-        with 95 % Wilson intervals. Framed: masks on the accessory that they were tuned on.""",
+        with 95 % Wilson intervals. Framed: masks on the attack that they were tuned on.""",
         reads={"table": "saliency/generality.csv"},
         several_attacks=True,
     ),

@@ -123,6 +123,8 @@ def _evaluated(evaluation: pd.DataFrame) -> dict[str, int | None]:
 def saliency_grid(grid: pd.DataFrame, best: Mapping[str, Any], *, kinds: Sequence[str]) -> Drawn:
     """Goodness over μ and n, a panel for each φ and each kind of map; blank where not tried.
 
+    Where a race dropped a point, the panel says what its goodness is at most.
+
     Each kind has its own μ: values and quantiles of a map are no points of one axis.
 
     Args:
@@ -152,6 +154,12 @@ def saliency_grid(grid: pd.DataFrame, best: Mapping[str, Any], *, kinds: Sequenc
         mus = sorted(rows["mu"].unique())
         table = rows[rows["phi"] == phi].pivot_table(index="n", columns="mu", values="goodness")
         values = table.reindex(index=ns, columns=mus).to_numpy()
+        if "goodness_most" in rows:
+            most = rows[(rows["phi"] == phi) & rows["goodness"].isna()]
+            for dropped in most.itertuples():
+                place = mus.index(dropped.mu), ns.index(dropped.n)
+                text = f"≤{dropped.goodness_most:.2f}".replace("≤0", "≤")
+                written(axes, place, text, 5, light=False)
         scale = {"cmap": SEQUENTIAL, "vmin": low, "vmax": high}
         image = axes.imshow(values, aspect="auto", origin="lower", **scale)
         axes.set_xticks(range(len(mus)), [f"{mu:g}" for mu in mus], rotation=90)
@@ -344,7 +352,7 @@ GENERALITY_RATES = {
 
 
 def generality(table: pd.DataFrame) -> Drawn:
-    """What masks tuned on one accessory do to attacks with another.
+    """What masks tuned on one attack do to the others.
 
     Args:
         table: ``saliency/generality.csv``: tuned_on, tested_on, threshold (empty for none),
@@ -352,22 +360,23 @@ def generality(table: pd.DataFrame) -> Drawn:
     """
     rows = table[table["threshold"].isna()]
     names = rows["tuned_on"].drop_duplicates().tolist()
+    tested = rows["tested_on"].drop_duplicates().tolist()
     figure = new_figure(height=1.2 + 0.62 * len(names))
     panels = figure.subplots(1, len(GENERALITY_RATES), sharey=True)
     undefended = rows.drop_duplicates("tested_on").set_index("tested_on")["undefended_success"]
     for axes, (name, title) in zip(panels, GENERALITY_RATES.items(), strict=True):
         cells = rows.pivot_table(index="tuned_on", columns="tested_on", values=name)
-        values = cells.loc[names, names].to_numpy()
+        values = cells.loc[names, tested].to_numpy()
         image = axes.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
         for row in rows.to_dict("records"):
-            down, across = names.index(row["tuned_on"]), names.index(row["tested_on"])
+            down, across = names.index(row["tuned_on"]), tested.index(row["tested_on"])
             rate = Rate.read(row, name)
             text = f"{100 * rate.value:.1f} %\n[{100 * rate.low:.0f}–{100 * rate.high:.0f}]"
             written(axes, (across, down), text, 7, light=rate.value < 0.55)
-            if down == across:
+            if row["tuned_on"] == row["tested_on"]:
                 framed(axes, (across, down), 0.94)
-        labels = [f"{spelt(one)}\n({100 * undefended[one]:.0f} %)" for one in names]
-        axes.set_xticks(range(len(names)), labels)
+        labels = [f"{spelt(one)}\n({100 * undefended[one]:.0f} %)" for one in tested]
+        axes.set_xticks(range(len(tested)), labels)
         axes.set_yticks(range(len(names)), [spelt(one) for one in names])
         axes.set_title(title, loc="left")
         axes.set_xlabel("tested on (undefended success)")

@@ -50,7 +50,17 @@ def masks_table(best: Mapping[str, Any]) -> Table:
             f"Mean confidences on the validation split: n = {best['n_adv']} attacked and "
             f"{best['n_clean']} clean pictures. The grid took {best['network_passes']:,} "
             f"passes through the network where a plain loop takes {best['network_passes_naive']:,}."
+            + _dropped(best)
         ),
+    )
+
+
+def _dropped(best: Mapping[str, Any]) -> str:
+    if not best.get("dropped"):
+        return ""
+    return (
+        f" {best['dropped']:,} combinations were dropped before they had seen all pictures: they "
+        "could no longer be best at anything."
     )
 
 
@@ -67,12 +77,19 @@ def _mask_row(label: str, row: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def evaluation_table(test: Mapping[str, Mapping[str, Any]], *, threshold: float) -> Table:
+def evaluation_table(
+    test: Mapping[str, Mapping[str, Any]],
+    *,
+    threshold: float,
+    others: pd.DataFrame | None = None,
+) -> Table:
     """Study S's evaluation: before, after, controls, with and without threshold.
 
     Args:
         test: ``saliency.test`` of the summary.
         threshold: the confidence threshold of the study.
+        others: ``saliency/generality.csv``, of a study with several attacks: what the mask does to
+            the attacks that it was not tuned on stands beside.
     """
     keys = {name: KEYS.get(name, name) for name in DEFENCES}
     rows: list[tuple[str, ...]] = []
@@ -106,6 +123,8 @@ def evaluation_table(test: Mapping[str, Mapping[str, Any]], *, threshold: float)
                 printed_rates = (percent(getattr(figures, name)) for name in RATES)
                 overlaps = (NOTHING for _ in OVERLAPS)
                 rows.append((f"{label}, Study S", least, *printed_rates, *overlaps))
+            if defence == "saliency" and others is not None:
+                rows += _further(others, least, kind == "threshold")
     return Table(
         "Study S: what the mask does",
         ("defence", "confidence", *MEASURED.values()),
@@ -121,6 +140,22 @@ def evaluation_table(test: Mapping[str, Mapping[str, Any]], *, threshold: float)
             "that was better on validation attacks."
         ),
     )
+
+
+def _further(table: pd.DataFrame, least: str, limited: bool) -> list[tuple[str, ...]]:
+    """What the mask that was tuned on the first attack does to each of the others."""
+    own = table[(table["tuned_on"] == table["tuned_on"].iloc[0])]
+    rows = own[own["threshold"].notna() == limited].to_dict("records")
+    return [
+        (
+            f"saliency mask, {spelt(str(row['tested_on']))} attack (undefended "
+            f"{percent(row['undefended_success'])})",
+            least,
+            *(rate(row, name, counted=False) for name in MEASURED),
+        )
+        for row in rows
+        if row["tested_on"] != row["tuned_on"]
+    ]
 
 
 def working_point_table(chosen: Mapping[str, Any]) -> Table:
@@ -147,7 +182,7 @@ def working_point_table(chosen: Mapping[str, Any]) -> Table:
 
 
 def generality_table(table: pd.DataFrame) -> Table:
-    """What masks tuned on one accessory do to attacks with another.
+    """What masks tuned on one attack do to the others.
 
     Args:
         table: ``saliency/generality.csv``.
@@ -163,14 +198,14 @@ def generality_table(table: pd.DataFrame) -> Table:
         for row in free
     )
     return Table(
-        "Do masks tuned on one accessory undo another?",
+        "Do masks tuned on one attack undo another?",
         ("tuned on → tested on", "map, μ, n, φ, fill", "undefended success", *MEASURED.values()),
         rows,
         emphasised=frozenset(
             place for place, row in enumerate(free) if row["tuned_on"] == row["tested_on"]
         ),
         note=(
-            "Test split. Every combination is the best on validation attacks with the accessory "
+            "Test split. Every combination is the best on validation attacks of the kind "
             "that it was tuned on. Rates with 95 % Wilson intervals; overlap and recall are means "
             "over attacked pictures with normal 95 % intervals."
         ),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from glassguard.report.attack_tables import attack_table, recognizer_table
+from glassguard.report.attack_tables import attack_table, recognizer_table, robustness_table
 from glassguard.report.detection_tables import (
     POPULATIONS,
     attacks_table,
@@ -46,7 +46,11 @@ def sections(
             f"The convolutions were {read['recognizer']['backbone']} and are frozen; the fully "
             "connected layers are trained here. Then pixels inside a pair of glasses are changed "
             "until the recognizer sees the target.",
-            (recognizer_table(summary), attack_table(summary)),
+            (
+                recognizer_table(summary),
+                attack_table(summary),
+                robustness_table({name: read[f"robustness_{name}"] for name in summary["attacks"]}),
+            ),
             _of(pictures, "attack"),
         ),
         Section(
@@ -71,7 +75,11 @@ def sections(
             "attacks.",
             (
                 masks_table(read["best_masks"]),
-                evaluation_table(summary["saliency"]["test"], threshold=threshold),
+                evaluation_table(
+                    summary["saliency"]["test"],
+                    threshold=threshold,
+                    others=read.get("generality"),
+                ),
                 working_point_table(read["working_point"]),
             ),
             _of(pictures, "saliency"),
@@ -91,9 +99,9 @@ def sections(
     if several:
         found += (
             Section(
-                "Study S: other accessories",
-                "The source expects its mask to undo whatever is worn. The same search was made on "
-                "validation attacks with each accessory, and what it found was tried on all.",
+                "Study S: other attacks",
+                "The source expects its mask to undo whatever is worn. What the search found on "
+                "validation attacks of one kind was tried on all.",
                 (generality_table(read["generality"]),),
                 _of(pictures, several_attacks=True),
             ),

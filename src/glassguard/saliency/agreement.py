@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from torch import nn
 
+from glassguard.progress import track
 from glassguard.saliency.grid import NO_TARGET, Combination, Pictured, search
 
 LEAST_CONFIDENCE = 1e-12
@@ -42,5 +43,6 @@ def masked_agreement(
         masked picture leads to the same decision with certainty.
     """
     classes = np.stack([decisions, np.full_like(decisions, NO_TARGET)], axis=1)
-    found = search(network, pictures, classes, masks, kernel=kernel, batch_size=batch_size)
+    shown = track(pictures, description="masked decisions, pictures", total=len(decisions))
+    found = search(network, shown, classes, masks, kernel=kernel, batch_size=batch_size)
     return np.log(np.maximum(found.confidences[:, :, 0], np.float32(LEAST_CONFIDENCE)))

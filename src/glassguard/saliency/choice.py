@@ -1,6 +1,6 @@
 """Which mask is best: by each objective, by fill and kind of map, and at little cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -41,6 +41,28 @@ def measures(
     )
     names = ("ac_clean_real", "ac_adv_real", "ac_adv_target")
     return {**dict(zip(names, means, strict=True)), "goodness": goodness(*means)}
+
+
+def goodness_at_most(
+    sums: Iterable[np.ndarray], missing: Iterable[np.ndarray], counts: Iterable[int]
+) -> np.ndarray:
+    """What the goodness of points can be where they were not measured on all pictures.
+
+    Args:
+        sums: over the pictures seen, as the first three arguments of :func:`measures`.
+        missing: for each of them, and each point, how many pictures were not seen.
+        counts: number of clean and of attacked pictures.
+
+    Returns:
+        float64 in [0, 1]; the goodness itself where nothing is missing.
+    """
+    (clean_real, real, target), (unseen_clean, unseen, _) = sums, missing
+    clean, attacked = counts
+    return goodness(
+        exact_mean(clean_real, clean) + unseen_clean / clean,
+        exact_mean(real, attacked) + unseen / attacked,
+        exact_mean(target, attacked),
+    )
 
 
 def best_rows(

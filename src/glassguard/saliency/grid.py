@@ -16,12 +16,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain, product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import nn
 
-from glassguard.saliency.classification import probabilities
 from glassguard.saliency.fill import filled
 from glassguard.saliency.mask import (
     closed,
@@ -31,6 +29,9 @@ from glassguard.saliency.mask import (
     threshold_levels,
 )
 from glassguard.saliency.settings import Fill, MapKind, SourceSetting, ThresholdKind
+
+if TYPE_CHECKING:
+    from torch import nn
 
 NO_TARGET = -1
 # Confidences are added as multiples of 2^-40: sums of integers do not depend on the order, so means
@@ -137,16 +138,25 @@ class MaskPlan:
 
     Args:
         points: the combinations, each once.
+        asked: points bool, which of them; all by default.
         kernel: side of the square structuring element, odd.
     """
 
-    def __init__(self, points: Sequence[Combination], *, kernel: int = 3) -> None:
+    def __init__(
+        self,
+        points: Sequence[Combination],
+        asked: np.ndarray | None = None,
+        *,
+        kernel: int = 3,
+    ) -> None:
         self.kernel = kernel
         # (map, mu_as) -> mu -> n -> phi -> fill -> position among the points
         self._tree: dict[
             tuple[MapKind, ThresholdKind], dict[float, dict[int, dict[int, dict[Fill, int]]]]
         ] = {}
         for position, point in enumerate(points):
+            if asked is not None and not asked[position]:
+                continue
             by_mu = self._tree.setdefault((point.map, point.mu_as), {})
             by_phi = by_mu.setdefault(point.mu, {}).setdefault(point.n, {})
             by_phi.setdefault(point.phi, {})[point.fill] = position
@@ -187,7 +197,7 @@ class MaskPlan:
 
 
 def search(
-    network: nn.Module,
+    network: "nn.Module",
     pictures: Iterable[Pictured],
     classes: np.ndarray,
     points: Sequence[Combination],
@@ -195,6 +205,7 @@ def search(
     kernel: int = 3,
     batch_size: int = 64,
     seen: Seen | None = None,
+    wanted: np.ndarray | None = None,
 ) -> SearchResult:
     """Mask every picture in every way and classify it again.
 
@@ -210,18 +221,24 @@ def search(
         batch_size: pictures per forward pass.
         seen: answers of earlier searches over the same pictures and classes, which need no second
             pass; this search adds its own.
+        wanted: pictures x points bool, which points are measured on which pictures; all by default.
 
     Returns:
-        Confidences in the order of ``pictures`` and ``points``, and how many passes they took.
+        Confidences in the order of ``pictures`` and ``points``, NaN where none was wanted, and how
+        many passes they took.
     """
-    plan = MaskPlan(points, kernel=kernel)
-    confidences = np.empty((len(classes), len(points), 2), dtype=np.float32)
+    everything = np.ones(len(points), dtype=bool)
+    plans: dict[bytes, MaskPlan] = {}
+    confidences = np.full((len(classes), len(points), 2), np.nan, dtype=np.float32)
     waiting: deque[tuple[int, list[int], SeenKey]] = deque()
     known = {} if seen is None else seen
 
     def masked_pictures() -> Iterator[np.ndarray]:
         for picture, (image, maps) in enumerate(pictures):
-            for distinct in plan.distinct_masks(maps):
+            asked = everything if wanted is None else wanted[picture]
+            if asked.tobytes() not in plans:
+                plans[asked.tobytes()] = MaskPlan(points, asked, kernel=kernel)
+            for distinct in plans[asked.tobytes()].distinct_masks(maps):
                 by_fill: dict[Fill | None, list[int]] = dict(distinct.combinations.items())
                 if not distinct.mask.any():
                     by_fill = {None: list(chain.from_iterable(by_fill.values()))}
@@ -233,6 +250,9 @@ def search(
                         continue
                     waiting.append((picture, positions, key))
                     yield image if fill is None else filled(image, distinct.mask, fill)
+
+    # Imports torch, which takes seconds; whoever gathers results or chooses among them needs none.
+    from glassguard.saliency.classification import probabilities
 
     passes = 0
     for probability in probabilities(network, masked_pictures(), batch_size=batch_size):

@@ -6,12 +6,11 @@ Where the whole grid takes too many passes, points of it are tried: at random (B
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import optuna
 import pandas as pd
-from torch import nn
+from numpy.typing import NDArray
 
 from glassguard.progress import Progress, track
 from glassguard.saliency.choice import measures
@@ -28,11 +27,16 @@ from glassguard.saliency.grid import (
     source_combination,
     spread,
 )
+from glassguard.saliency.racing import raced
 from glassguard.saliency.settings import MaskSearch, SamplingMethod
+
+if TYPE_CHECKING:
+    import optuna
+    from torch import nn
 
 
 def mask_search(
-    network: nn.Module,
+    network: "nn.Module",
     clean: Sequence[Pictured],
     clean_real: np.ndarray,
     attacked: Sequence[Pictured],
@@ -64,6 +68,8 @@ def mask_search(
     classes = np.stack([np.append(clean_real, real), np.append(nobody, target)], axis=1)
     how: dict[str, Any] = {"kernel": settings.kernel, "batch_size": settings.batch_size}
     points = planned_points(settings, seed=seed)
+    if points is not None and settings.search.method == "racing":
+        return points, _raced(network, pictures, classes, points, settings, clean=len(clean))
     if points is not None:
         shown = track(pictures, description="mask grid, pictures", total=len(pictures))
         return points, search(network, shown, classes, points, **how)
@@ -74,6 +80,33 @@ def mask_search(
         clean=len(clean),
         seed=seed,
     )
+
+
+def _raced(
+    network: "nn.Module",
+    pictures: Sequence[Pictured],
+    classes: np.ndarray,
+    points: Sequence[Combination],
+    settings: MaskSearch,
+    *,
+    clean: int,
+) -> SearchResult:
+    seen: Seen = {}
+
+    def measure(wanted: NDArray[np.bool_]) -> NDArray[np.float32]:
+        how: dict[str, Any] = {"kernel": settings.kernel, "batch_size": settings.batch_size}
+        return search(
+            network, pictures, classes, points, **how, seen=seen, wanted=wanted
+        ).confidences
+
+    confidences = raced(
+        measure,
+        points,
+        clean=clean,
+        attacked=len(pictures) - clean,
+        source=points.index(source_combination(settings.source_setting)),
+    )
+    return SearchResult(confidences, len(seen), len(pictures) * len(points))
 
 
 def searched_attacks(examples: pd.DataFrame, settings: MaskSearch, *, seed: int) -> pd.DataFrame:
@@ -96,7 +129,7 @@ def planned_points(settings: MaskSearch, *, seed: int) -> list[Combination] | No
     """
     source = source_combination(settings.source_setting)
     method, trials = settings.search.method, settings.search.trials
-    if method == "grid":
+    if method in ("grid", "racing"):
         return combinations(**_values(settings), extra=[source])
     if method == "random":
         drawn = tried(_values(settings), lambda _: 0.0, method=method, trials=trials, seed=seed)
@@ -160,6 +193,8 @@ def tried(
     Returns:
         The different points in the order in which they were tried.
     """
+    import optuna  # imported late: a search of the whole grid needs none of it
+
     samplers = {"random": optuna.samplers.RandomSampler, "bayesian": optuna.samplers.TPESampler}
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -177,7 +212,7 @@ def tried(
     return list(scores)
 
 
-def _drawn(trial: optuna.Trial, name: str, options: Sequence[Any]) -> Any:
+def _drawn(trial: "optuna.Trial", name: str, options: Sequence[Any]) -> Any:
     if isinstance(options[0], str):
         return trial.suggest_categorical(name, list(options))
     return sorted(options)[trial.suggest_int(name, 0, len(options) - 1)]

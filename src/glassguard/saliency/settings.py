@@ -12,6 +12,8 @@ ThresholdKind = Literal["value", "quantile"]
 MapKind = Literal["guided", "relative"]
 ChannelReduction = Literal["max_abs", "mean_abs", "max", "sum_abs"]
 SamplingMethod = Literal["random", "bayesian"]
+ONE_JOB = ("racing", "bayesian")
+"""Ways to search that look at all pictures at once."""
 Kernel = Annotated[
     Literal[3, 5, 7, 9, 11, 13, 15],
     Field(description="side of the square structuring element; odd, or masks would be shifted"),
@@ -88,8 +90,9 @@ class Grid(Strict):
 class Search(Strict):
     """Which points of the grid are tried."""
 
-    method: Literal["grid"] | SamplingMethod = Field(
-        description="every point, or trials drawn at random or from what was found so far"
+    method: Literal["grid", "racing"] | SamplingMethod = Field(
+        description="every point on every picture; the same winners from fewer passes; or trials "
+        "drawn at random or from what was found so far"
     )
     trials: int = Field(ge=1, description="draws of a random or Bayesian search")
 
@@ -121,11 +124,12 @@ class MaskSearch(MaskBasics):
     search: Search
 
     @model_validator(mode="after")
-    def _bayesian_search_sees_all_pictures(self) -> "MaskSearch":
-        if self.search.method == "bayesian" and self.grid.shards not in (None, 1):
+    def _one_job_where_pictures_depend_on_each_other(self) -> "MaskSearch":
+        method = self.search.method
+        if method in ONE_JOB and self.grid.shards not in (None, 1):
             raise ValueError(
-                f"grid.shards: {self.grid.shards} must be 1 or null with search.method=bayesian: "
-                "every trial depends on the one before, on all pictures"
+                f"grid.shards: {self.grid.shards} must be 1 or null with search.method={method}: "
+                "what is tried next depends on what was found before, on all pictures"
             )
         return self
 

@@ -35,9 +35,9 @@ def transfer(
 
     Args:
         network: maps pixels in [0, 1] to logits, in evaluation mode.
-        attacks: pictures by the name of the attack, in the order of ``masks``; only one
-            is held at a time. The clean pictures are the same for all.
-        masks: the combination that was tuned on each attack.
+        attacks: pictures by the name of the attack; only one is held at a time. The clean pictures
+            are the same for all.
+        masks: the combination that was tuned on each attack that masks are tuned on.
         kernel: side of the square structuring element, odd.
         batch_size: pictures per forward pass.
         threshold: confidence below which an answer is rejected.
@@ -58,7 +58,7 @@ def transfer(
     # Predictions of clean pictures depend on the combination alone.
     clean: list[Predictions] = []
     rows = []
-    for name, pictures in track(attacks, description="attacks under masks", total=len(masks)):
+    for name, pictures in track(attacks, description="attacks under masks"):
         if not clean:
             bare = classify(network, pictures.clean.images, batch_size=batch_size)
             clean = [under(pictures.clean, one, bare)[1] for one in masks.values()]
@@ -80,6 +80,7 @@ def transfer(
                 for limit in (None, threshold)
             ]
     place = {name: place for place, name in enumerate(masks)}
+    # Attacks keep their order.
     return pd.DataFrame(rows).sort_values(
-        ["tuned_on", "tested_on"], key=lambda column: column.map(place), kind="stable"
+        "tuned_on", key=lambda column: column.map(place), kind="stable"
     )

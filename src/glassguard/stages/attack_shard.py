@@ -58,12 +58,13 @@ def run(
     attacker = np.array([identities.index(name) for name in mine["attacker"]], dtype=np.int64)
     target = np.array([identities.index(name) for name in mine["target"]], dtype=np.int64)
 
-    attack = configured_attack(settings, network)
+    attack = configured_attack(settings, network, seed=config.seed)
     with Progress(description="attacked pictures", total=len(mine)) as progress:
         found = attack(
             to_pixels(torch.from_numpy(originals)),
             torch.from_numpy(masks),
             torch.from_numpy(target if settings.goal == "impersonation" else attacker),
+            numbers=mine.index.tolist(),
             on_done=progress.advance,
         )
     adversarial = to_images(found.pixels).numpy()

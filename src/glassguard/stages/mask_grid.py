@@ -9,7 +9,7 @@ import pandas as pd
 from glassguard.configuration.sections import MaskGridSection
 from glassguard.errors import InputError
 from glassguard.files.formats import read_arrays, read_examples, write_csv, write_json
-from glassguard.saliency.choice import best_rows, measures
+from glassguard.saliency.choice import best_rows, goodness_at_most, measures
 from glassguard.saliency.grid import PARAMETERS, Combination, exact_sum, source_combination
 from glassguard.saliency.search import planned_points, searched_attacks
 from glassguard.stages.paths import OutputPath
@@ -31,9 +31,14 @@ def run(
     grid: OutputPath,
     best: OutputPath,
 ) -> dict[str, float | int | str]:
-    """Mean confidences of every combination (``grid.csv``) and the best ones (``best.json``)."""
+    """Mean confidences of every combination (``grid.csv``) and the best ones (``best.json``).
+
+    A race leaves the confidences of dropped points empty, and writes into ``goodness_most`` what
+    the goodness of each point can be at most.
+    """
     points = planned_points(config.saliency, seed=config.seed)
     sums: dict[str, np.ndarray] = dict.fromkeys(CONFIDENCES, np.zeros(1, dtype=np.int64))
+    missing = sums.copy()
     ids: dict[str, list[str]] = {name: [] for name in IDS}
     passes = dict.fromkeys(PASSES, 0)
     for path in shards:
@@ -42,7 +47,8 @@ def run(
         if points != _points_of(shard):
             raise InputError(f"{path}: was made for another grid; delete it")
         for name in CONFIDENCES:
-            sums[name] = sums[name] + exact_sum(shard[name])
+            sums[name] = sums[name] + exact_sum(np.nan_to_num(shard[name]))
+            missing[name] = missing[name] + np.isnan(shard[name]).sum(axis=0)
         for name in IDS:
             ids[name] += shard[name].tolist()
         for name in PASSES:
@@ -57,9 +63,18 @@ def run(
 
     counts = {"n_clean": len(ids["clean_ids"]), "n_adv": len(ids["adversarial_ids"])}
     measured = measures(*sums.values(), clean=counts["n_clean"], attacked=counts["n_adv"])
-    table = pd.DataFrame([asdict(point) for point in points])
-    write_csv(table.assign(**measured, **counts), grid)
-    rows = best_rows(points, measured, source_combination(config.saliency.source_setting))
+    finished = np.logical_and.reduce([missing[name] == 0 for name in CONFIDENCES])
+    table = pd.DataFrame([asdict(point) for point in points]).assign(**measured, **counts)
+    if config.saliency.search.method == "racing":
+        table["goodness_most"] = goodness_at_most(sums.values(), missing.values(), counts.values())
+        table.loc[~finished, list(measured)] = np.nan
+        passes["dropped"] = int((~finished).sum())
+    write_csv(table, grid)
+    rows = best_rows(
+        [point for point, whole in zip(points, finished, strict=True) if whole],
+        {name: values[finished] for name, values in measured.items()},
+        source_combination(config.saliency.source_setting),
+    )
     write_json({**rows, **counts, **passes}, best)
     return {
         **{f"best_{name}": value for name, value in rows["goodness"].items()},

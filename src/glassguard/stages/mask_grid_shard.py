@@ -9,6 +9,7 @@ from glassguard.errors import InputError
 from glassguard.files.saliency_maps import read_maps
 from glassguard.saliency.grid import PARAMETERS, with_maps
 from glassguard.saliency.search import mask_search, searched_attacks
+from glassguard.saliency.settings import ONE_JOB
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import open_pictures, use_threads
 
@@ -31,15 +32,17 @@ def run(
 
     The attacked pictures (at most ``saliency.grid.images``, evenly spread) and the different clean
     pictures that they were made from are each sorted by id and dealt to the shards one by one. A
-    Bayesian search is one shard; its file holds the points that were tried.
+    Bayesian search and a race are one shard. The file of the first holds the points that were
+    tried; that of a race has NaN where a point was dropped before a picture was reached.
     """
     settings = config.saliency
     use_threads(settings.threads)
     if not 0 <= shard < shards:
         raise InputError(f"--shard must be between 0 and {shards - 1}: {shard}")
-    if settings.search.method == "bayesian" and shards > 1:
+    if settings.search.method in ONE_JOB and shards > 1:
         raise InputError(
-            f"--shards {shards}: a Bayesian search looks at all pictures at once, as one shard"
+            f"--shards {shards}: with saliency.search.method={settings.search.method} all pictures "
+            "are one shard"
         )
     study = open_pictures(
         manifest=manifest,

@@ -31,22 +31,27 @@ def run(
 ) -> dict[str, float | int | str]:
     """Mask every attack of the test split with the best combination of every attack.
 
-    The lists name files of the attacks in one order. The name of an attack is that of the folder of
-    its ``examples.csv``. The table is that of :func:`glassguard.saliency.transfer.transfer`.
+    The lists name files of the attacks in one order, and ``best`` those of the first and of all
+    others that masks were tuned on. The name of an attack is that of the folder of its
+    ``examples.csv``; that of a search, of the folder of ``best``. The table is that of
+    :func:`glassguard.saliency.transfer.transfer`.
     """
     settings = config.saliency
     use_threads(settings.threads)
-    files = (examples, adversarial_images, frames, adversarial_maps, best)
+    files = (examples, adversarial_images, frames, adversarial_maps)
     if len({len(paths) for paths in files}) != 1:
         raise InputError(
-            "--examples, --adversarial-images, --frames, --adversarial-maps and --best must name "
-            "as many files each"
+            "--examples, --adversarial-images, --frames and --adversarial-maps must name as many "
+            "files each"
         )
     names = [path.absolute().parent.name for path in examples]
-    masks = {name: read_best(path)[0] for name, path in zip(names, best, strict=True)}
+    tuned_on = [names[0], *(path.absolute().parent.name for path in best[1:])]
+    if unknown := sorted(set(tuned_on) - set(names)):
+        raise InputError(f"--best: {unknown[0]} is none of the attacks {', '.join(names)}")
+    masks = {name: read_best(path)[0] for name, path in zip(tuned_on, best, strict=True)}
 
     def attacks() -> Iterator[tuple[str, HeldOutPictures]]:
-        for name, table, attacked, worn, attacked_maps in zip(names, *files[:-1], strict=True):
+        for name, table, attacked, worn, attacked_maps in zip(names, *files, strict=True):
             study = open_pictures(
                 manifest=manifest,
                 images=images,

@@ -159,7 +159,9 @@ def grid_points(grid: pd.DataFrame, *, limit: int) -> tuple[Point, ...]:
     settings = [name for name in GRID_SETTINGS if name in grid.columns]
     numbers = grid.select_dtypes("number").columns.difference(settings, sort=False)
     rising = [False] + [True] * len(settings)
-    ordered = grid.sort_values(["goodness", *settings], ascending=rising, kind="stable")
+    # A race drops points before their goodness is known.
+    finished = grid.dropna(subset=["goodness"])
+    ordered = finished.sort_values(["goodness", *settings], ascending=rising, kind="stable")
     kept = pd.concat([ordered.head(limit), ordered.groupby("fill", sort=True).head(1)])
     kept = kept.loc[~kept.index.duplicated()]
     points = []

@@ -27,7 +27,7 @@ from glassguard.attack.rounding import ROUNDING
 from glassguard.attack.settings import WornShape
 
 INTEGERS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
-wide = settings(max_examples=60, deadline=None, derandomize=True)
+wide = settings(max_examples=60)
 
 
 def attack(network: nn.Module | None = None, **changes) -> MaskedPixelAttack:

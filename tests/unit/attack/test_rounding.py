@@ -12,7 +12,7 @@ from glassguard.attack.masked_pixels import MaskedPixelAttack
 from glassguard.attack.rounding import ROUNDING, rounded_to_8_bit
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(
     values=st.lists(st.tuples(st.floats(0, 1), st.floats(-1, 1)), min_size=1, max_size=40),
     change=st.sampled_from([0.4 / 255, 0.5 / 255, 1 / 255, 2.5 / 255, 0.03, 8 / 255, 1.0])

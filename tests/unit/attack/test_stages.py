@@ -9,14 +9,17 @@ import torch
 from shipped import section
 
 from glassguard.attack.controls import KINDS
-from glassguard.attack.settings import AccessoryAttack, Controls, NamedPair
-from glassguard.configuration.sections import AttackSection, ControlsSection
+from glassguard.attack.examples import join_shards
+from glassguard.attack.robustness import ALL, first_of_pairs
+from glassguard.attack.settings import AccessoryAttack, Controls, NamedPair, Robustness
+from glassguard.attack.transformations import KINDS as KINDS_OF_CIRCUMSTANCES
+from glassguard.configuration.sections import AttackSection, ControlsSection, RobustnessSection
 from glassguard.errors import InputError
 from glassguard.faces.manifest import COLUMNS
-from glassguard.files.formats import read_examples, write_csv
+from glassguard.files.formats import read_arrays, read_examples, write_csv
 from glassguard.recognizer.network import FaceRecognizer
 from glassguard.recognizer.weights import write_recognizer
-from glassguard.stages import attack, attack_shard, controls
+from glassguard.stages import attack, attack_shard, controls, robustness
 
 PEOPLE = ["ada", "bob", "cleo", "dan", "eve", "finn"]
 SIZE = 32
@@ -116,6 +119,73 @@ def test_more_shards_than_pictures_leave_some_of_them_empty(folder: Path) -> Non
     pd.testing.assert_series_equal(
         found["image_id"], gather(folder, run_shards(folder, 1))["image_id"]
     )
+
+
+def run_robustness(folder: Path, **files: Path) -> pd.DataFrame:
+    settings = Robustness.model_validate(
+        section("robustness/placements", pictures=8, placements=6, placements_per_kind=2)
+    )
+    given = {
+        "faces": folder / "images.npy",
+        "manifest": folder / "manifest.csv",
+        "examples": folder / "examples.csv",
+        "images": folder / "adversarial.npy",
+        "frames": folder / "frames.npy",
+        "recognizer": folder / "recognizer.safetensors",
+        "table": folder / "robustness.csv",
+    }
+    config = RobustnessSection(seed=0, name="glasses", robustness=settings)
+    robustness.run(config, **(given | files))
+    return pd.read_csv(folder / "robustness.csv")
+
+
+def test_success_is_tried_in_held_out_circumstances(folder: Path) -> None:
+    examples = gather(folder, run_shards(folder, 1))
+    table = run_robustness(folder)
+    assert table["transformation"].tolist() == [ALL, *KINDS_OF_CIRCUMSTANCES]
+    assert (table["success_n"] == 8).all()
+    rows = first_of_pairs(examples, 8)
+    # Six pairs: the first picture of each, then second ones.
+    chosen = examples.loc[rows]
+    assert (chosen["split"] == "test").all()
+    assert chosen[["attacker", "target"]].drop_duplicates().shape[0] == 6
+    assert (table["undistorted"] == chosen["success"].mean()).all()
+    pd.testing.assert_frame_equal(table, run_robustness(folder))
+
+
+def test_files_of_another_study_are_refused(folder: Path) -> None:
+    examples = gather(folder, run_shards(folder, 1))
+    write_csv(examples.assign(target="zoe"), folder / "examples.csv")
+    with pytest.raises(InputError, match="'zoe' is not in list"):
+        run_robustness(folder)
+    write_csv(examples.assign(split="val"), folder / "examples.csv")
+    with pytest.raises(InputError, match="no picture has split test"):
+        run_robustness(folder)
+
+
+def test_a_robust_attack_does_not_depend_on_its_shards(folder: Path) -> None:
+    algorithm = section("attack/robust")["algorithm"] | {"check_every": 2}
+    settings = AccessoryAttack.model_validate(
+        section("attack/glasses", validation_images=0, test_images=1, targets=3, iterations=3)
+        | {"attackers_per_target": 2, "algorithm": algorithm}
+    )
+    found = []
+    for shards in (1, 4):
+        for shard in range(shards):
+            attack_shard.run(
+                AttackSection(seed=0, name="robust", attack=settings),
+                images=folder / "images.npy",
+                manifest=folder / "manifest.csv",
+                recognizer=folder / "recognizer.safetensors",
+                shard=shard,
+                shards=shards,
+                results=folder / f"{shard}.npz",
+            )
+        parts = [read_arrays(folder / f"{shard}.npz", kind="shard") for shard in range(shards)]
+        found.append(join_shards(parts))
+    assert len(found[0]["order"]) == 6
+    assert set(found[0]["split"]) == {"test"}
+    assert np.array_equal(found[0]["images"], found[1]["images"])
 
 
 def test_a_missing_shard_is_noticed(folder: Path) -> None:

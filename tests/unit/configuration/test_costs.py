@@ -17,7 +17,8 @@ from glassguard.configuration.schema import Study
 
 
 def study(*overrides: str, experiment: str = "embedded") -> Study:
-    return compose_study(CONF, experiment, list(overrides))
+    plain = ["backbone=pretrain", "saliency.search.method=grid"]
+    return compose_study(CONF, experiment, [*plain, *overrides])
 
 
 def test_cost_follows_pixels_width_points_and_pictures() -> None:
@@ -48,7 +49,7 @@ def test_pretraining_costs_what_its_epochs_show() -> None:
     pictures = pretraining.identities * pretraining.images_per_identity
     expected = pictures * 3 * here.costs.seconds_per_pretraining_picture / 60
     assert pretraining_minutes(here) == pytest.approx(expected)
-    assert time_limit(pretraining_minutes(study(experiment="smoke")), here) == 5
+    assert time_limit(pretraining_minutes(study("backbone=tiny")), here) == 5
 
 
 def test_costly_work_is_split_into_more_jobs() -> None:
@@ -64,7 +65,8 @@ def test_costly_work_is_split_into_more_jobs() -> None:
 def test_numbers_that_are_given_are_kept() -> None:
     given = study("attack_shards=7", "saliency.grid.shards=9")
     assert (attack_shards(given), grid_shards(given)) == (7, 9)
-    assert grid_shards(study("saliency.search.method=bayesian")) == 1
+    for method in ("bayesian", "racing"):
+        assert grid_shards(study(f"saliency.search.method={method}")) == 1
 
 
 def test_the_time_limit_has_headroom_and_a_least_value() -> None:

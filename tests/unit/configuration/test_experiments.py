@@ -133,13 +133,14 @@ def test_published_weights_bring_their_own_preprocessing(group: str) -> None:
 def test_a_network_that_is_trained_here_sees_the_middle_as_zero_unless_told(
     given: list[str], mean: tuple[float, ...], scale: float
 ) -> None:
-    assert compose_study(CONF, "smoke", given).backbone.normalisation() == (mean, scale)
+    chosen = ["backbone=pretrain", *given]
+    assert compose_study(CONF, "smoke", chosen).backbone.normalisation() == (mean, scale)
 
 
 def test_what_is_not_given_of_weights_is_left_to_them(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(b"PK\x03\x04")
-    given = [f"backbone.weights={path}", "backbone.scale=[58,57,56]"]
+    given = ["backbone=pretrain", f"backbone.weights={path}", "backbone.scale=[58,57,56]"]
     backbone = compose_study(CONF, "smoke", given).backbone
     assert (backbone.mean, backbone.scale, backbone.channels) == (None, (58, 57, 56), None)
     with pytest.raises(ValueError, match="single scale"):

@@ -51,6 +51,18 @@ FOLDER = ["data.root=a", "backbone.pool=b"]
             ["attacks.glasses.shape.x", "required"],
         ),
         (
+            {"overrides": ["attacks.glasses.validation_images=0"]},
+            ["attacks.glasses.validation_images", "at least 1", "first attack"],
+        ),
+        (
+            {"overrides": ["attacks.glasses.texture_block=4", "attacks.glasses.optimiser=adam"]},
+            ["texture_block", "optimiser=momentum"],
+        ),
+        (
+            {"overrides": ["attacks.glasses.restarts=[hat]"]},
+            ["attacks.glasses.restarts", "'noise' or 'face'"],
+        ),
+        (
             {"overrides": ["attacks.glasses.largest_change=8"]},
             ["largest_change", "initial_colour=null"],
         ),
@@ -127,10 +139,31 @@ FOLDER = ["data.root=a", "backbone.pool=b"]
             },
             ["influence.distribution", "layer_line only"],
         ),
-        ({"overrides": ["backbone.weights=nowhere"]}, ["backbone.weights", "nowhere"]),
-        ({"overrides": ["backbone.weights=vggface"]}, ["vggface", "imagenet, vgg_face,"]),
+        ({"overrides": ["backbone.weights=a"]}, ["backbone.shipped", "add backbone=pretrain"]),
         (
-            {"overrides": ["backbone.weights=yunet"]},
+            {"overrides": ["backbone.pretraining.variation.shift=0.1"]},
+            ["backbone.pretraining.variation", "not set"],
+        ),
+        (
+            {"overrides": ["backbone.pretraining.learning_rate=0.05"]},
+            ["drawn_faces was trained with 0.1, not with 0.05", "add backbone=pretrain"],
+        ),
+        (
+            {"overrides": ["backbone.pretraining.steps=[{image_size: 48, epochs: 1}]"]},
+            ["backbone.pretraining.steps", "trained with [", "add backbone=pretrain"],
+        ),
+        ({"experiment": "lfw", "overrides": ["backbone=drawn"]}, ["drawn faces", "photographs"]),
+        ({"overrides": ["backbone.shipped=faces"]}, ["backbone.shipped", "'drawn_faces'"]),
+        (
+            {"overrides": ["backbone.shipped=null", "backbone.weights=nowhere"]},
+            ["backbone.weights", "nowhere"],
+        ),
+        (
+            {"overrides": ["backbone.shipped=null", "backbone.weights=vggface"]},
+            ["vggface", "imagenet, vgg_face,"],
+        ),
+        (
+            {"overrides": ["backbone.shipped=null", "backbone.weights=yunet"]},
             ["backbone.weights: yunet is a download for data.detector", "imagenet, vgg_face,"],
         ),
         (

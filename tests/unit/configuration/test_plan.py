@@ -21,10 +21,16 @@ def test_every_job_has_a_record_of_its_own_name() -> None:
     smoke = plan()
     assert len(set(smoke.jobs)) == len(smoke.jobs)
     assert smoke.records == [f"results/{{study}}/tracking/outbox/{job}.json" for job in smoke.jobs]
-    assert {"attack_glasses_2-of-2", "influence_plain_frames", "mask_grid_1-of-2"} <= set(
+    assert {"attack_glasses_2-of-2", "responses_plain_frames", "mask_grid_1-of-2"} <= set(
         smoke.jobs
     )
     assert "mask_transfer" not in smoke.jobs
+    both = plan("embedded")
+    assert both.attacks == ["glasses", "robust"]
+    assert both.tuned == ["glasses"], "no mask is tuned where no validation picture is attacked"
+    assert {"mask_transfer", "robustness_glasses", "robustness_robust"} <= set(both.jobs)
+    assert not [job for job in both.jobs if job.startswith("mask_grid_robust")]
+    assert not [file for file in both.tables if "tuned_on" in file]
     several = plan("accessories")
     assert "mask_transfer" in several.jobs
     assert f"mask_grid_{several.attacks[1]}" in several.jobs
@@ -34,7 +40,8 @@ def test_every_job_has_a_record_of_its_own_name() -> None:
 @pytest.mark.parametrize(
     ("overrides", "jobs", "start"),
     [
-        ([], ["pool", "pretrain"], "backbone/pool_"),
+        ([], ["shipped_backbone"], "backbone/pool_"),
+        (["backbone=tiny"], ["pool", "pretrain"], "backbone/pool_"),
         (
             ["backbone=vggface", "backbone.weights=vgg_face_dag"],
             ["import_backbone"],
@@ -42,7 +49,7 @@ def test_every_job_has_a_record_of_its_own_name() -> None:
         ),
     ],
 )
-def test_convolutions_come_from_a_pool_or_a_file(
+def test_convolutions_come_from_the_package_a_pool_or_a_file(
     overrides: list[str], jobs: list[str], start: str
 ) -> None:
     found = plan("smoke", *overrides)
@@ -55,7 +62,14 @@ def test_convolutions_come_from_a_pool_or_a_file(
     [
         (["backbone.pretraining.accelerator=cpu"], 0),
         (["backbone.pretraining.accelerator=auto"], 1),
-        (["backbone=faces_gpu"], 1),
+        (
+            [
+                "backbone=faces_gpu",
+                "backbone.pretraining.identities=12",
+                "backbone.pretraining.images_per_identity=16",
+            ],
+            1,
+        ),
         (
             [
                 "backbone.pretraining.accelerator=gpu",
@@ -67,16 +81,18 @@ def test_convolutions_come_from_a_pool_or_a_file(
     ],
 )
 def test_pretraining_asks_for_the_gpus_it_takes(overrides: list[str], gpus: int) -> None:
-    assert plan("smoke", *overrides).gpus == gpus
+    assert plan("smoke", "backbone=pretrain", *overrides).gpus == gpus
 
 
 def test_a_backbone_is_made_by_one_job_and_stamps_are_of_jobs_that_there_are() -> None:
-    trained = plan()
+    shipped, trained = plan("smoke"), plan("smoke", "backbone=pretrain")
     read = plan("smoke", "backbone=vggface", "backbone.weights=vgg_face_dag")
-    makers = ("pretrain", "import_backbone")
-    assert [len(trained.backbone_by(job, "metrics.json")) for job in makers] == [1, 0]
-    assert [len(read.backbone_by(job, "metrics.json")) for job in makers] == [0, 1]
+    makers = ("pretrain", "import_backbone", "shipped_backbone")
+    assert [len(shipped.backbone_by(job, "metrics.json")) for job in makers] == [0, 0, 1]
+    assert [len(trained.backbone_by(job, "metrics.json")) for job in makers] == [1, 0, 0]
+    assert [len(read.backbone_by(job, "metrics.json")) for job in makers] == [0, 1, 0]
     inputs = {job: [f"results/{{study}}/config/given/{job}.txt"] for job in ("data", *makers)}
+    assert [Path(one).stem for one in shipped.stamps_read(inputs)] == ["data", "shipped_backbone"]
     assert [Path(one).stem for one in trained.stamps_read(inputs)] == ["data", "pretrain"]
     assert [Path(one).stem for one in read.stamps_read(inputs)] == ["data", "import_backbone"]
 
@@ -134,8 +150,8 @@ def test_captions_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
 def test_plain_frames_have_the_colour_that_the_first_attack_starts_from() -> None:
     other = ("~attack@attacks.glasses", "+attack@attacks.pink=glasses")
     colour = "attacks.pink.initial_colour=[1,0,1]"
-    assert plan("embedded", *other, colour).study.controls.colour == (1, 0, 1)
-    given = plan("embedded", *other, colour, "controls.colour=[0,0,1]")
+    assert plan("smoke", *other, colour).study.controls.colour == (1, 0, 1)
+    given = plan("smoke", *other, colour, "controls.colour=[0,0,1]")
     assert given.study.controls.colour == (0, 0, 1)
     with pytest.raises(InputError, match=r"controls\.colour: give R, G, B: the first attack"):
-        plan("embedded", "~attack@attacks.glasses", "+attack@attacks.pink=whole")
+        plan("smoke", "~attack@attacks.glasses", "+attack@attacks.pink=whole")

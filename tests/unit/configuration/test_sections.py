@@ -12,8 +12,8 @@ from glassguard.configuration.stamps import section_stamps
 
 
 def changed_sections(*overrides: str) -> set[str]:
-    before = sections(compose_study(CONF, "smoke"))
-    after = sections(compose_study(CONF, "smoke", overrides))
+    before = sections(compose_study(CONF, "smoke", ["backbone=tiny"]))
+    after = sections(compose_study(CONF, "smoke", ["backbone=tiny", *overrides]))
     return {name for name in before if before[name] != after[name]}
 
 
@@ -25,6 +25,10 @@ def changed_sections(*overrides: str) -> set[str]:
         ("saliency.source_setting.n=3", {"mask_grid", "mask_evaluation"}),
         ("saliency.confidence_threshold=0.7", {"mask_evaluation"}),
         ("saliency.largest_clean_loss=0.1", {"mask_evaluation"}),
+        ("detector.masking.phi=5", {"responses"}),
+        ("detector.baselines.squeezing.bits=4", {"responses", "fit_detectors"}),
+        ("saliency.top_classes=2", {"responses"}),
+        ("influence.reduction=mean", {"responses"}),
         ("attacks.glasses.step=10", {"attack_glasses"}),
         ("backbone.pretraining.learning_rate=0.01", {"backbone"}),
         ("detector.seeds=3", {"fit_detectors"}),

@@ -61,6 +61,7 @@ def test_a_variant_comes_after_the_experiment_and_before_overrides(tmp_path: Pat
         "saliency: {grid: {shards: 9}}",
         "saliency: {grid: {shards: 1}, search: {method: bayesian}}",
         "recognizer: {threads: 3}",
+        "backbone: {shipped: null}",
         "backbone: {weights: somewhere}",
         "backbone: {pretraining: {accelerator: gpu}}",
         "backbone: {pretraining: {accelerator: gpu, devices: 2, strategy: ddp_spawn}}",
@@ -70,12 +71,16 @@ def test_a_variant_comes_after_the_experiment_and_before_overrides(tmp_path: Pat
 )
 def test_a_variant_of_other_jobs_is_refused(change: str, tmp_path: Path) -> None:
     conf = copy_of_conf(tmp_path)
+    # Only a network that is trained or read has the other settings.
+    overrides = [] if "shipped" in change else ["backbone.shipped=null"]
     # Neither weights nor a model of ONNX, but of no kind that is known to be neither.
     (tmp_path / "somewhere").write_bytes(b"\x08\x07" if "teacher" in change else b"PK\x03\x04")
     change = change.replace("somewhere", str(tmp_path / "somewhere"))
     (conf / "variant" / "other.yaml").write_text(f"# @package _global_\n{change}\n")
     with pytest.raises(InputError, match=r"conf/variant/other\.yaml: .*must not change what jobs"):
-        studies_from_workflow({"experiment": "smoke", "variants": ["other"]}, conf)
+        studies_from_workflow(
+            {"experiment": "smoke", "overrides": overrides, "variants": ["other"]}, conf
+        )
 
 
 def test_replicates_of_another_collection_lie_together() -> None:
@@ -101,5 +106,5 @@ def test_other_masks_are_tried_on_the_same_network() -> None:
     usual = sections(compose_study(CONF, "smoke"), name="smoke")
     other = sections(compose_study(CONF, "smoke", variant="absolute_saliency"), name="smoke")
     changed = {name for name in usual if usual[name] != other[name]}
-    assert "saliency_maps" in changed
-    assert changed.isdisjoint({"recognizer", "attack_glasses", "influence", "detection"})
+    assert "responses" in changed
+    assert changed.isdisjoint({"recognizer", "attack_glasses", "controls", "detection"})

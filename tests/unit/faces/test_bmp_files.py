@@ -66,7 +66,7 @@ def bit_fields(draw):
     return content, over_grey(colours, alpha)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(bit_fields())
 def test_bit_fields_of_any_masks_give_their_pixels(file):
     content, expected = file
@@ -78,7 +78,7 @@ def test_bit_fields_of_any_masks_give_their_pixels(file):
     assert stored_size(content, maximum_pixels=LIMIT) == expected.shape[1::-1]
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.data())
 def test_plain_pixels_of_any_depth_and_header_are_right(data):
     length = data.draw(st.sampled_from(HEADERS))
@@ -187,7 +187,7 @@ def runs(values: np.ndarray, depth: int, draw) -> bytes:
     return packed
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(st.data())
 def test_run_lengths_give_their_pixels(data):
     depth = data.draw(st.sampled_from([4, 8]))
@@ -283,7 +283,7 @@ def test_damage_is_named(content, reason):
     assert reason in refusal(content)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(st.data())
 def test_any_bytes_are_a_picture_or_a_reason(data):
     length = data.draw(st.sampled_from(HEADERS))

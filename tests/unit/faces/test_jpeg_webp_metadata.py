@@ -86,7 +86,7 @@ SEGMENTS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(
     st.sampled_from(["L", "RGB", "CMYK"]),
     st.booleans(),
@@ -135,7 +135,7 @@ def test_xmp_states_the_rotation_where_exif_is_broken():
     np.testing.assert_array_equal(turned, np.rot90(decoded_by_pillow(plain), 3))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(st.integers(3, 10**6))
 def test_a_jpeg_that_is_cut_off_is_damaged(cut):
     content = encoded(photo(), "JPEG", comment=b"a" * 500)
@@ -206,7 +206,7 @@ TAILS = [
 ]
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(
     st.sampled_from(["RGB", "RGBA"]),
     st.booleans(),
@@ -257,7 +257,7 @@ def test_damaged_later_frames_of_a_webp_cost_no_first_one():
     np.testing.assert_array_equal(read(cut), np.asarray(photo()))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(st.integers(12, 10**6), st.booleans())
 def test_a_webp_that_is_cut_off_in_its_pixels_is_damaged(cut, lossless):
     plain = webp(b"", pixels_of_webp("RGB", lossless=lossless), b"", 0)
@@ -268,7 +268,7 @@ def test_a_webp_that_is_cut_off_in_its_pixels_is_damaged(cut, lossless):
 # EXIF
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(
     st.dictionaries(
         st.sampled_from([0x10E, 0x10F, 0x110, 0x131, 0x13B, 0x8298]),
@@ -316,7 +316,7 @@ def test_xmp_counts_where_exif_ends_before_its_entry(cut):
     assert orientation(exif()[:cut], XMP.replace(b"6", b"3")) == 3
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(
     st.binary(max_size=60), st.sampled_from([b"", b"II*\0", b"MM\0*", b"Exif\0\0II*\0\x08\0\0\0"])
 )

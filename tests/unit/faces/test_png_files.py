@@ -115,7 +115,7 @@ def files(draw):
     return content, shown(samples, colour_type, depth, palette, transparency)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(files())
 def test_no_metadata_changes_or_costs_the_pixels(file):
     content, expected = file
@@ -213,7 +213,7 @@ def parts(colour_type: int = 2, depth: int = 8, interlaced: bool = False):
     return chunk(b"IHDR", header(samples, colour_type, depth, interlaced)), stream
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(st.sampled_from(KINDS), st.booleans(), st.floats(0, 1), st.booleans())
 def test_rows_that_are_missing_are_damage(kind, interlaced, share, is_whole_stream):
     """Also where the shorter stream is in itself complete, its checksums right."""
@@ -238,7 +238,7 @@ def test_a_short_stream_is_named_with_its_length():
     assert "end after 790 of 2449 unpacked bytes" in refusal(SIGNATURE + start + packed)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(st.data())
 def test_a_bit_flipped_in_the_pixels_is_damage(data):
     content = bytearray(png(photo(), 2, 8, behind=chunk(b"tEXt", b"a text")))
@@ -248,7 +248,7 @@ def test_a_bit_flipped_in_the_pixels_is_damage(data):
     assert refusal(bytes(content)) == "damaged picture: the chunk IDAT has a wrong checksum"
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(st.data())
 def test_a_cut_counts_up_to_the_end_of_the_pixels(data):
     behind = chunk(b"tEXt", b"a text") + chunk(b"eXIf", exif(3))

@@ -132,7 +132,7 @@ def places_of(part: Callable[[Tensor], Tensor]) -> Tensor:
     return places
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(part=views())
 def test_a_relu_in_place_on_any_part_of_a_tensor_is_guided(
     part: Callable[[Tensor], Tensor],
@@ -146,7 +146,7 @@ def test_a_relu_in_place_on_any_part_of_a_tensor_is_guided(
             guided(in_place(lambda values, f=function: f(part(values))))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(part=views(), frozen=st.booleans(), times=st.booleans())
 def test_influence_at_a_relu_in_place_on_any_part_counts_all_who_read_it(
     part: Callable[[Tensor], Tensor], frozen: bool, times: bool

@@ -69,7 +69,7 @@ MAPS = [explained, weighed]
 ANSWERS = [classified, profiled, squeezed, probabilities_of]
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 @given(
     of_pixels=st.sampled_from(FLOATS),
     of_network=st.sampled_from(FLOATS),

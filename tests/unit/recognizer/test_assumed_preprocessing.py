@@ -116,9 +116,7 @@ colours = st.sampled_from([CAFFE, FEATURES, VGG_FACE, V1_MEAN, (0.0, 0.0, 0.0)])
 divisors = st.sampled_from([1.0, 127.5, 255.0, V1_DEVIATION, (60.0, 50.0, 40.0)])
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(list(FILES)),
     channels=st.sampled_from([None, "rgb", "bgr"]),

@@ -150,6 +150,7 @@ def test_how_much_a_teacher_counts_does_not_ask_it_again(tmp_path: Path) -> None
     file = tmp_path / "teacher.onnx"
     file.write_bytes(b"not opened here")
     chosen = [
+        "backbone=pretrain",
         "+teacher@backbone.pretraining.teacher=mobilefacenet",
         f"backbone.pretraining.teacher.file={file}",
     ]
@@ -160,4 +161,4 @@ def test_how_much_a_teacher_counts_does_not_ask_it_again(tmp_path: Path) -> None
     assert {name for name in before if before[name] != after[name]} == {"backbone", "report"}
     assert "teacher" not in sections(compose_study(CONF, "smoke"))
     with pytest.raises(InputError, match=r"backbone\.pretraining\.teacher\.file: .*no such file"):
-        compose_study(CONF, "smoke", [*chosen[:1], "backbone.pretraining.teacher.file=gone.onnx"])
+        compose_study(CONF, "smoke", [*chosen[:2], "backbone.pretraining.teacher.file=gone.onnx"])

@@ -33,7 +33,6 @@ PREFIXES = ("model.", "module.", "_orig_mod.", "backbone.", "net.", "encoder.vgg
 KEYS = ("model_state_dict", "state_dict", "model", "net", "weights", "params", "my network")
 WIDELY = settings(
     max_examples=120,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 

@@ -30,6 +30,8 @@ def test_page_is_self_contained_and_generated_from_numbers(results):
     assert page.count("data:image/svg+xml;base64,") == len(OF_ONE_ATTACK)
     assert "These are not real faces" in page
     assert "66.7 % of 12 test attacks" in page
+    assert "What attacks survive" in page
+    assert "33.3 % [9.7–70.0]" in page, "under all circumstances together"
     assert "≥ 0.7" in page, "the working point"
     assert "experiment: made_up" in page
 
@@ -60,7 +62,8 @@ def test_several_attacks_are_shown_under_each_others_masks(results, tmp_path):
     write_report(root, config)
     page = (root / "report.html").read_text()
     assert page.count("data:image/svg+xml;base64,") == len(FIGURES)
-    assert "Study S: other accessories" in page
+    assert "saliency mask, sticker attack (undefended 91.7 %)" in page
+    assert "Study S: other attacks" in page
     assert "glasses → sticker" in page
     assert "91.7 % [64.6–98.5], n = 12" in page
 

@@ -38,6 +38,32 @@ def test_values_and_quantiles_of_maps_share_no_axis() -> None:
     assert {text.get_text() for text in second.texts} == {".413", ".415"}
 
 
+def test_points_that_a_race_dropped_show_their_bound() -> None:
+    point = {
+        "map": "guided",
+        "mu_as": "quantile",
+        "phi": 0,
+        "fill": "zero",
+        "n_adv": 9,
+        "n_clean": 9,
+    }
+    grid = pd.DataFrame(
+        [
+            {**point, "mu": mu, "n": n, "goodness": goodness, "goodness_most": most}
+            for mu, n, goodness, most in (
+                (0.9, 0, 0.8, 0.8),
+                (0.9, 1, np.nan, 0.79),
+                (0.98, 0, np.nan, 0.3),
+                (0.98, 1, 0.7, 0.7),
+            )
+        ]
+    )
+    best = {"by_map": {"guided": {**point, "mu": 0.9, "n": 0}}}
+    figure, _ = saliency_figures.saliency_grid(grid, best, kinds=("guided",))
+    shown = {text.get_position(): text.get_text() for text in figure.axes[0].texts}
+    assert shown == {(0, 0): ".80", (0, 1): "≤.79", (1, 0): "≤.30", (1, 1): ".70"}
+
+
 def masks_of(results: Path) -> dict[str, np.ndarray]:
     with np.load(results / "saliency/masks.npz") as file:
         return dict(file)

@@ -9,7 +9,7 @@ from shipped import section
 from glassguard.configuration.sections import (
     MaskEvaluationSection,
     MaskGridSection,
-    SaliencyMapsSection,
+    ResponsesSection,
 )
 from glassguard.faces import manifest as manifest_columns
 from glassguard.recognizer.network import FaceRecognizer
@@ -19,20 +19,40 @@ from glassguard.stages import (
     mask_evaluation,
     mask_grid,
     mask_grid_shard,
-    saliency_maps,
+    responses,
 )
 
 SIZE = 32
 PEOPLE = ["ada", "bob", "cyd"]
 SPLITS = ["train", "val", "val", "test", "test", "test"]
-MAPS = SaliencyMapsSection(
-    maps=("guided", "relative"),
-    top_classes=1,
-    channel_reduction="max_abs",
-    relative=section("saliency/guided")["relative"],
-    batch_size=4,
-    threads=1,
-)
+
+
+def responding(**changes):
+    """The section of the stage ``responses``; changes are of what concerns maps and masks."""
+    detector, saliency = section("detector/linear"), section("saliency/guided")
+    influence = section("influence/internal", batch_size=16)
+    influence.pop("experts")
+    own = {
+        "maps": ("guided", "relative"),
+        "top_classes": 1,
+        "channel_reduction": "max_abs",
+        "relative": saliency["relative"],
+        "masking": detector["masking"],
+        "kernel": 3,
+        "batch_size": 4,
+    }
+    return ResponsesSection.model_validate(
+        {"influence": influence, "baselines": detector["baselines"], "saliency": own | changes}
+    )
+
+
+def respond(config, images, ids, recognizer, out):
+    """Run ``responses``; returns its outputs by name, in the folder ``out``."""
+    names = ("profiles", "baselines", "maps", "decisions")
+    made = {name: out / f"{name}.npz" for name in names}
+    out.mkdir(exist_ok=True)
+    responses.run(config, images=images, ids=ids, recognizer=recognizer, **made)
+    return made
 
 
 def settings(**changes):
@@ -44,7 +64,8 @@ def settings(**changes):
         "phi": [0, 20],
         "fill": ["mean", "telea"],
     }
-    search = {name: changes.pop(name) for name in ("method", "trials") if name in changes}
+    search = {"method": "grid"}
+    search |= {name: changes.pop(name) for name in ("method", "trials") if name in changes}
     values = section("saliency/guided", grid={**grid, **changes}, search=search, batch_size=16)
     read = {key: values[key] for key in MaskSearch.model_fields}
     return MaskGridSection.model_validate({"seed": 3, "saliency": read})
@@ -102,17 +123,12 @@ def write_study(folder):
     np.save(attack / "images.npy", attacked)
     np.save(attack / "frames.npy", frames)
 
-    for pictures, ids, maps in (
-        ("images.npy", "manifest.csv", "maps.npz"),
-        ("glasses/images.npy", "glasses/examples.csv", "adversarial_maps.npz"),
+    for images, ids, out in (
+        ("images.npy", "manifest.csv", "benign"),
+        ("glasses/images.npy", "glasses/examples.csv", "attacked"),
     ):
-        saliency_maps.run(
-            MAPS,
-            images=folder / pictures,
-            ids=folder / ids,
-            recognizer=folder / "recognizer.safetensors",
-            maps=folder / maps,
-        )
+        network = folder / "recognizer.safetensors"
+        respond(responding(), folder / images, folder / ids, network, folder / out)
 
 
 def search(study, config, out, *, shards):
@@ -135,10 +151,10 @@ def inputs(study):
     return {
         "manifest": study / "manifest.csv",
         "images": study / "images.npy",
-        "maps": study / "maps.npz",
+        "maps": study / "benign/maps.npz",
         "examples": study / "glasses/examples.csv",
         "adversarial_images": study / "glasses/images.npy",
-        "adversarial_maps": study / "adversarial_maps.npz",
+        "adversarial_maps": study / "attacked/maps.npz",
         "recognizer": study / "recognizer.safetensors",
     }
 

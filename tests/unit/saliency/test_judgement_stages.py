@@ -1,4 +1,4 @@
-"""The stages mask_evaluation, mask_transfer and masked_decisions on a tiny study."""
+"""The stages mask_evaluation, mask_transfer and responses on a tiny study."""
 
 import json
 
@@ -7,16 +7,14 @@ import pandas as pd
 import pytest
 import torch
 from saliency.small_study import (
-    MAPS,
     evaluate,
     judging,
+    respond,
+    responding,
     search,
     settings,
 )
 
-from glassguard.configuration.sections import (
-    MaskedDecisionsSection,
-)
 from glassguard.errors import InputError
 from glassguard.files.formats import read_manifest
 from glassguard.recognizer.network import to_pixels
@@ -25,8 +23,6 @@ from glassguard.saliency.choice import affordable_row
 from glassguard.saliency.mask import saliency_mask
 from glassguard.stages import (
     mask_transfer,
-    masked_decisions,
-    saliency_maps,
 )
 from glassguard.statistics import wilson_interval
 
@@ -217,13 +213,8 @@ def sticker(study, tmp_path_factory):
     frames = np.zeros(images.shape[:3], dtype=bool)
     frames[:, 16:22, 4:28] = True
     np.save(folder / "frames.npy", frames)
-    saliency_maps.run(
-        MAPS,
-        images=folder / "images.npy",
-        ids=folder / "examples.csv",
-        recognizer=study / "recognizer.safetensors",
-        maps=folder / "maps.npz",
-    )
+    pictures = folder / "images.npy", folder / "examples.csv"
+    respond(responding(), *pictures, study / "recognizer.safetensors", folder)
     return folder
 
 
@@ -236,16 +227,18 @@ def test_masks_tuned_on_one_attack_are_tried_on_all(study, sticker, searched, tm
         "phi": 0,
         "fill": "mean",
     }
-    (tmp_path / "other.json").write_text(json.dumps({"goodness": other}))
+    tuned = tmp_path / "sticker" / "best.json"
+    tuned.parent.mkdir(exist_ok=True)
+    tuned.write_text(json.dumps({"goodness": other}))
     given = {
         "manifest": study / "manifest.csv",
         "images": study / "images.npy",
-        "maps": study / "maps.npz",
+        "maps": study / "benign/maps.npz",
         "examples": [study / "glasses/examples.csv", sticker / "examples.csv"],
         "adversarial_images": [study / "glasses/images.npy", sticker / "images.npy"],
         "frames": [study / "glasses/frames.npy", sticker / "frames.npy"],
-        "adversarial_maps": [study / "adversarial_maps.npz", sticker / "maps.npz"],
-        "best": [searched[1], tmp_path / "other.json"],
+        "adversarial_maps": [study / "attacked/maps.npz", sticker / "maps.npz"],
+        "best": [searched[1], tuned],
         "recognizer": study / "recognizer.safetensors",
         "transfer": tmp_path / "generality.csv",
     }
@@ -273,7 +266,14 @@ def test_masks_tuned_on_one_attack_are_tried_on_all(study, sticker, searched, tm
         assert free.iloc[0][f"{name}_low"] == headline.iloc[0][f"{name}_low"]
 
     with pytest.raises(InputError, match="as many files each"):
-        mask_transfer.run(judging(), **{**given, "best": given["best"][:1]})
+        mask_transfer.run(judging(), **{**given, "frames": given["frames"][:1]})
+    mask_transfer.run(judging(), **{**given, "best": given["best"][:1]})
+    untuned = pd.read_csv(given["transfer"])
+    kept = table[table["tuned_on"] == "glasses"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(untuned, kept)
+    stranger = tmp_path / "hat" / "best.json"
+    with pytest.raises(InputError, match="--best: hat is none of the attacks glasses, sticker"):
+        mask_transfer.run(judging(), **{**given, "best": [searched[1], stranger]})
 
 
 def test_a_decision_is_asked_again_under_every_mask(study, tmp_path):
@@ -285,22 +285,14 @@ def test_a_decision_is_asked_again_under_every_mask(study, tmp_path):
         "phi": 0,
         "fill": "grey",
     }
-    config = MaskedDecisionsSection.model_validate(
-        {"masking": masking, "kernel": 3, "batch_size": 8, "threads": 1}
-    )
-    masked_decisions.run(
-        config,
-        images=study / "images.npy",
-        ids=study / "manifest.csv",
-        maps=study / "maps.npz",
-        recognizer=study / "recognizer.safetensors",
-        decisions=tmp_path / "decisions.npz",
-    )
+    config = responding(masking=masking, batch_size=8)
+    files = study / "images.npy", study / "manifest.csv", study / "recognizer.safetensors"
+    made = respond(config, *files, tmp_path)
     table = read_manifest(study / "manifest.csv")
     rows = np.flatnonzero(table["split"] != "train")
     network, _ = read_recognizer(study / "recognizer.safetensors")
     images = np.load(study / "images.npy")
-    with np.load(tmp_path / "decisions.npz") as found, np.load(study / "maps.npz") as maps:
+    with np.load(made["decisions"]) as found, np.load(made["maps"]) as maps:
         assert found["ids"].tolist() == table["image_id"][rows].tolist()
         assert np.array_equal(found["decision"], maps["prediction"])
         for place, row in enumerate(rows):

@@ -1,4 +1,4 @@
-"""The stages saliency_maps, mask_grid_shard and mask_grid on a tiny study."""
+"""The stages responses, mask_grid_shard and mask_grid on a tiny study."""
 
 import json
 
@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from saliency.small_study import (
-    MAPS,
     SIZE,
     inputs,
+    respond,
+    responding,
     search,
     settings,
 )
@@ -17,14 +18,13 @@ from glassguard.errors import InputError
 from glassguard.stages import (
     mask_grid,
     mask_grid_shard,
-    saliency_maps,
 )
 
 
 def test_maps_are_of_the_held_out_rows_in_order(study):
     table = pd.read_csv(study / "manifest.csv")
     held_out = table[table["split"] != "train"]
-    with np.load(study / "maps.npz") as file:
+    with np.load(study / "benign/maps.npz") as file:
         assert file["ids"].tolist() == held_out["image_id"].tolist()
         for kind in ("guided", "relative"):
             assert file[kind].shape == (len(held_out), SIZE, SIZE)
@@ -102,14 +102,33 @@ def test_bayesian_search_finds_good_points_in_few_trials(study, searched, tmp_pa
     assert again.read_bytes() == csv.read_bytes()
 
 
+def test_a_race_finds_the_winners_of_the_whole_grid(study, searched, tmp_path):
+    csv, best = search(study, settings(method="racing"), tmp_path / "race", shards=1)
+    table, whole = pd.read_csv(csv), pd.read_csv(searched[0])
+    found, expected = (json.loads(path.read_text()) for path in (best, searched[1]))
+    for passes in ("network_passes", "network_passes_naive"):
+        assert found.pop(passes) <= expected.pop(passes)
+    dropped = table["goodness"].isna()
+    assert found.pop("dropped") == dropped.sum()
+    assert found == expected
+    most = table.pop("goodness_most")
+    assert (most[dropped] >= whole["goodness"][dropped]).all()
+    assert np.array_equal(most[~dropped], whole["goodness"][~dropped])
+    pd.testing.assert_frame_equal(table[~dropped], whole[~dropped])
+    columns = ["mu", "mu_as", "n", "phi", "fill", "n_clean", "n_adv"]
+    pd.testing.assert_frame_equal(table[columns], whole[columns])
+    again, _ = search(study, settings(method="racing"), tmp_path / "again", shards=1)
+    assert again.read_bytes() == csv.read_bytes()
+
+
 def test_more_classes_than_people_are_refused(study, tmp_path):
     with pytest.raises(InputError, match=r"saliency\.top_classes: 4 exceeds the 3 people"):
-        saliency_maps.run(
-            MAPS.model_copy(update={"top_classes": 4}),
-            images=study / "images.npy",
-            ids=study / "manifest.csv",
-            recognizer=study / "recognizer.safetensors",
-            maps=tmp_path / "maps.npz",
+        respond(
+            responding(top_classes=4),
+            study / "images.npy",
+            study / "manifest.csv",
+            study / "recognizer.safetensors",
+            tmp_path,
         )
 
 
@@ -134,7 +153,7 @@ def test_shards_of_another_grid_and_missing_shards_are_refused(study, tmp_path):
         mask_grid.run(config, shards=[tmp_path / "maps.npz"], examples=examples, **outputs)
     with pytest.raises(InputError, match="do not make up"):
         mask_grid.run(config, shards=paths[:1], examples=examples, **outputs)
-    with pytest.raises(InputError, match="--shards 2: a Bayesian search looks at all pictures"):
+    with pytest.raises(InputError, match=r"--shards 2: with saliency\.search\.method=bayesian all"):
         mask_grid_shard.run(
             settings(method="bayesian", trials=2, shards=None),
             **inputs(study),
@@ -147,15 +166,15 @@ def test_shards_of_another_grid_and_missing_shards_are_refused(study, tmp_path):
 
 
 def test_maps_of_a_kind_that_was_not_made_are_refused(study, tmp_path):
-    saliency_maps.run(
-        MAPS.model_copy(update={"maps": ("guided",)}),
-        images=study / "images.npy",
-        ids=study / "manifest.csv",
-        recognizer=study / "recognizer.safetensors",
-        maps=tmp_path / "maps.npz",
+    respond(
+        responding(maps=("guided",)),
+        study / "images.npy",
+        study / "manifest.csv",
+        study / "recognizer.safetensors",
+        tmp_path,
     )
     given = inputs(study) | {"maps": tmp_path / "maps.npz"}
-    with pytest.raises(InputError, match=r"maps\.npz: holds no relative maps; run saliency_maps"):
+    with pytest.raises(InputError, match=r"maps\.npz: holds no relative maps; run responses"):
         mask_grid_shard.run(
             settings(map=["guided", "relative"]),
             **given,
@@ -192,7 +211,7 @@ def test_bad_input_is_named(study, searched, tmp_path):
         )
     with pytest.raises(InputError, match=r"maps\.npz: has no saliency map of"):
         mask_grid_shard.run(
-            config, **{**inputs(study), "adversarial_maps": study / "maps.npz"}, **shard
+            config, **{**inputs(study), "adversarial_maps": study / "benign/maps.npz"}, **shard
         )
     table.iloc[:-1].to_csv(tmp_path / "short.csv", index=False)
     with pytest.raises(InputError, match=r"has 30 rows, .*short\.csv has 29"):
@@ -210,10 +229,10 @@ def test_bad_input_is_named(study, searched, tmp_path):
         )
     np.save(tmp_path / "small.npy", np.zeros((18, 16, 16, 3), dtype=np.uint8))
     with pytest.raises(InputError, match=r"small\.npy: pictures are 16x16, .* takes 32x32"):
-        saliency_maps.run(
-            MAPS,
-            images=tmp_path / "small.npy",
-            ids=study / "manifest.csv",
-            recognizer=study / "recognizer.safetensors",
-            maps=tmp_path / "maps.npz",
+        respond(
+            responding(),
+            tmp_path / "small.npy",
+            study / "manifest.csv",
+            study / "recognizer.safetensors",
+            tmp_path,
         )

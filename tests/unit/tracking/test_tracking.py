@@ -61,6 +61,10 @@ def test_grid_points_are_the_best_and_the_best_of_every_fill():
     assert [point.metrics["goodness"] for point in points] == [0.9, 0.8, 0.6]
     assert points[2].params["fill"] == "zero"
     assert points[0].params["mu"] == "0.95"
+    dropped = grid.assign(
+        goodness=[0.7, 0.9, float("nan"), 0.6], goodness_most=[0.7, 0.9, 0.8, 0.6]
+    )
+    assert [point.metrics["goodness"] for point in grid_points(dropped, limit=3)] == [0.9, 0.7, 0.6]
 
 
 @pytest.mark.parametrize(

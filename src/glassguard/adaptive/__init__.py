@@ -1,0 +1,1 @@
+"""Attackers who know the defence, its parameters and its thresholds, and attack all of it."""
