@@ -47,6 +47,7 @@ STAGES = (
     "mask_evaluation",
     "mask_transfer",
     "banded_recognizer",
+    "landmarks",
     "guard",
     "certify",
     "figures",

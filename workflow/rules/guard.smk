@@ -10,7 +10,6 @@ rule banded_recognizer:
         code=PLAN.code_of("banded_recognizer"),
     output:
         recognizer=result("guard/banded_recognizer.safetensors"),
-        band=result("guard/band.json"),
         metrics=result("guard/banded_metrics.json"),
         history=result("guard/banded_history.csv"),
         record=record("banded_recognizer"),
@@ -27,8 +26,34 @@ rule banded_recognizer:
     shell:
         "glassguard banded_recognizer --config {input.config} --images {input.images} "
         "--manifest {input.manifest} --backbone {input.backbone} "
-        "--recognizer {output.recognizer} --band {output.band} --metrics {output.metrics} "
+        "--recognizer {output.recognizer} --metrics {output.metrics} "
         "--history {output.history} --record {output.record} > {log} 2>&1"
+
+
+rule landmarks:
+    input:
+        tables=layout.guard_files(PLAN.attacks)["tables"],
+        images=layout.guard_files(PLAN.attacks)["images"],
+        config=section_of("landmarks"),
+        detector=getattr(STUDY.data, "detector", None) or [],
+        code=PLAN.code_of("landmarks"),
+    output:
+        landmarks=result("guard/landmarks.csv"),
+        record=record("landmarks"),
+    log:
+        log_of("landmarks"),
+    benchmark:
+        benchmark_of("landmarks")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=plan.attempted(2000),
+        runtime=plan.attempted(20),
+    shell:
+        "glassguard landmarks --config {input.config} --tables {input.tables} "
+        "--images {input.images} --detector {input.detector:q} "
+        "--landmarks {output.landmarks} --record {output.record} > {log} 2>&1"
 
 
 rule guard:
@@ -38,8 +63,10 @@ rule guard:
         recognizer=result("recognizer/recognizer.safetensors"),
         banded_recognizer=result("guard/banded_recognizer.safetensors"),
         best=result("saliency/best.json"),
+        landmarks=PLAN.landmarks,
         code=PLAN.code_of("guard"),
     output:
+        band=result("guard/band.json"),
         decisions=result("guard/decisions.csv"),
         thresholds=result("guard/thresholds.json"),
         record=record("guard"),
@@ -53,10 +80,13 @@ rule guard:
     resources:
         mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
         runtime=plan.attempted(6 * PLAN.passes),
+    params:
+        landmarks=plan.optional("--landmarks", "landmarks"),
     shell:
         "glassguard guard --config {input.config} --tables {input.tables} "
         "--images {input.images} --maps {input.maps} --recognizer {input.recognizer} "
         "--banded-recognizer {input.banded_recognizer} --best {input.best} "
+        "{params.landmarks} --band {output.band} "
         "--decisions {output.decisions} --thresholds {output.thresholds} "
         "--record {output.record} > {log} 2>&1"
 

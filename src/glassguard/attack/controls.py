@@ -1,6 +1,6 @@
 """Honest wearers: benign pictures with frames that are not adversarial."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,6 +103,34 @@ def wear(
             f"a texture of shape {texture.shape} does not fit images of shape {images.shape}"
         ) from None
     return np.where(inside[..., None], texture, images)
+
+
+def framed_copies(
+    images: NDArray[np.uint8], eyes: NDArray[np.float64], *, copies: int, seed: int
+) -> Iterator[NDArray[np.uint8]]:
+    """Copies of pictures with honest frames, for a recognizer to learn from.
+
+    In every copy, every second picture has a frame of one random colour, and every other one a
+    frame of random texture; in the next copy it is the other way round.
+
+    Args:
+        images: N x S x S x 3 uint8.
+        eyes: N x 2 x 2, see :func:`glassguard.attack.accessories.accessory_mask`.
+        copies: how many of each picture.
+        seed: seed of colours and textures.
+
+    Yields:
+        N x S x S x 3 uint8, once for each copy.
+    """
+    # As in honest_wearers, apart from other draws of a study.
+    generator = np.random.default_rng([seed, *DRAW, 1])
+    count, size = len(images), images.shape[1]
+    masks = frame_masks(eyes, size)
+    for copy in range(copies):
+        texture = random_texture(count, size, generator=generator)
+        plain = np.arange(copy % 2, count, 2)
+        texture[plain] = generator.integers(0, 256, (len(plain), 1, 1, 3), dtype=np.uint8)
+        yield wear(np.ascontiguousarray(images), masks, texture)
 
 
 def random_texture(

@@ -208,6 +208,16 @@ class Plan:
         return [] if self.teacher is None else [layout.result("backbone/teacher_embeddings.npy")]
 
     @property
+    def finds_landmarks(self) -> bool:
+        """Whether the study has a detector of faces."""
+        return getattr(self.study.data, "detector", None) is not None
+
+    @property
+    def landmarks(self) -> list[str]:
+        """How far landmarks moved, where the study has a detector of faces."""
+        return [layout.result("guard/landmarks.csv")] if self.finds_landmarks else []
+
+    @property
     def backbone_jobs(self) -> list[str]:
         """Jobs that end in the convolutions, in their order."""
         backbone = self.study.backbone
@@ -309,6 +319,7 @@ class Plan:
             *[f"mask_grid_{attack}" for attack in further],
             *(["mask_transfer"] if len(self.attacks) > 1 else []),
             "banded_recognizer",
+            *(["landmarks"] if self.finds_landmarks else []),
             "guard",
             "certify",
         ]

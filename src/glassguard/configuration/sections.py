@@ -200,6 +200,12 @@ class BandedRecognizerSection(Computed):
     guard: BandedTraining
 
 
+class LandmarksSection(Computed):
+    """Read by ``landmarks``."""
+
+    sets: tuple[str, ...]
+
+
 class GuardMask(Strict):
     """What ``guard`` reads of the section ``saliency``: how masks are made, not how searched."""
 
@@ -333,6 +339,7 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
                 },
             },
         ),
+        "landmarks": {"sets": sets(list(plain["attacks"]))},
         "guard": _part(GuardSection, plain | {"sets": sets(list(plain["attacks"]))}),
         "certify": _part(CertifySection, plain | {"attacks": list(plain["attacks"])}),
         "report": {"study": study.model_dump(mode="json")},

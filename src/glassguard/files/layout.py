@@ -39,9 +39,9 @@ SALIENCY_TABLES = (
     "masks.npz",
 )
 GUARD_TABLES = (
-    "band.json",
     "banded_metrics.json",
     "banded_history.csv",
+    "band.json",
     "thresholds.json",
     "decisions.csv",
     "certificate.csv",
@@ -72,8 +72,9 @@ ARTIFACTS = {
         "saliency/working_point.json",
     ),
     "mask_transfer": ("saliency/generality.csv",),
-    "banded_recognizer": tuple(f"guard/{name}" for name in GUARD_TABLES[:3]),
-    "guard": tuple(f"guard/{name}" for name in GUARD_TABLES[3:5]),
+    "banded_recognizer": tuple(f"guard/{name}" for name in GUARD_TABLES[:2]),
+    "landmarks": ("guard/landmarks.csv",),
+    "guard": tuple(f"guard/{name}" for name in GUARD_TABLES[2:5]),
     "certify": tuple(f"guard/{name}" for name in GUARD_TABLES[5:]),
     "figures": ("figures/captions.json", "figures/{figure}.png", "figures/{figure}.svg"),
     "report": ("summary.json", "report.html", "timings.csv"),

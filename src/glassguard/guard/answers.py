@@ -42,12 +42,14 @@ class Answers:
         banded: of the banded recognizer.
         masked: of the recognizer behind the saliency mask.
         hidden: N x H x W x 3 uint8, what the banded recognizer sees.
+        area: N float in [0, 1], share of the picture that the band is.
     """
 
     full: Predictions
     banded: Predictions
     masked: Predictions
     hidden: NDArray[np.uint8]
+    area: NDArray[np.float64]
 
 
 def answers_of(
@@ -63,7 +65,9 @@ def answers_of(
     """
     size = {"batch_size": parts.batch_size}
     full = classify(parts.full, images, **size)
-    hidden = banded(images, parts.band.masks(eyes, images.shape[1]))
+    bands = parts.band.masks(eyes, images.shape[1])
+    hidden = banded(images, bands)
     masks = masks_under(maps, parts.mask, kernel=parts.kernel)
     masked = classify_masked(parts.full, images, masks, parts.mask.fill, full, **size)
-    return Answers(full, classify(parts.banded, hidden, **size), masked, hidden)
+    found = classify(parts.banded, hidden, **size)
+    return Answers(full, found, masked, hidden, bands.mean(axis=(1, 2)))

@@ -61,6 +61,12 @@ def features_of(network: FaceRecognizer, batches: Iterator[Tensor]) -> Tensor:
     return torch.cat(found)
 
 
+def in_batches(images: NDArray[np.uint8]) -> Iterator[Tensor]:
+    """Batches of pixels, float32 in [0, 1], of N x H x W x 3 uint8 pictures in their order."""
+    for start in range(0, len(images), BATCH):
+        yield to_pixels(torch.from_numpy(images[start : start + BATCH]))
+
+
 def training_copies(
     images: NDArray[np.uint8], settings: DenseLayers, *, seed: int
 ) -> Iterator[Tensor]:
@@ -78,8 +84,7 @@ def training_copies(
     for copy in range(copies_of_each(settings)):
         occluded = copy >= 1 + settings.flipped_copies
         flipped = settings.flipped_copies and copy % 2 == 1
-        for start in range(0, len(images), BATCH):
-            pixels = to_pixels(torch.from_numpy(images[start : start + BATCH]))
+        for pixels in in_batches(images):
             if flipped:
                 pixels = pixels.flip(-1)
             if occluded:
@@ -225,8 +230,9 @@ def train_dense_layers(
         validation: for the history only; nothing is stopped by it.
         settings: the ``recognizer`` section of the configuration.
         seed: seed of everything random.
-        further_copies: makes ``settings.masked_copies`` more copies of ``pictures``, in the order
-            of :func:`training_copies`; required if there are any.
+        further_copies: makes ``settings.masked_copies`` and ``settings.framed_copies`` more copies
+            of ``pictures``, in the order of :func:`training_copies`; required if there are any,
+            and not asked if there are none.
 
     Returns:
         One row per epoch of the last training: epoch, train_loss, train_accuracy (with dropout, on
@@ -250,11 +256,12 @@ def train_dense_layers(
     )
     labels = torch.from_numpy(pictures.labels)
     history = _fit(network, features, labels, held_out, settings, seed)
-    if further_copies is not None:
+    more = settings.masked_copies + settings.framed_copies
+    if further_copies is not None and more:
         further = track(
             further_copies(network),
-            description="features of masked copies, batches",
-            total=batches * settings.masked_copies,
+            description="features of further copies, batches",
+            total=batches * more,
         )
         features = torch.cat([features, features_of(network, further)])
         network.classifier.load_state_dict(start)

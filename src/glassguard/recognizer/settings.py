@@ -210,6 +210,9 @@ class DenseLayers(Strict):
         description="of every training picture, masked by its saliency for a recognizer that is "
         "first trained without them",
     )
+    framed_copies: int = Field(
+        ge=0, le=20, description="of every training picture, with honest frames on the face"
+    )
     threads: Threads = Field(
         description="torch threads of the convolutions; the dense layers train on one"
     )

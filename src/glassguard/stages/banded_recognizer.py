@@ -31,23 +31,25 @@ def run(
     manifest: Path,
     backbone: Path,
     recognizer: OutputPath,
-    band: OutputPath,
     metrics: OutputPath,
     history: OutputPath,
 ) -> dict[str, float | int | str]:
     """Train on split ``train`` with the band filled; report accuracy on every split."""
     guard, seed = config.guard, config.seed
     settings = config.recognizer.model_copy(
-        update={"occluded_copies": guard.occluded_copies, "masked_copies": 0}
+        update={
+            "occluded_copies": guard.occluded_copies,
+            "masked_copies": 0,
+            "framed_copies": 0,
+        }
     )
     use_threads(settings.threads)
     rows, pictures = read_manifest(manifest), read_images(images)
     check_rows(rows, pictures, manifest, images)
     identities, labels = np.unique(rows["identity"].to_numpy(dtype=str), return_inverse=True)
     eyes = rows[list(EYES)].to_numpy(dtype=float).reshape(-1, 2, 2)
-    covering = eye_band(guard.placements, margin=guard.margin)
-    bands = covering.masks(eyes, pictures.shape[1])
-    hidden = banded(pictures, bands)
+    band = eye_band(guard.placements, margin=guard.margin)
+    hidden = banded(pictures, band.masks(eyes, pictures.shape[1]))
     network = untrained_recognizer(
         read_backbone(backbone),
         settings,
@@ -63,24 +65,9 @@ def run(
     write_recognizer(recognizer, network, identities.tolist())
     write_csv(pd.DataFrame(epochs), history)
     correct = probabilities_of(network, hidden).argmax(1) == labels
-    area = bands.mean(axis=(1, 2))
-    write_json(
-        {
-            "half_width": covering.half_width,
-            "top": covering.top,
-            "bottom": covering.bottom,
-            "margin": guard.margin,
-            "placements": guard.placements.model_dump(),
-            "share_of_picture": float(area.mean()),
-            "smallest_share": float(area.min()),
-            "largest_share": float(area.max()),
-        },
-        band,
-    )
     described: dict[str, float | int | str] = {
         **{f"{name}_accuracy": float(correct[chosen].mean()) for name, chosen in split.items()},
         **{f"{name}_images": int(chosen.sum()) for name, chosen in split.items()},
-        "share_of_picture": float(area.mean()),
     }
     write_json(described, metrics)
     return described

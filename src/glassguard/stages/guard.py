@@ -13,14 +13,16 @@ from glassguard.files.formats import (
     read_images,
     read_manifest,
     read_pictures_table,
+    read_table,
     write_csv,
     write_json,
 )
 from glassguard.files.saliency_maps import read_maps
 from glassguard.guard.answers import Answers, Recognizers, answers_of
-from glassguard.guard.decision import agreed, least_confidence
+from glassguard.guard.decision import ACCEPT
 from glassguard.guard.eye_band import eye_band
-from glassguard.guard.tables import decisions_table
+from glassguard.guard.landmarks import movements
+from glassguard.guard.tables import band_description, decisions_table, least_confidences
 from glassguard.progress import track
 from glassguard.stages.judged_masks import read_best
 from glassguard.stages.paths import OutputPath
@@ -36,13 +38,15 @@ def run(
     recognizer: Path,
     banded_recognizer: Path,
     best: Path,
+    landmarks: Path | None = None,
+    band: OutputPath,
     decisions: OutputPath,
     thresholds: OutputPath,
 ) -> dict[str, float | int | str]:
     """Judge validation and test pictures of all sets; thresholds come from bare validation ones.
 
     ``tables``, ``images`` and ``maps`` have a file of every set, the bare faces' first, in the
-    order of ``config.sets``.
+    order of ``config.sets``. ``landmarks`` is there where a detector of faces is.
     """
     settings = config.guard
     use_threads(config.saliency.threads)
@@ -78,25 +82,35 @@ def run(
         chosen = np.ascontiguousarray(all_pictures[rows.index.to_numpy()])
         found[name] = answers_of(parts, chosen, eyes, saliency)
         held_out[name] = rows.assign(example_id=rows[column])
-    bare, answers = held_out[config.sets[0]], found[config.sets[0]]
-    validation, real = (bare["split"] == "val").to_numpy(), bare["identity"].to_numpy(dtype=str)
-    least = {}
-    for part in ("full", "banded"):
-        one = getattr(answers, part)
-        right = validation & (np.array(identities)[one.classes] == real)
-        least[f"least_{part}"] = least_confidence(
-            one.confidences[right], largest_rejected=settings.largest_rejected
+    bare = config.sets[0]
+    least = least_confidences(
+        held_out[bare], found[bare], identities, largest_rejected=settings.largest_rejected
+    )
+    moved = None if landmarks is None else read_table(landmarks)
+    try:
+        table = decisions_table(
+            held_out,
+            found,
+            identities,
+            least=least,
+            mode=settings.mode,
+            moved=moved,
+            margin=settings.margin,
         )
-    table = decisions_table(held_out, found, identities, least=least, mode=settings.mode)
+    except ValueError as error:
+        raise InputError(f"{landmarks}: {error}; run the stage landmarks again") from None
     write_csv(table, decisions)
     write_json(
         {**least, **settings.model_dump(include={"mode", "largest_rejected"}), "chosen_on": "val"},
         thresholds,
     )
+    described = band_description(parts.band, found[bare].area)
+    kept = settings.model_dump(include={"margin", "placements"})
+    shifts = None if moved is None else movements(moved)
+    write_json({**described, **kept, "landmarks": shifts}, band)
+    accepted = table["decision"] == ACCEPT
     return {
         **least,
-        **{
-            f"{name}_accepted": float(agreed(one.full, one.banded, **least).mean())
-            for name, one in found.items()
-        },
+        "share_of_picture": described["share_of_picture"],
+        **{f"{name}_accepted": float(accepted[table["set"] == name].mean()) for name in found},
     }

@@ -9,7 +9,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from glassguard.attack.controls import framed_copies
 from glassguard.configuration.sections import RecognizerSection
+from glassguard.faces.manifest import EYES
 from glassguard.files.formats import (
     check_rows,
     check_top_classes,
@@ -23,6 +25,7 @@ from glassguard.recognizer.confidences import probabilities_of
 from glassguard.recognizer.head import (
     chance_warning,
     copies_to_mask,
+    in_batches,
     train_dense_layers,
     untrained_recognizer,
 )
@@ -69,13 +72,16 @@ def run(
         LabelledPictures.chosen(pictures, labels, split[name]) for name in ("train", "val")
     )
 
-    def masked(trained: FaceRecognizer) -> Iterator[Tensor]:
-        # Covered in other places than the occluded copies, which have the seed itself.
-        copies = copies_to_mask(train.images, settings, seed=seed + 1)
-        explain = explainer(trained, masks.map, masks)
-        return masked_copies(copies, explain, masks, generator=np.random.default_rng(seed))
+    def further(trained: FaceRecognizer) -> Iterator[Tensor]:
+        if settings.masked_copies:
+            # Covered in other places than the occluded copies, which have the seed itself.
+            copies = copies_to_mask(train.images, settings, seed=seed + 1)
+            explain = explainer(trained, masks.map, masks)
+            yield from masked_copies(copies, explain, masks, generator=np.random.default_rng(seed))
+        eyes = rows.loc[split["train"], list(EYES)].to_numpy(dtype=float).reshape(-1, 2, 2)
+        for worn in framed_copies(train.images, eyes, copies=settings.framed_copies, seed=seed):
+            yield from in_batches(worn)
 
-    further = masked if settings.masked_copies else None
     epochs = train_dense_layers(
         network, train, validation, settings, seed=seed, further_copies=further
     )
@@ -92,9 +98,8 @@ def run(
     write_csv(table, predictions)
     correct = predicted == labels
     trained = sum(p.numel() for p in network.classifier.parameters())
-    accuracies = {name: float(correct[chosen].mean()) for name, chosen in split.items()}
     described = {
-        **{f"{name}_accuracy": accuracy for name, accuracy in accuracies.items()},
+        **{f"{name}_accuracy": float(correct[chosen].mean()) for name, chosen in split.items()},
         **{f"{name}_images": int(chosen.sum()) for name, chosen in split.items()},
         "identities": len(identities),
         "epochs": settings.epochs,
@@ -103,7 +108,6 @@ def run(
         "parameters_frozen": sum(p.numel() for p in network.parameters()) - trained,
     }
     write_json(described, metrics)
-    warning = chance_warning(accuracies["train"], len(identities))
-    if warning is not None:
+    if warning := chance_warning(described["train_accuracy"], len(identities)):
         print(warning, file=sys.stderr)
     return described

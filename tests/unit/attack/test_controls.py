@@ -5,7 +5,13 @@ import pytest
 from attack.small_attacks import HEIGHT, MASK_FORMS, WIDTH, frames
 
 from glassguard.attack.accessories import frame_masks
-from glassguard.attack.controls import KINDS, honest_wearers, random_texture, wear
+from glassguard.attack.controls import (
+    KINDS,
+    framed_copies,
+    honest_wearers,
+    random_texture,
+    wear,
+)
 
 EYES_AT_96 = np.array([[30.29, 41.7], [65.53, 41.5]])
 
@@ -72,3 +78,21 @@ def test_both_kinds_of_frame_go_to_the_same_pictures():
         assert np.array_equal(wearers.images[~wearers.frames], bare[~wearers.frames])
     assert (plain.images[plain.frames] == [255, 255, 0]).all()
     assert len(np.unique(random.images[random.frames], axis=0)) > 100
+
+
+def test_training_copies_wear_plain_and_random_frames_in_turn():
+    images = np.random.default_rng(0).integers(0, 256, (4, 96, 96, 3), dtype=np.uint8)
+    eyes = np.repeat(EYES_AT_96[None], 4, 0)
+    copies = list(framed_copies(images, eyes, copies=2, seed=3))
+    assert len(copies) == 2
+    masks = frame_masks(eyes, 96)
+    plain = []
+    for copy in copies:
+        assert np.array_equal(copy[~masks], images[~masks])
+        colours = [len(np.unique(one[mask], axis=0)) for one, mask in zip(copy, masks, strict=True)]
+        plain.append([count == 1 for count in colours])
+    assert plain == [[True, False, True, False], [False, True, False, True]]
+    again = list(framed_copies(images, eyes, copies=2, seed=3))
+    assert np.array_equal(copies, again)
+    assert not np.array_equal(copies, list(framed_copies(images, eyes, copies=2, seed=4)))
+    assert list(framed_copies(images, eyes, copies=0, seed=3)) == []

@@ -29,7 +29,8 @@ MEAN, SCALE = (120.0, 110.0, 100.0), 40.0
 
 def settings(**changes):
     values = section("guard/eye_band", **changes)
-    layers = section("recognizer/dense", hidden=16, epochs=12, threads=1)
+    layers = section("recognizer/dense", hidden=16, epochs=40, threads=1)
+    layers |= {"learning_rate": 0.01, "dropout": 0.0}
     layers.pop("copy_masks")
     training = {key: values[key] for key in ("placements", "margin", "occluded_copies")}
     kept = ("placements", "margin", "mode", "largest_rejected")
@@ -65,6 +66,10 @@ def study(tmp_path_factory):
     network = FaceRecognizer(
         identities=3, image_size=SIZE, width=1 / 16, hidden=16, mean=MEAN, scale=SCALE
     )
+    for name, tensor in network.features.named_parameters():
+        if name.endswith("weight"):
+            # As He et al. (2015) start: thirteen layers keep the size of what passes them.
+            tensor.data.mul_(6**0.5)
     network.classifier.fc8.weight.data.mul_(40)
     write_recognizer(folder / "recognizer.safetensors", network, PEOPLE)
     convolutions = dict(network.features.state_dict())
@@ -120,7 +125,6 @@ def study(tmp_path_factory):
             name: folder / file
             for name, file in (
                 ("recognizer", "banded.safetensors"),
-                ("band", "band.json"),
                 ("metrics", "metrics.json"),
                 ("history", "history.csv"),
             )
@@ -143,6 +147,7 @@ def ask(folder, out, **changes):
     guard.run(
         settings(mode=mode)[1],
         **given | changes,
+        band=out / "band.json",
         decisions=out / "decisions.csv",
         thresholds=out / "thresholds.json",
     )
@@ -158,8 +163,31 @@ def test_the_banded_recognizer_learns_who_is_who_without_the_eyes(study):
     metrics = json.loads((study / "metrics.json").read_text())
     assert metrics["train_images"] == metrics["test_images"] == 6
     assert metrics["train_accuracy"] == metrics["test_accuracy"] == 1.0
-    band = json.loads((study / "band.json").read_text())
-    assert 0.2 < band["share_of_picture"] < 0.45
+
+
+def test_the_band_is_described(study, asked):
+    band = json.loads((study / "asked/band.json").read_text())
+    assert 0.2 < band["smallest_share"] <= band["share_of_picture"] <= band["largest_share"] < 0.45
+    assert band["half_width"] > 1.02
+    assert band["placements"] == section("guard/eye_band")["placements"]
+    assert band["landmarks"] is None
+
+
+def test_a_band_that_moves_with_the_eyes_is_not_certified(study, tmp_path, asked):
+    table, _ = asked
+    moved = table[["set", "example_id"]].assign(along=0.0, across=0.0)
+    moved.loc[15, "across"] = 0.01
+    moved.loc[16, "along"] = np.nan
+    moved.sample(frac=1, random_state=0).to_csv(tmp_path / "landmarks.csv", index=False)
+    found, _ = ask(study, tmp_path / "out", landmarks=tmp_path / "landmarks.csv")
+    changed = found["certified"] != table["certified"]
+    assert changed[changed].index.tolist() == [15, 16]
+    band = json.loads((tmp_path / "out/band.json").read_text())
+    assert band["landmarks"]["glasses"]["not_found"] == 1
+    assert band["landmarks"]["glasses"]["across"]["0.5"] == 0
+    moved[moved["example_id"] != "glasses_3"].to_csv(tmp_path / "few.csv", index=False)
+    with pytest.raises(InputError, match=r"few\.csv: lacks glasses_3 of glasses; run the stage"):
+        ask(study, tmp_path / "few", landmarks=tmp_path / "few.csv")
 
 
 def test_what_is_painted_in_the_band_changes_no_banded_answer(asked):

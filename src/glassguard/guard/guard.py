@@ -1,0 +1,185 @@
+"""The guard of a finished study, for pictures that come one at a time."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from glassguard.errors import InputError
+from glassguard.faces.alignment import common_pose
+from glassguard.files.formats import read_json
+from glassguard.guard.banding import banded
+from glassguard.guard.decision import ACCEPT, NOBODY, agreed, decided
+from glassguard.guard.eye_band import EyeBand
+from glassguard.guard.settings import Mode
+from glassguard.recognizer.weights import read_recognizer
+from glassguard.saliency.evaluation import classify
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the guard makes of one picture.
+
+    Attributes:
+        decision: ``accept``, ``reject`` or ``correct``.
+        answer: a name, or None where the picture is rejected.
+        why: in words.
+        seen: whom the recognizer sees.
+        seen_confidence: how sure it is, in [0, 1].
+        banded: whom the recognizer sees that does not see the eye band.
+        banded_confidence: how sure that one is, in [0, 1].
+    """
+
+    decision: str
+    answer: str | None
+    why: str
+    seen: str
+    seen_confidence: float
+    banded: str
+    banded_confidence: float
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Two recognizers that must agree, of which one never sees the band of the eyes.
+
+    Attributes:
+        full: maps N x 3 x S x S pixels in [0, 1] to logits.
+        hidden: the same for pictures whose band is filled.
+        identities: names of the classes of both.
+        size: side S of the pictures in pixels.
+        band: what the second does not see.
+        least: ``least_full`` and ``least_banded``, the confidences that are needed.
+        mode: what becomes of pictures on which they disagree.
+    """
+
+    full: nn.Module
+    hidden: nn.Module
+    identities: tuple[str, ...]
+    size: int
+    band: EyeBand
+    least: dict[str, float]
+    mode: Mode
+
+    @classmethod
+    def load(cls, results: Path | str, *, mode: Mode | None = None) -> "Guard":
+        """The guard of a study.
+
+        Args:
+            results: folder of the study, as ``results/embedded``.
+            mode: another mode than the study's.
+
+        Raises:
+            InputError: a file is missing, or is not the guard's of this study.
+        """
+        folder = Path(results)
+        paths = [
+            folder / name
+            for name in (
+                "recognizer/recognizer.safetensors",
+                "guard/banded_recognizer.safetensors",
+                "guard/band.json",
+                "guard/thresholds.json",
+            )
+        ]
+        full, identities = read_recognizer(paths[0])
+        hidden, known = read_recognizer(paths[1])
+        if (known, hidden.image_size) != (identities, full.image_size):
+            raise InputError(f"{paths[1]}: of other people or pictures than {paths[0]}")
+        band, thresholds = read_json(paths[2]), read_json(paths[3])
+        try:
+            edges = EyeBand(
+                *(float(band[edge]) for edge in ("half_width", "top", "bottom", "shift"))
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{paths[2]}: not a band of the eyes: {error}") from None
+        try:
+            least = {name: float(thresholds[name]) for name in ("least_full", "least_banded")}
+            chosen: Mode = mode or thresholds["mode"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{paths[3]}: not the guard's thresholds: {error}") from None
+        if chosen not in ("accept_or_reject", "correct"):
+            raise InputError(f"mode must be accept_or_reject or correct: {chosen!r}")
+        return cls(full, hidden, tuple(identities), full.image_size, edges, least, chosen)
+
+    def inspect(
+        self, images: NDArray[np.uint8], eyes: NDArray[np.floating] | None = None
+    ) -> list[Inspection]:
+        """Accept, reject or correct aligned faces.
+
+        Args:
+            images: N x S x S x 3 uint8 RGB, aligned as the study's.
+            eyes: N x 2 x 2, see :meth:`EyeBand.masks`; those of the common pose when None, where
+                alignment by landmarks brings them.
+
+        Raises:
+            ValueError: pictures or eyes are of another type or shape.
+        """
+        wanted = (self.size, self.size, 3)
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != wanted:
+            raise ValueError(
+                f"pictures are uint8, N x {self.size} x {self.size} x 3: {images.dtype}, "
+                f"{' x '.join(map(str, images.shape))}"
+            )
+        if not len(images):
+            return []
+        if eyes is None:
+            eyes = np.repeat(common_pose(self.size)[None, :2], len(images), axis=0)
+        full = classify(self.full, images, batch_size=BATCH)
+        covered = banded(images, self.band.masks(eyes, self.size))
+        hidden = classify(self.hidden, covered, batch_size=BATCH)
+        verdict = decided(full, hidden, agreed(full, hidden, **self.least), mode=self.mode)
+        found = []
+        for row in range(len(images)):
+            seen, banded_name = (self.identities[one.classes[row]] for one in (full, hidden))
+            sure = float(full.confidences[row]), float(hidden.confidences[row])
+            answer = verdict.answer[row]
+            found.append(
+                Inspection(
+                    decision=str(verdict.decision[row]),
+                    answer=None if answer == NOBODY else self.identities[answer],
+                    why=self._why(seen, banded_name, sure),
+                    seen=seen,
+                    seen_confidence=sure[0],
+                    banded=banded_name,
+                    banded_confidence=sure[1],
+                )
+            )
+        return found
+
+    def detect(
+        self, x: NDArray[np.floating], eyes: NDArray[np.floating] | None = None
+    ) -> tuple[dict[str, Any], NDArray[np.bool_]]:
+        """The interface of the Adversarial Robustness Toolbox's evasion detectors.
+
+        Args:
+            x: N x 3 x S x S in [0, 1], rounded to 256 levels.
+            eyes: see :meth:`inspect`.
+
+        Returns:
+            A report with the :class:`Inspection` of every picture under ``inspections``, and which
+            pictures are not accepted, N bool.
+
+        Raises:
+            ValueError: see :meth:`inspect`, or a value is out of range.
+        """
+        pixels = np.asarray(x)
+        if not ((pixels >= 0) & (pixels <= 1)).all():
+            raise ValueError("pixels are in [0, 1]")
+        images = np.rint(pixels * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+        found = self.inspect(np.ascontiguousarray(images), eyes)
+        return {"inspections": found}, np.array([one.decision != ACCEPT for one in found], bool)
+
+    def _why(self, seen: str, hidden: str, sure: tuple[float, float]) -> str:
+        least = self.least["least_full"], self.least["least_banded"]
+        if seen != hidden:
+            return f"looks like {seen}, and like {hidden} with the band of the eyes hidden"
+        for confidence, needed, how in zip(sure, least, ("", " with the band hidden"), strict=True):
+            if confidence < needed:
+                return f"looks like {seen}, but {confidence:.3f} is below {needed:.3f}{how}"
+        return f"looks like {seen} with and without the band of the eyes"
