@@ -141,6 +141,20 @@ class Arithmetic(nn.Module):
         return self.combine(*given)
 
 
+class Convolution(nn.Conv2d):
+    """A convolution whose weights are set afterwards: none are drawn."""
+
+    def reset_parameters(self) -> None:
+        """Leave them as they are."""
+
+
+class Dense(nn.Linear):
+    """A dense layer whose weights are set afterwards: none are drawn."""
+
+    def reset_parameters(self) -> None:
+        """Leave them as they are."""
+
+
 class Reshaped(nn.Module):
     """Each picture's numbers in another shape."""
 
@@ -203,7 +217,7 @@ def _convolution(given: Operands) -> Built:
     bias = None
     if len(given.node.inputs) > 2 and given.node.inputs[2]:
         bias = given.weights(2, filters)
-    module = nn.Conv2d(
+    module = Convolution(
         channels,
         filters,
         (kernel[0], kernel[1]),
@@ -212,7 +226,6 @@ def _convolution(given: Operands) -> Built:
         dilation=(dilations[0], dilations[1]),
         groups=group,
         bias=bias is not None,
-        device="meta",
     )
     module.weight = nn.Parameter(weight, requires_grad=False)
     if bias is not None:
@@ -308,7 +321,7 @@ def _batch_normalisation(given: Operands) -> Built:
     if len([one for one in given.node.outputs if one]) > 1:
         raise OnnxError(f"{given.node}: statistics as outputs are not supported")
     kind = nn.BatchNorm2d if len(shape) == 4 else nn.BatchNorm1d
-    module = kind(shape[1], eps=given.attribute("epsilon", float, 1e-5), device="meta")
+    module = kind(shape[1], eps=given.attribute("epsilon", float, 1e-5))
     scale, shift, mean, variance = (given.weights(place, shape[1]) for place in (1, 2, 3, 4))
     if bool((variance < 0).any()):
         raise OnnxError(f"{given.node}: {given.node.inputs[4]} holds a negative variance")
@@ -343,7 +356,7 @@ def _prelu(given: Operands) -> Built:
             f"{given.node}: slopes of {shown(slope.shape)} for {shown(shape)}; allowed is one a "
             f"channel, {shown(of_channels)}, or one"
         )
-    module = nn.PReLU(slope.numel(), device="meta")
+    module = nn.PReLU(slope.numel())
     module.weight = nn.Parameter(slope.flatten(), requires_grad=False)
     return module, shape
 
@@ -388,7 +401,7 @@ def _dense(given: Operands) -> Built:
     given.only("transA", 0)
     weight = given.weights(1, *((None, inputs) if transposed else (inputs, None)))
     weight = given.attribute("alpha", float, 1.0) * (weight if transposed else weight.T)
-    module = nn.Linear(inputs, len(weight), bias=len(given.node.inputs) > 2, device="meta")
+    module = Dense(inputs, len(weight), bias=len(given.node.inputs) > 2)
     module.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
     if len(given.node.inputs) > 2:
         bias = given.constant(2)
@@ -511,9 +524,7 @@ class Operator:
     attributes: frozenset[str]
 
 
-def _operator(
-    build: Callable[[Operands], nn.Module], inputs: int, attributes: str = ""
-) -> Operator:
+def _operator(build: Callable[[Operands], Built], inputs: int, attributes: str = "") -> Operator:
     return Operator(build, inputs, frozenset(attributes.split()))
 
 
@@ -549,7 +560,7 @@ OPERATORS: dict[str, Operator] = {
 
 
 def module_of(given: Operands) -> Built:
-    """The module of a node and the shape that it gives; its weights share the memory of the constants.
+    """The module of a node, whose weights share the constants' memory, and the shape that it gives.
 
     Raises:
         OnnxError: the operator is none of :data:`OPERATORS`, or used in a way that is not
