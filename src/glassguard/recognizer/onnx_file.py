@@ -31,7 +31,11 @@ MOST_AXES = 6
 
 # TensorProto.DataType.
 FLOAT, INT64, BOOL = 1, 7, 9
-TYPES = {FLOAT: np.dtype("<f4"), INT64: np.dtype("<i8"), BOOL: np.dtype("?")}
+TYPES: dict[int, np.dtype[Any]] = {
+    FLOAT: np.dtype("<f4"),
+    INT64: np.dtype("<i8"),
+    BOOL: np.dtype("?"),
+}
 TYPE_NAMES = (
     *("UNDEFINED", "FLOAT", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "STRING"),
     *("BOOL", "FLOAT16", "DOUBLE"),
@@ -213,9 +217,9 @@ def _node(message: Message) -> Node:
     name = _named(message.text(3) or first, "a node")
     if not first:
         raise OnnxError(f"node {name} ({operator}) has no output")
-    for one in (*message.texts(1), *outputs, operator):
-        if len(one) > LONGEST_NAME:
-            raise OnnxError(f"node {name}: {one[:60]}… has more than {LONGEST_NAME} letters")
+    for text in (*message.texts(1), *outputs, operator):
+        if len(text) > LONGEST_NAME:
+            raise OnnxError(f"node {name}: {text[:60]}… has more than {LONGEST_NAME} letters")
     domain = message.text(7)
     if domain not in OWN_DOMAINS:
         raise OnnxError(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -390,8 +391,8 @@ def _arithmetic(given: Operands) -> Built:
 
 def _broadcast(node: Node, one: Shape, other: Shape | torch.Size) -> Shape:
     try:
-        return tuple(torch.broadcast_shapes(one, other))
-    except RuntimeError:
+        return np.broadcast_shapes(one, other)
+    except ValueError:
         raise OnnxError(f"{node}: {shown(one)} and {shown(other)} do not fit") from None
 
 
