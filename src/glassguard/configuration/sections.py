@@ -26,7 +26,7 @@ from glassguard.detection.settings import Baselines, DetectorFit, DetectorJudgem
 from glassguard.errors import InputError
 from glassguard.influence.settings import Experts, InfluenceMeasure, InfluenceProfile
 from glassguard.kernels import Kernels
-from glassguard.recognizer.settings import Backbone, TeacherNetwork
+from glassguard.recognizer.settings import Backbone, SliceChoice, TeacherNetwork
 from glassguard.saliency.settings import Explanation, MapKind, MaskJudgement, MaskSearch
 from glassguard.settings import Seed, Strict
 from glassguard.tracking.settings import Tracking
@@ -131,6 +131,7 @@ class ExpertsSection(Computed):
     """Read by ``experts``."""
 
     influence: InfluenceMeasure
+    slices: SliceChoice
     experts: Experts
 
 
@@ -170,6 +171,7 @@ class BaselinesSection(Computed):
     """Read by ``baselines``: activations at the same places as influence."""
 
     baselines: Baselines
+    slices: SliceChoice
     places: tuple[int, int]
     threads: int
 
@@ -273,7 +275,10 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
             f"attack_{name}": {"seed": seed, "name": name, "attack": attack}
             for name, attack in plain["attacks"].items()
         },
-        "experts": _part(ExpertsSection, plain | {"experts": influence["experts"]}),
+        "experts": _part(
+            ExpertsSection,
+            plain | {key: influence[key] for key in ("slices", "experts")},
+        ),
         "detection": _part(DetectionSection, plain | {"attacks": list(plain["attacks"])}),
         "saliency_maps": {
             "maps": _maps_asked_for(study),
@@ -282,7 +287,10 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
         "masked_decisions": _part(
             MaskedDecisionsSection, plain["saliency"] | {"masking": detector["masking"]}
         ),
-        "baselines": _part(BaselinesSection, detector | {"places": influence["places"]}),
+        "baselines": _part(
+            BaselinesSection,
+            detector | {key: influence[key] for key in ("slices", "places")},
+        ),
         "report": {"study": study.model_dump(mode="json")},
     }
     return {

@@ -14,12 +14,16 @@ from glassguard.recognizer.onnx_operators import Operands, Shape, module_of, sho
 
 ACTIVATIONS = ("Relu", "Clip", "PRelu", "LeakyRelu")
 """Piecewise linear ones, whose outputs are slices."""
-LINEAR = ("Sub", "Add", "Mul", "Div", "BatchNormalization", "Identity", "Dropout")
 MOST_NUMBERS = 1 << 24
 """Of one picture in one tensor: VGG-16 has a fifth of it at 224 pixels."""
 MOST_NODES = 4096
 MOST_DIMENSIONS = 1 << 16
 LONGEST_SLICE = 80
+RESERVED = (
+    *("fc1", "fc2", "ids", "identities", "prediction", "confidence", "quantity", "distribution"),
+    *("times_activation", "reduction", "places"),
+)
+"""Slices of the dense layers that follow, and what files of profiles hold beside slices."""
 
 
 @dataclass(frozen=True)
@@ -107,23 +111,6 @@ class OnnxNetwork(nn.Module):
         return known[self.graph.output].flatten(1)
 
 
-def normalising(graph: Graph) -> Node | None:
-    """The node before the first convolution that moves or scales the pixels; None without any.
-
-    Published networks differ in whether their preprocessing is part of the file.
-    """
-    tensor = graph.input
-    for node in graph.nodes:
-        if tensor not in node.inputs:
-            continue
-        if node.operator not in LINEAR:
-            return None
-        if node.operator not in ("Identity", "Dropout"):
-            return node
-        tensor = node.outputs[0]
-    return None
-
-
 def _build(
     graph: Graph, constants: Mapping[str, Tensor], side: int
 ) -> tuple[tuple[Step, ...], list[nn.Module]]:
@@ -134,7 +121,7 @@ def _build(
     shapes: dict[str, Shape] = {graph.input: (1, 3, side, side)}
     steps: list[Step] = []
     modules: list[nn.Module] = []
-    taken = {*SLICES}
+    taken = {*SLICES, *RESERVED}
     for node in graph.nodes:
         inputs = tuple(name for name in node.inputs if name in shapes)
         known = {name: shapes[name] for name in inputs}

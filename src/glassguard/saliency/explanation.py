@@ -5,7 +5,7 @@ from functools import partial
 
 from torch import Tensor
 
-from glassguard.recognizer.network import FaceRecognizer
+from glassguard.recognizer.network import Recognizer
 from glassguard.saliency.relative_map import relative_maps
 from glassguard.saliency.saliency_map import saliency_maps
 from glassguard.saliency.settings import Explanation, MapKind
@@ -15,7 +15,7 @@ Explain = Callable[[Tensor], tuple[Tensor, Tensor]]
 predicted classes that they explain, N int64."""
 
 
-def explainer(network: FaceRecognizer, kind: MapKind, settings: Explanation) -> Explain:
+def explainer(network: Recognizer, kind: MapKind, settings: Explanation) -> Explain:
     """A kind of saliency map of a network.
 
     Args:
@@ -34,7 +34,7 @@ def explainer(network: FaceRecognizer, kind: MapKind, settings: Explanation) -> 
     return partial(
         relative_maps,
         network,
-        network.slice_modules()[settings.relative.slice],
+        network.slice_at(settings.relative.slice),
         blur=settings.relative.blur,
         floor=settings.relative.floor,
     )

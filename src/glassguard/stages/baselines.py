@@ -10,7 +10,7 @@ from glassguard.detection.picture_sets import LARGEST, MEAN
 from glassguard.detection.pixel_detectors import pixel_scores
 from glassguard.files.formats import check_rows, read_images, read_pictures_table
 from glassguard.stages.paths import OutputPath
-from glassguard.stages.saliency_inputs import open_recognizer, use_threads
+from glassguard.stages.saliency_inputs import chosen_slices, open_recognizer, use_threads
 
 
 def run(
@@ -34,7 +34,7 @@ def run(
     network, _ = open_recognizer(recognizer, pictures, images)
     found = activation_profiles(
         network,
-        network.slice_modules(),
+        chosen_slices(network, config.slices),
         pictures,
         batch_size=settings.batch_size,
         places=config.places,

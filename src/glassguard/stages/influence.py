@@ -12,6 +12,7 @@ from glassguard.influence.measure import internal_influence, pictures_at_once
 from glassguard.influence.profiles import profiles_of_images
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.stages.paths import OutputPath
+from glassguard.stages.saliency_inputs import chosen_slices
 
 
 def run(
@@ -40,7 +41,9 @@ def run(
             f"{recognizer} takes {network.image_size}x{network.image_size}"
         )
     found = profiles_of_images(
-        internal_influence(settings, network, network.slice_modules(settings.positions)),
+        internal_influence(
+            settings, network, chosen_slices(network, settings.slices, settings.positions)
+        ),
         pictures,
         reduction=settings.reduction,
         places=settings.places,
