@@ -52,7 +52,9 @@ class GuidedPass:
 
     Other piecewise linear activations are guided as a ReLU is: a gradient passes where it is
     positive and the unit's slope is one, that is between the bounds of ``nn.ReLU6`` and
-    ``nn.Hardtanh``, and on the positive side of ``nn.PReLU`` and ``nn.LeakyReLU``. The network's answer stays the same. A ReLU's own backward pass already drops the gradient where
+    ``nn.Hardtanh``, and on the positive side of ``nn.PReLU`` and ``nn.LeakyReLU``.
+
+    The network's answer stays the same. A ReLU's own backward pass already drops the gradient where
     its input was negative; this class drops negative gradients that arrive at its output, the other
     half of the guided rule. A ReLU may work in place, also on part of a tensor, and may be shared:
     every call of it is guided. No hook stays on the network.
@@ -85,9 +87,8 @@ class GuidedPass:
                 # First, since a slice's hook may ask for the gradient of what comes out here.
                 handle = module.register_forward_hook(self._guide, prepend=True)
                 stack.callback(handle.remove)
-            for module in modules:
-                if isinstance(module, SMOOTH):
-                    stack.callback(module.register_forward_hook(self._remember).remove)
+            for smooth in (module for module in modules if isinstance(module, SMOOTH)):
+                stack.callback(smooth.register_forward_hook(self._remember).remove)
             stack.enter_context(self._search)
             self.logits = finite_logits(network(leaf.clone()), len(leaf))
 
