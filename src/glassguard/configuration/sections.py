@@ -131,7 +131,7 @@ class ExpertsSection(Computed):
     """Read by ``experts``."""
 
     influence: InfluenceMeasure
-    slices: SliceChoice
+    slices: SliceChoice = "by_rule"
     experts: Experts
 
 
@@ -171,7 +171,7 @@ class BaselinesSection(Computed):
     """Read by ``baselines``: activations at the same places as influence."""
 
     baselines: Baselines
-    slices: SliceChoice
+    slices: SliceChoice = "by_rule"
     places: tuple[int, int]
     threads: int
 

@@ -55,10 +55,7 @@ class DataCommon(Strict):
     """Settings of every source of pictures."""
 
     image_size: int = Field(
-        ge=32,
-        le=512,
-        multiple_of=16,
-        description="side of an aligned face, pixels; a multiple of 32 for VGG-16",
+        ge=32, le=512, description="side of an aligned face, pixels; a multiple of 32 for VGG-16"
     )
     validation_fraction: PositiveFraction = Field(
         description="share of each person's pictures that choices are made on"

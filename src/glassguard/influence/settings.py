@@ -50,8 +50,9 @@ class InfluenceProfile(InfluenceMeasure):
         min_length=1, description="behind or before the activation"
     )
     slices: SliceChoice = Field(
+        default="by_rule",
         description="by_rule: all of VGG-16, and of a deeper network a few of every stage; all; or "
-        "a list of names"
+        "a list of names",
     )
     reduction: Reduction
     places: tuple[Place, Place] = Field(

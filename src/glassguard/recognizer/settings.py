@@ -154,7 +154,8 @@ class Backbone(Strict):
     """The frozen network: VGG-16's convolutions, pretrained or read, or one of an ONNX file."""
 
     network: NetworkKind = Field(
-        description="vgg16, as in the studies, or onnx: the embedding network of an ONNX file"
+        default="vgg16",
+        description="vgg16, as in the studies, or onnx: the embedding network of an ONNX file",
     )
     width: float = Field(gt=0, le=1, description="share of VGG-16's filters, without weights")
     mean: tuple[PixelValue, PixelValue, PixelValue] | None = Field(

@@ -105,10 +105,10 @@ def test_numbers_of_another_type(kind: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "location",
-    (
+    [
         *("../secret", "/etc/hostname", "sub/../../secret", "a/b", "..", ".", "", "C:\\secret"),
         *("\0", "..\\secret", "link", "pipe", "missing", "folder", "file:///etc/hostname"),
-    ),
+    ],
 )
 def test_weights_elsewhere(location: str, tmp_path: Path, monkeypatch: Any) -> None:
     folder = tmp_path / "network"
@@ -135,10 +135,10 @@ def test_weights_elsewhere(location: str, tmp_path: Path, monkeypatch: Any) -> N
 
 @pytest.mark.parametrize(
     "entries",
-    (
+    [
         *({"offset": "-1"}, {"offset": "x"}, {"offset": "9" * 30}, {"offset": "400"}),
         *({"length": "10"}, {"length": "-1"}),
-    ),
+    ],
 )
 def test_places_outside_the_file_beside(entries: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "beside").write_bytes(W.tobytes())
