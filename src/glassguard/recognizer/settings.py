@@ -51,7 +51,12 @@ Accelerator = Literal["cpu", "gpu", "auto"]
 Strategy = Literal["auto", "ddp_spawn"]
 ShippedNetwork = Literal["drawn_faces"]
 
-Layer = Annotated[str, Field(pattern=r"^(conv(1_[12]|2_[12]|3_[123]|4_[123]|5_[123])|fc[67])$")]
+NetworkKind = Literal["vgg16", "onnx"]
+
+Layer = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+"""Name of a slice behind the activation: of VGG-16's layers, or as an ONNX file has it."""
+Depth = Annotated[float, Field(ge=0, le=1)]
+SliceChoice = Literal["by_rule", "all"] | tuple[Layer, ...]
 
 
 class Occlusion(Strict):
@@ -147,8 +152,12 @@ class Pretraining(Strict):
 
 
 class Backbone(Strict):
-    """The thirteen convolutions: shipped, pretrained on a pool, or read from a file."""
+    """The frozen network: VGG-16's convolutions, shipped, pretrained or read, or an ONNX file's."""
 
+    network: NetworkKind = Field(
+        default="vgg16",
+        description="vgg16, as in the studies, or onnx: the embedding network of an ONNX file",
+    )
     width: float = Field(gt=0, le=1, description="share of VGG-16's filters, without weights")
     mean: tuple[PixelValue, PixelValue, PixelValue] | None = Field(
         description="R, G, B means on the 0-255 scale; when null, as the weights file says or as "
@@ -180,9 +189,24 @@ class Backbone(Strict):
             )
         if self.weights is None and self.channels is not None:
             raise ValueError("backbone.channels: null is all that is allowed without weights")
+        if self.network == "onnx":
+            self._onnx_is_described()
         if self.weights is None and isinstance(self.scale, tuple):
             raise ValueError("backbone.scale: three numbers are allowed with backbone.weights only")
         return self
+
+    def _onnx_is_described(self) -> None:
+        if self.weights is None:
+            raise ValueError(
+                "backbone.weights: an ONNX file is required with backbone.network=onnx"
+            )
+        missing = [key for key in ("mean", "scale", "channels") if getattr(self, key) is None]
+        if missing:
+            keys = ", ".join(f"backbone.{key}" for key in missing)
+            raise ValueError(
+                f"{keys}: required with backbone.network=onnx, since no ONNX file says it; allowed "
+                "are the values of backbone=mobilefacenet, arcface or sface, or your own"
+            )
 
     def normalisation(self) -> tuple[tuple[float, float, float], float]:
         """Mean and single scale of a backbone that is trained here; by default to [-1, 1]."""

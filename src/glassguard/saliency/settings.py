@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from glassguard.recognizer.settings import Convolution
+from glassguard.recognizer.settings import Depth, Layer
 from glassguard.settings import Fraction, PositiveFraction, Strict, Threads
 
 Fill = Literal["zero", "mean", "grey", "telea", "navier_stokes"]
@@ -25,7 +25,10 @@ Area = Annotated[int, Field(ge=0)]
 class RelativeMap(Strict):
     """Evidence for a decision, relative to how sensitive it is to the pixels."""
 
-    slice: Convolution = Field(description="whose activations are taken for evidence")
+    slice: Depth | Layer = Field(
+        description="whose activations are taken for evidence: how deep in the network it lies, "
+        "from 0 for the first to 1 for the last of its layers with space, or its name"
+    )
     blur: float = Field(
         ge=0,
         le=0.2,

@@ -1,4 +1,4 @@
-"""Train the dense layers of the recognizer on frozen convolutions."""
+"""Train the dense layers of the recognizer on a frozen network."""
 
 import sys
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from glassguard.configuration.sections import RecognizerSection
+from glassguard.errors import InputError
 from glassguard.files.formats import (
     check_rows,
     check_top_classes,
@@ -26,7 +27,8 @@ from glassguard.recognizer.head import (
     train_dense_layers,
     untrained_recognizer,
 )
-from glassguard.recognizer.network import FaceRecognizer
+from glassguard.recognizer.network import Recognizer
+from glassguard.recognizer.onnx_file import OnnxError
 from glassguard.recognizer.trainer import LabelledPictures
 from glassguard.recognizer.weights import read_backbone, write_recognizer
 from glassguard.saliency.explanation import explainer
@@ -57,19 +59,22 @@ def run(
     if settings.masked_copies:
         key = "recognizer.copy_masks.top_classes"
         check_top_classes(key, masks.top_classes, identities, manifest)
-    network = untrained_recognizer(
-        read_backbone(backbone),
-        settings,
-        identities=len(identities),
-        image_size=pictures.shape[1],
-        seed=seed,
-    )
+    try:
+        network = untrained_recognizer(
+            read_backbone(backbone),
+            settings,
+            identities=len(identities),
+            image_size=pictures.shape[1],
+            seed=seed,
+        )
+    except OnnxError as error:
+        raise InputError(f"{backbone}: {error}") from None
     split = {name: rows["split"].to_numpy() == name for name in ("train", "val", "test")}
     train, validation = (
         LabelledPictures.chosen(pictures, labels, split[name]) for name in ("train", "val")
     )
 
-    def masked(trained: FaceRecognizer) -> Iterator[Tensor]:
+    def masked(trained: Recognizer) -> Iterator[Tensor]:
         # Covered in other places than the occluded copies, which have the seed itself.
         copies = copies_to_mask(train.images, settings, seed=seed + 1)
         explain = explainer(trained, masks.map, masks)
