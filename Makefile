@@ -80,6 +80,12 @@ mlflow: $(VENV)/.installed ## open the tracked runs on http://127.0.0.1:PORT
 		mlflow server --workers 1 --backend-store-uri sqlite:///results/mlflow/mlflow.db \
 		--host 127.0.0.1 --port $(PORT)
 
+.PHONY: docs
+docs: $(VENV)/.installed-docs ## build the documentation site: site/index.html
+	$(IN_VENV) python docs/reference.py --check
+	$(IN_VENV) NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	@echo "to search it as well: $(VENV)/bin/python -m http.server --directory site $(PORT)"
+
 .PHONY: pictures
 pictures: $(VENV)/.installed ## redraw docs/images from results/embedded (needs graphviz)
 	cp results/embedded/figures/attack_examples.png docs/images/result.png
@@ -91,7 +97,7 @@ lock: $(VENV)/.installed-dev ## lock what changed in pyproject.toml (UPGRADE=1: 
 
 .PHONY: clean
 clean: ## remove the environment and all caches, keep the results
-	rm -rf $(VENV) .snakemake .pytest_cache .mypy_cache .ruff_cache build dist src/*.egg-info
+	rm -rf $(VENV) .cache site .snakemake .pytest_cache .mypy_cache .ruff_cache build dist src/*.egg-info
 	find src tests workflow requirements -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.created:
@@ -118,6 +124,11 @@ $(VENV)/.installed-test: $(VENV)/.torch $(DEPENDENCIES)
 	@echo "installing the pinned dependencies and those of the tests into $(VENV) (once, a few minutes)"
 	@$(INSTALL) --editable '.[slurm,test]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-docs: $(VENV)/.torch $(DEPENDENCIES)
+	@echo "installing the pinned dependencies and those of the documentation into $(VENV) (once, a few minutes)"
+	@$(INSTALL) --editable '.[docs,slurm,test]'
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-test
 
 $(VENV)/.installed-dev: $(VENV)/.torch $(DEPENDENCIES)
 	@echo "installing the pinned dependencies and the developers' tools into $(VENV) (once, a few minutes)"
