@@ -74,8 +74,9 @@ unlock: $(VENV)/.installed ## remove the lock of a run that was killed, so that 
 	$(SNAKEMAKE) --unlock --config experiment=$(EXPERIMENT)
 
 .PHONY: mlflow
-mlflow: $(VENV)/.installed ## open the tracked runs on http://127.0.0.1:PORT
+mlflow: $(VENV)/.installed ## serve the tracked runs, and print the address of their page
 	@test -f results/mlflow/mlflow.db || { echo "make mlflow: no tracked run yet; run make reproduce first" >&2; exit 1; }
+	@echo "the runs: $$($(IN_VENV) python -m glassguard.tracking.address results/mlflow/mlflow.db $(PORT))"
 	$(IN_VENV) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true \
 		mlflow server --workers 1 --backend-store-uri sqlite:///results/mlflow/mlflow.db \
 		--host 127.0.0.1 --port $(PORT)
