@@ -45,7 +45,7 @@ class Costs(Strict):
     shard_minutes: float = Field(gt=0, description="work of a shard, at most")
     least_shards: int = Field(ge=1, le=10000)
     headroom: float = Field(ge=1, description="time asked for, over that expected")
-    least_minutes: int = Field(ge=1)
+    least_minutes: int = Field(ge=1, description="shortest time asked for")
 
 
 class Study(Strict):

@@ -166,7 +166,7 @@ class PublishedFile(Strict):
     file: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name in the folder of downloads"
     )
-    url: str = Field(pattern=r"^https?://\S+$")
+    url: str = Field(pattern=r"^https?://\S+$", description="where it is published")
     sha256: str | None = Field(
         pattern=r"^[0-9a-f]{8,64}$",
         description="digest of the file, or its first characters as far as published; when null, "

@@ -34,12 +34,15 @@ class DistributionOfInterest(Strict):
 class InfluenceMeasure(Strict):
     """What influence is measured on (Leino et al. 2018)."""
 
-    quantity: QuantityName
+    quantity: QuantityName = Field(
+        description="what influence is on: the logit of the predicted class, this minus the "
+        "runner-up's, or the softmax probability"
+    )
     distribution: DistributionOfInterest
     times_activation: bool = Field(
         description="multiply by the neuron's activation: attribution in place of influence"
     )
-    batch_size: int = Field(ge=1)
+    batch_size: int = Field(ge=1, description="pictures computed at a time")
     threads: Threads
 
 
@@ -54,7 +57,9 @@ class InfluenceProfile(InfluenceMeasure):
         description="by_rule: all of VGG-16, and of a deeper network a few of every stage; all; or "
         "a list of names",
     )
-    reduction: Reduction
+    reduction: Reduction = Field(
+        description="of a filter's influence over space: maximum, largest magnitude or mean"
+    )
     places: tuple[Place, Place] = Field(
         description="rows and columns that space is divided into, each reduced by itself"
     )

@@ -65,8 +65,8 @@ class Occlusion(Strict):
     probability: Fraction = Field(description="share of pictures that are occluded")
     smallest: PositiveFraction = Field(description="shortest side of a shape, share of the side")
     largest: PositiveFraction = Field(description="longest side of a shape, share of the side")
-    shapes: tuple[OccluderShape, ...] = Field(min_length=1)
-    covers: tuple[Cover, ...] = Field(min_length=1)
+    shapes: tuple[OccluderShape, ...] = Field(min_length=1, description="drawn from these")
+    covers: tuple[Cover, ...] = Field(min_length=1, description="what a shape shows: one of these")
 
     @model_validator(mode="after")
     def _has_room(self) -> "Occlusion":
@@ -100,7 +100,7 @@ class TeacherNetwork(Strict):
     image_size: int = Field(ge=32, le=512, description="side of the pictures that it expects")
     mean: tuple[float, float, float] = Field(description="R, G, B means on the 0-255 scale")
     scale: tuple[float, float, float] = Field(description="divisors after it, 0-255 scale")
-    channels: Channels
+    channels: Channels = Field(description="order of the colours that it expects")
 
 
 class Teacher(TeacherNetwork):
@@ -113,17 +113,19 @@ class Pretraining(Strict):
     """Training of the convolutions on people outside the study."""
 
     identities: int | None = Field(ge=2, description="people in the pool; null: all of a folder")
-    images_per_identity: int | None = Field(ge=4)
+    images_per_identity: int | None = Field(
+        ge=4, description="pictures of a person, at most; null: all of a folder"
+    )
     minimum_images: int = Field(ge=3, description="people with fewer in a pool folder are left out")
     steps: tuple[PretrainingStep, ...] = Field(min_length=1)
-    batch_size: int = Field(ge=2)
+    batch_size: int = Field(ge=2, description="pictures in an update")
     optimizer: Literal["sgd", "adamw"] = Field(
         description="gradient descent with Nesterov momentum, or AdamW, which does not decay "
         "normalisation and biases"
     )
     learning_rate: float = Field(gt=0, description="highest of the schedule")
-    weight_decay: float = Field(ge=0)
-    label_smoothing: Fraction
+    weight_decay: float = Field(ge=0, description="the optimizer's")
+    label_smoothing: Fraction = Field(description="share of the target spread over all people")
     margin_kind: Margin = Field(
         description="subtracted from the cosine (CosFace, Wang et al. 2018), or added to the angle "
         "(ArcFace, Deng et al. 2019)"
@@ -220,11 +222,11 @@ class DenseLayers(Strict):
     """The fully connected layers on frozen features."""
 
     hidden: int = Field(ge=8, le=4096, description="neurons in fc6 and fc7")
-    epochs: int = Field(ge=1, le=1000)
-    batch_size: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    epochs: int = Field(ge=1, le=1000, description="passes over the training pictures")
+    batch_size: int = Field(ge=1, description="pictures in an update")
+    learning_rate: float = Field(gt=0, description="highest of the schedule")
+    weight_decay: float = Field(ge=0, description="the optimizer's")
+    dropout: float = Field(ge=0, lt=1, description="share of neurons switched off in training")
     flipped_copies: bool = Field(description="train on mirrored pictures as well")
     occluded_copies: int = Field(ge=0, le=20, description="of every training picture")
     occlusion: Occlusion
