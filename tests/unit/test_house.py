@@ -21,6 +21,7 @@ ORDER = (
     ("saliency",),
     ("detection",),
     ("guard",),
+    ("adaptive",),
     ("report",),
     ("tracking",),
     ("configuration",),

@@ -1,6 +1,6 @@
 """Settings of attacks and of their benign controls."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 

@@ -15,7 +15,7 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from numpy.typing import NDArray
 
 from glassguard.recognizer.confidences import probabilities_of
-from glassguard.recognizer.network import FaceRecognizer
+from glassguard.recognizer.network import Recognizer as Network
 from glassguard.recognizer.weights import read_recognizer
 
 CARD = """# {name}
@@ -44,7 +44,7 @@ class Recognizer:
         identities: its people, in the order of its logits.
     """
 
-    def __init__(self, network: FaceRecognizer, identities: list[str]) -> None:
+    def __init__(self, network: Network, identities: list[str]) -> None:
         self.network = network
         self.identities = np.array(identities)
 
