@@ -75,11 +75,18 @@ unlock: $(VENV)/.installed ## remove the lock of a run that was killed, so that 
 	$(SNAKEMAKE) --unlock --config experiment=$(EXPERIMENT)
 
 .PHONY: mlflow
-mlflow: $(VENV)/.installed ## open the tracked runs on http://127.0.0.1:PORT
+mlflow: $(VENV)/.installed ## serve the tracked runs, and print the address of their page
 	@test -f results/mlflow/mlflow.db || { echo "make mlflow: no tracked run yet; run make reproduce first" >&2; exit 1; }
+	@echo "the runs: $$($(IN_VENV) python -m glassguard.tracking.address results/mlflow/mlflow.db $(PORT))"
 	$(IN_VENV) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true \
 		mlflow server --workers 1 --backend-store-uri sqlite:///results/mlflow/mlflow.db \
 		--host 127.0.0.1 --port $(PORT)
+
+.PHONY: docs
+docs: $(VENV)/.installed-docs ## build the documentation site: site/index.html
+	$(IN_VENV) python docs/reference.py --check
+	$(IN_VENV) NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	@echo "to search it as well: $(VENV)/bin/python -m http.server --directory site $(PORT)"
 
 .PHONY: pictures
 pictures: $(VENV)/.installed ## redraw docs/images from results/embedded (needs graphviz)
@@ -92,7 +99,7 @@ lock: $(VENV)/.installed-dev ## lock what changed in pyproject.toml (UPGRADE=1: 
 
 .PHONY: clean
 clean: ## remove the environment and all caches, keep the results
-	rm -rf $(VENV) .snakemake .pytest_cache .mypy_cache .ruff_cache build dist src/*.egg-info
+	rm -rf $(VENV) .cache site .snakemake .pytest_cache .mypy_cache .ruff_cache build dist src/*.egg-info
 	find src tests workflow requirements -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.created:
@@ -121,6 +128,11 @@ $(VENV)/.installed-test: $(TORCH_STAMP) $(DEPENDENCIES)
 	@echo "installing the pinned dependencies and those of the tests into $(VENV) (once, a few minutes)"
 	@$(INSTALL) --editable '.[slurm,test]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-docs: $(TORCH_STAMP) $(DEPENDENCIES)
+	@echo "installing the pinned dependencies and those of the documentation into $(VENV) (once, a few minutes)"
+	@$(INSTALL) --editable '.[docs,slurm,test]'
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-test
 
 $(VENV)/.installed-dev: $(TORCH_STAMP) $(DEPENDENCIES)
 	@echo "installing the pinned dependencies and the developers' tools into $(VENV) (once, a few minutes)"

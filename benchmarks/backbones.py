@@ -27,7 +27,7 @@ from glassguard.recognizer.network import (
     convolutional_layers,
     to_pixels,
 )
-from glassguard.recognizer.weights import read_backbone
+from glassguard.recognizer.weights import BackboneFile, read_backbone
 from glassguard.statistics import wilson_interval
 
 BATCH = 64
@@ -89,6 +89,8 @@ def main() -> None:
     rows = []
     for name, path in (own, *arguments.backbones):
         backbone = read_backbone(path)
+        if not isinstance(backbone, BackboneFile):
+            raise SystemExit(f"{path}: no VGG-16")
         convolutions = nn.Sequential(convolutional_layers(backbone.width))
         convolutions.load_state_dict(backbone.tensors)
         normalisation = Normalisation(backbone.mean, backbone.scale)

@@ -27,7 +27,7 @@ from torch import Tensor
 from glassguard.attack.controls import wear
 from glassguard.files.formats import read_examples, read_frames, read_images, read_manifest
 from glassguard.influence.quantities import Comparative
-from glassguard.recognizer.network import FaceRecognizer, to_pixels
+from glassguard.recognizer.network import Recognizer, to_pixels
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.saliency.relative_map import relative_maps
 from glassguard.saliency.saliency_map import saliency_maps
@@ -79,7 +79,7 @@ def noisy(
     return torch.stack([maps for maps, _ in copies]).mean(0), copies[0][1]
 
 
-def sensitivity(network: FaceRecognizer, pixels: Tensor) -> Tensor:
+def sensitivity(network: Recognizer, pixels: Tensor) -> Tensor:
     """Largest magnitude of the gradient over the colours, N x H x W."""
     leaf = pixels.requires_grad_(True)
     logits = network(leaf)

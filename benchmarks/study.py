@@ -36,7 +36,7 @@ from glassguard.configuration.schema import Study
 from glassguard.configuration.sections import sections
 from glassguard.files import layout
 from glassguard.files.formats import read_images, read_json, read_table
-from glassguard.recognizer.network import FaceRecognizer, pixels_for
+from glassguard.recognizer.network import Recognizer, pixels_for
 from glassguard.recognizer.weights import read_recognizer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -115,7 +115,7 @@ def _pretraining(results: Path, study: Study) -> float:
     return sum(trained * step.epochs * (step.image_size / size) ** 2 for step in steps)
 
 
-def cost_of_passes(network: FaceRecognizer, images: np.ndarray) -> dict[str, float]:
+def cost_of_passes(network: Recognizer, images: np.ndarray) -> dict[str, float]:
     """Processor seconds of a picture in a bare pass of every kind."""
     pixels = pixels_for(network, images)
 

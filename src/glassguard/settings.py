@@ -33,10 +33,12 @@ PositiveFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 Colour = tuple[Fraction, Fraction, Fraction]
 
 
-Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Seed = Annotated[
+    int, Field(ge=0, le=2**31 - 1, description="all that is drawn at random follows from it")
+]
 
 
-Threads = Annotated[int, Field(ge=1, le=256)]
+Threads = Annotated[int, Field(ge=1, le=256, description="PyTorch's threads in a job")]
 
 
 Percentile = Annotated[float, Field(gt=0, lt=100)]

@@ -11,6 +11,13 @@ rule track:
         report_config=section_of("report"),
         records=[*PLAN.records, record("figures"), record("report")],
         artifacts=PLAN.tracked,
+        # Pictures and model that MLflow shows.
+        shown=[
+            result("data/images.npy"),
+            result("recognizer/recognizer.safetensors"),
+            result("saliency/masks.npz"),
+            *PLAN.of_attacks("attacks/{attack}/images.npy"),
+        ],
         code=PLAN.code_of("track"),
     output:
         done=result("tracking/done.json"),

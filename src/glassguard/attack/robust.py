@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glassguard.attack.masked_pixels import Batch, Look, MaskedPixelAttack
+from glassguard.attack.looks import Batch, Look
+from glassguard.attack.masked_pixels import MaskedPixelAttack
 from glassguard.attack.settings import Transformations
 from glassguard.attack.transformations import draw, seen_under
 

@@ -34,8 +34,8 @@ class PlacedShape(Strict):
     )
     x: float = Field(ge=-3, le=3, description="centre, rightwards from midway between the eyes")
     y: float = Field(ge=-3, le=3, description="centre, downwards from midway between the eyes")
-    width: float = Field(gt=0, le=6)
-    height: float = Field(gt=0, le=6)
+    width: float = Field(gt=0, le=6, description="along the line between the eyes")
+    height: float = Field(gt=0, le=6, description="across the line between the eyes")
 
 
 Shape = WornShape | PlacedShape
@@ -78,7 +78,7 @@ class GradientSteps(Strict):
     """Normalised gradient steps with momentum; they have no parameters of their own."""
 
     implementation: ClassVar = "glassguard.attack.masked_pixels:MaskedPixelAttack"
-    name: Literal["gradient_steps"]
+    name: Literal["gradient_steps"] = Field(description="how the pixels are optimised")
 
 
 class ExpectationOverTransformation(Strict):
@@ -101,9 +101,9 @@ class AccessoryAttack(Strict):
 
     algorithm: Algorithm
     shape: Shape = Field(discriminator="kind")
-    goal: Goal
+    goal: Goal = Field(description="to be taken for the target, or not to be taken for oneself")
     targets: int = Field(ge=1, description="people who are impersonated")
-    attackers_per_target: int = Field(ge=1)
+    attackers_per_target: int = Field(ge=1, description="people who impersonate a target")
     named_pairs: tuple[NamedPair, ...] = Field(description="pairs to add to those that are drawn")
     validation_images: int = Field(
         ge=0,
@@ -139,8 +139,8 @@ class AccessoryAttack(Strict):
         "0-255 (2.5 allows 2); anywhere when null",
     )
     step: float = Field(gt=0, le=255, description="step length on the 0-255 scale")
-    momentum: Annotated[float, Field(ge=0, lt=1)]
-    iterations: int = Field(ge=1)
+    momentum: float = Field(ge=0, lt=1, description="share of the last step that is kept")
+    iterations: int = Field(ge=1, description="steps on a picture, at most")
     confidence: PositiveFraction = Field(description="target confidence at which an image is done")
     dodging_confidence: PositiveFraction = Field(
         description="true-class confidence at which dodging is done"
@@ -151,7 +151,7 @@ class AccessoryAttack(Strict):
     jpeg_quality: int = Field(
         ge=1, le=100, description="quality of the JPEG round trip, of which success is reported too"
     )
-    batch_size: int = Field(ge=1)
+    batch_size: int = Field(ge=1, description="pictures attacked at a time")
     threads: Threads
 
     @model_validator(mode="after")

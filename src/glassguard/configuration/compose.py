@@ -22,6 +22,8 @@ from glassguard.datasets.settings import Downloads, PhotographData
 from glassguard.datasets.sources import folder
 from glassguard.errors import InputError
 from glassguard.recognizer.network_files import READABLE, START, why_no_onnx, why_no_weights
+from glassguard.recognizer.onnx_file import OnnxError, read_onnx
+from glassguard.recognizer.onnx_preprocessing import check_input
 
 NOT_SHIPPED = {
     "faces": "what this experiment reads lies beside the checkout that it was measured in and is "
@@ -301,13 +303,27 @@ def _check_inputs(study: Study) -> None:
         # Of a folder in a published layout a job says what is wrong.
         del given["data.root"]
     for key, file in given.items():
-        if file.is_file():
+        if file.is_file() and key == "backbone.weights" and study.backbone.network == "onnx":
+            _check_onnx(file, study)
+        elif file.is_file():
             _check_kind(key, file)
         elif file not in study.downloaded:
             found = "is a folder" if file.is_dir() else "no such file"
             or_folder = " or a folder" if key == "data.root" else ""
             allowed = _allowed_file(key, study.downloads) + or_folder
             raise InputError(f"{key}: {file}: {found}; allowed is {allowed}")
+
+
+def _check_onnx(file: Path, study: Study) -> None:
+    """Refuse a network that is damaged, or that takes other pictures than the study's."""
+    mean, scale = study.backbone.mean, study.backbone.scale
+    if mean is None or scale is None:
+        raise ValueError("with backbone.network=onnx, mean and scale are given")
+    try:
+        graph = read_onnx(file)
+        check_input(graph, image_size=study.data.image_size, mean=mean, scale=scale)
+    except OnnxError as error:
+        raise InputError(f"backbone.weights: {file}: {error}") from None
 
 
 def _check_kind(key: str, file: Path) -> None:
@@ -317,6 +333,11 @@ def _check_kind(key: str, file: Path) -> None:
             f"{key}: {file}: neither a folder nor an archive; allowed: {', '.join(ARCHIVES)}"
         )
     weights = key == "backbone.weights"
+    if weights and file.suffix.lower() == ".onnx":
+        raise InputError(
+            f"{key}: {file}: is an ONNX network, which backbone=onnx reads "
+            "(docs/your-own-recognizer.md)"
+        )
     if not weights and key not in ("data.detector", "backbone.pretraining.teacher.file"):
         return
     try:

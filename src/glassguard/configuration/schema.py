@@ -15,6 +15,7 @@ from glassguard.detection.settings import Detector
 from glassguard.guard.settings import Guard
 from glassguard.influence.settings import Influence
 from glassguard.kernels import Kernels
+from glassguard.recognizer.layers import CONVOLUTIONS, DOWNSAMPLING, LAYERS
 from glassguard.recognizer.settings import Backbone, DenseLayers
 from glassguard.recognizer.shipped_networks import network_record
 from glassguard.saliency.settings import CopyMasks, Saliency
@@ -44,7 +45,7 @@ class Costs(Strict):
     shard_minutes: float = Field(gt=0, description="work of a shard, at most")
     least_shards: int = Field(ge=1, le=10000)
     headroom: float = Field(ge=1, description="time asked for, over that expected")
-    least_minutes: int = Field(ge=1)
+    least_minutes: int = Field(ge=1, description="shortest time asked for")
 
 
 class Study(Strict):
@@ -154,6 +155,31 @@ class Study(Strict):
         ):
             if people is not None and classes > people:
                 raise ValueError(f"{key}: {classes} exceeds data.identities={people}")
+        return self
+
+    @model_validator(mode="after")
+    def _network_has_the_layers(self) -> "Study":
+        if self.backbone.network != "vgg16":
+            return self
+        if self.data.image_size % DOWNSAMPLING:
+            raise ValueError(
+                f"data.image_size: {self.data.image_size} is no multiple of {DOWNSAMPLING}, which "
+                "VGG-16 needs"
+            )
+        chosen, shown = self.influence.slices, self.influence.experts.layers
+        masks = {
+            "saliency.relative.slice": self.saliency.relative.slice,
+            "recognizer.copy_masks.relative.slice": self.recognizer.copy_masks.relative.slice,
+        }
+        named = {
+            "influence.slices": (LAYERS, () if isinstance(chosen, str) else chosen),
+            "influence.experts.layers": (LAYERS, shown or ()),
+            **{key: (CONVOLUTIONS, (one,)) for key, one in masks.items() if isinstance(one, str)},
+        }
+        for key, (allowed, names) in named.items():
+            for name in names:
+                if name not in allowed:
+                    raise ValueError(f"{key}: VGG-16 has no {name}; allowed: {', '.join(allowed)}")
         return self
 
     @model_validator(mode="after")

@@ -28,7 +28,13 @@ from glassguard.files.layout import sets
 from glassguard.guard.settings import BandedTraining, Decisions
 from glassguard.influence.settings import Experts, InfluenceMeasure, InfluenceProfile
 from glassguard.kernels import Kernels
-from glassguard.recognizer.settings import Backbone, DenseLayers, ShippedNetwork, TeacherNetwork
+from glassguard.recognizer.settings import (
+    Backbone,
+    DenseLayers,
+    ShippedNetwork,
+    SliceChoice,
+    TeacherNetwork,
+)
 from glassguard.recognizer.shipped_networks import network_record
 from glassguard.saliency.settings import Explanation, MapKind, MaskJudgement, MaskSearch
 from glassguard.settings import Seed, Strict
@@ -160,6 +166,7 @@ class ExpertsSection(Computed):
     """Read by ``experts``."""
 
     influence: InfluenceMeasure
+    slices: SliceChoice = "by_rule"
     experts: Experts
 
 
@@ -325,7 +332,10 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
             f"robustness_{name}": {"seed": seed, "name": name, "robustness": plain["robustness"]}
             for name in plain["attacks"]
         },
-        "experts": _part(ExpertsSection, plain | {"experts": influence["experts"]}),
+        "experts": _part(
+            ExpertsSection,
+            plain | {key: influence[key] for key in ("slices", "experts")},
+        ),
         "detection": _part(DetectionSection, plain | {"attacks": list(plain["attacks"])}),
         "responses": _part(
             ResponsesSection,

@@ -17,6 +17,7 @@ from glassguard.datasets.scratch import AlignedPicture, Scratch, key_of
 from glassguard.datasets.settings import PhotographData
 from glassguard.errors import InputError
 from glassguard.faces import duplicates
+from glassguard.faces.alignment import Pose
 from glassguard.faces.decoding import (
     MINIMUM_SIDE,
     PictureError,
@@ -40,11 +41,13 @@ class Reading:
         detector: content of the YuNet model; None aligns by the crop.
         size: side of an aligned picture, pixels.
         maximum_pixels: larger pictures are rejected before decoding.
+        pose: where eyes, nose and mouth are in an aligned picture.
     """
 
     detector: bytes | None
     size: int
     maximum_pixels: int
+    pose: Pose = "close"
 
     @classmethod
     def of(cls, data: PhotographData) -> "Reading":
@@ -63,7 +66,7 @@ class Reading:
                 raise InputError(f"data.detector: {data.detector}: {reason}") from None
             except ValueError as error:
                 raise InputError(f"data.detector: {data.detector}: {error}") from None
-        return cls(model, data.image_size, data.maximum_pixels)
+        return cls(model, data.image_size, data.maximum_pixels, data.pose)
 
     def open_scratch(self, images: Path, *, code: Mapping[str, str]) -> Scratch:
         """Where aligned pictures are kept, those of an interrupted call among them.
@@ -74,6 +77,7 @@ class Reading:
         """
         settings = {
             "maximum_pixels": self.maximum_pixels,
+            "pose": self.pose,
             "detector": self.detector and duplicates.digest(self.detector),
             "code": dict(code),
             "libraries": [cv2.__version__, PIL.__version__, np.__version__],
@@ -135,6 +139,7 @@ class Reader:
                 size=self._reading.size,
                 rectangle=given.rectangle and _face_of(picture, given.rectangle),
                 landmarks=None if given.landmarks is None else given.landmarks.astype(np.float64),
+                pose=self._reading.pose,
             )
             return face.image, {
                 "width": width,

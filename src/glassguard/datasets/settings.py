@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from glassguard.datasets.pictures import GivenPeople
 from glassguard.errors import InputError
-from glassguard.settings import GivenPath, PositiveFraction, SetName, Strict
+from glassguard.settings import Fraction, GivenPath, PositiveFraction, SetName, Strict
 
 Metrics = dict[str, float | int | str]
 
@@ -25,6 +25,10 @@ def _given(root: object) -> object:
 
 RequiredRoot = Annotated[GivenPath, BeforeValidator(_given)]
 """``data.root`` of a source that cannot be downloaded."""
+
+
+PosePoint = tuple[Fraction, Fraction]
+FivePoints = tuple[PosePoint, PosePoint, PosePoint, PosePoint, PosePoint]
 
 
 class Fetch(Strict, ABC):
@@ -51,7 +55,7 @@ class DataCommon(Strict):
     """Settings of every source of pictures."""
 
     image_size: int = Field(
-        ge=32, le=512, multiple_of=32, description="side of an aligned face, pixels"
+        ge=32, le=512, description="side of an aligned face, pixels; a multiple of 32 for VGG-16"
     )
     validation_fraction: PositiveFraction = Field(
         description="share of each person's pictures that choices are made on"
@@ -111,6 +115,11 @@ class PhotographData(DataCommon, ABC):
         description="YuNet ONNX file, or the name of a download; without it faces are aligned by "
         "the crop"
     )
+    pose: Literal["close", "arcface"] | FivePoints = Field(
+        description="where eyes, nose and mouth are put: arcface, as most published networks "
+        "expect it; close, the same with less background; or x and y of the five points, as shares "
+        "of the side",
+    )
     identities: int | None = Field(
         ge=4, description="keep the people with most pictures; all when null"
     )
@@ -157,7 +166,7 @@ class PublishedFile(Strict):
     file: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name in the folder of downloads"
     )
-    url: str = Field(pattern=r"^https?://\S+$")
+    url: str = Field(pattern=r"^https?://\S+$", description="where it is published")
     sha256: str | None = Field(
         pattern=r"^[0-9a-f]{8,64}$",
         description="digest of the file, or its first characters as far as published; when null, "

@@ -13,12 +13,18 @@ from glassguard.detection.pictures import NOBODY, Pictures
 from glassguard.detection.settings import PIXEL_DETECTORS
 from glassguard.errors import InputError
 from glassguard.files.formats import require_columns
-from glassguard.recognizer.layers import SLICES
 
 LARGEST, MEAN = "largest_", "mean_"
 """Prefixes of activations in the file of baselines, by the reduction over space."""
 
 PIXEL_SCORES = tuple(one.array for one in PIXEL_DETECTORS)
+
+
+NO_SLICES = frozenset(
+    {"ids", "identities", "prediction", "confidence", "quantity", "distribution"}
+    | {"times_activation", "reduction", "places"}
+)
+"""What a file of profiles holds beside them."""
 
 
 class SetFiles(NamedTuple):
@@ -146,9 +152,25 @@ def _checked_profiles(given: PictureSet, ids: pd.Series) -> Mapping[str, NDArray
     return arrays
 
 
+def slices_of(arrays: Mapping[str, NDArray], prefix: str = "") -> list[str]:
+    """Names of the slices in a file of profiles or activations, in its order.
+
+    A file has other arrays too: those that are no numbers of filters of each picture.
+
+    Args:
+        arrays: of the file.
+        prefix: what the names of the slices start with there.
+    """
+    return [
+        name.removeprefix(prefix)
+        for name, array in arrays.items()
+        if name.startswith(prefix) and name not in NO_SLICES and name not in PIXEL_SCORES
+    ]
+
+
 def _check_profiles(arrays: Mapping[str, NDArray], prefix: str, path: Path) -> None:
     count = len(arrays["ids"])
-    for name in (prefix + name for name in SLICES if prefix + name in arrays):
+    for name in (prefix + name for name in slices_of(arrays, prefix)):
         profile = arrays[name]
         if profile.ndim != 2 or len(profile) != count:
             raise InputError(f"{path}: {name} must have {count} rows of filters: {profile.shape}")
@@ -201,10 +223,10 @@ def _pictures(
     arrays, table, baselines = given.profiles, given.table, _checked_baselines(given)
 
     def beginning(prefix: str) -> dict[str, NDArray]:
-        return {name: baselines[prefix + name] for name in SLICES if prefix + name in baselines}
+        return {name: baselines[prefix + name] for name in slices_of(baselines, prefix)}
 
     return Pictures(
-        profiles={name: arrays[name] for name in SLICES if name in arrays},
+        profiles={name: arrays[name] for name in slices_of(arrays)},
         prediction=arrays["prediction"],
         confidence=arrays["confidence"],
         identity=identity,

@@ -14,14 +14,14 @@ Variant = Literal[ProfileVariant, "quadratic"]
 class Masking(Strict):
     """Masks under which a decision must hold (agreement before and after masking)."""
 
-    map: MapKind
+    map: MapKind = Field(description="kind of saliency map that masks are cut from")
     mu: tuple[PositiveFraction, ...] = Field(
         min_length=1, description="thresholds; the masks' answers are averaged"
     )
-    mu_as: ThresholdKind
-    n: int = Field(ge=0, le=100)
-    phi: int = Field(ge=0)
-    fill: Fill
+    mu_as: ThresholdKind = Field(description="whether mu is a value of the map or a quantile")
+    n: int = Field(ge=0, le=100, description="number of dilations, and then of erosions")
+    phi: int = Field(ge=0, description="smallest area in pixels; smaller contours are dropped")
+    fill: Fill = Field(description="what masked pixels are replaced by")
 
 
 class PixelDetector(Strict):
@@ -53,7 +53,7 @@ class Baselines(Strict):
 
     squeezing: Squeezing
     neighbours: int = Field(ge=2, description="of local intrinsic dimensionality (Ma et al. 2018)")
-    batch_size: int = Field(ge=1)
+    batch_size: int = Field(ge=1, description="pictures computed at a time")
 
 
 PIXEL_DETECTORS: tuple[type[PixelDetector], ...] = tuple(
@@ -67,8 +67,12 @@ PIXEL_DETECTORS: tuple[type[PixelDetector], ...] = tuple(
 class DetectorSweep(Strict):
     """Settings of the classifier that are compared at the chosen slice."""
 
-    alpha: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
-    max_iter: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
+    alpha: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        min_length=1, description="values of alpha"
+    )
+    max_iter: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        min_length=1, description="values of max_iter"
+    )
 
 
 class DetectorBasics(Strict):
@@ -87,7 +91,7 @@ class DetectorFit(DetectorBasics):
     """How detectors are fitted and chosen."""
 
     alpha: float = Field(gt=0, description="SGDClassifier's regularisation")
-    max_iter: int = Field(ge=1)
+    max_iter: int = Field(ge=1, description="passes over the profiles, at most")
     variants: tuple[ProfileVariant, ...] = Field(min_length=1)
     seeds: int = Field(ge=1, description="seeds of the classifier")
     sweep_seeds: int = Field(ge=1, description="seeds of the classifier while slices are compared")
@@ -104,7 +108,7 @@ class DetectorFit(DetectorBasics):
 class DetectorJudgement(DetectorBasics):
     """How detectors are measured."""
 
-    bootstrap: int = Field(ge=10)
+    bootstrap: int = Field(ge=10, description="resamples behind the interval of an AUC")
 
 
 class Detector(DetectorFit, DetectorJudgement):

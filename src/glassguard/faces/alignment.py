@@ -5,6 +5,7 @@ apart. Points are (x, y) in pixels, with the centre of the top left pixel at (0,
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ COMMON_POSE = np.array(
 """Left eye, right eye, nose, left and right corner of the mouth, as seen in a picture of 112×112:
 the pose of ArcFace (Deng et al. 2019), which published networks expect."""
 
+WHOLE = 112.0
 WINDOW = (8.0, 10.0, 96.0)
 """x, y and side of the part of the 112×112 picture that is kept: the face with less background."""
 
@@ -43,16 +45,24 @@ class AlignedFace:
     aligned_by: str
 
 
-def common_pose(size: int) -> np.ndarray:
+Pose = Literal["close", "arcface"] | tuple[tuple[float, float], ...]
+"""``close``: the pose of ArcFace with less background (:data:`WINDOW`). ``arcface``: all of it. Or
+five points in the order of :data:`COMMON_POSE`, as shares of the side."""
+
+
+def common_pose(size: int, pose: Pose = "close") -> np.ndarray:
     """The five points of the common pose in an aligned picture.
 
     Args:
         size: side of the aligned picture, pixels.
+        pose: which one.
 
     Returns:
         float64 5×2.
     """
-    left, top, side = WINDOW
+    if not isinstance(pose, str):
+        return np.array(pose, dtype=np.float64) * size - 0.5
+    left, top, side = WINDOW if pose == "close" else (0.0, 0.0, WHOLE)
     return (COMMON_POSE - (left, top) + 0.5) * (size / side) - 0.5
 
 
@@ -122,7 +132,12 @@ def warp(picture: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
 
 
 def align_by_landmarks(
-    picture: np.ndarray, landmarks: np.ndarray, *, size: int, aligned_by: str = "detector"
+    picture: np.ndarray,
+    landmarks: np.ndarray,
+    *,
+    size: int,
+    aligned_by: str = "detector",
+    pose: Pose = "close",
 ) -> AlignedFace:
     """Bring a face into the common pose by its eyes, or by its eyes, nose and mouth.
 
@@ -131,17 +146,22 @@ def align_by_landmarks(
         landmarks: 2×2 (eyes) or 5×2 points in the order of :data:`COMMON_POSE`.
         size: side of the aligned picture, pixels.
         aligned_by: who found the landmarks.
+        pose: where the landmarks go.
 
     Raises:
         ValueError: the landmarks coincide.
     """
-    matrix = similarity_transform(landmarks, common_pose(size)[: len(landmarks)])
+    matrix = similarity_transform(landmarks, common_pose(size, pose)[: len(landmarks)])
     eyes = transform_points(matrix, landmarks[:2])
     return AlignedFace(warp(picture, matrix, size), eyes, aligned_by)
 
 
 def align_by_crop(
-    picture: np.ndarray, *, size: int, rectangle: Rectangle | None = None
+    picture: np.ndarray,
+    *,
+    size: int,
+    rectangle: Rectangle | None = None,
+    pose: Pose = "close",
 ) -> AlignedFace:
     """Bring a tight crop into the common pose as if its eyes were at :data:`CROP_EYES`.
 
@@ -149,10 +169,11 @@ def align_by_crop(
         picture: uint8 RGB, H×W×3.
         size: side of the aligned picture, pixels.
         rectangle: the crop, within the picture; the whole picture when None.
+        pose: where the eyes go.
     """
     height, width = picture.shape[:2]
     left, top, right, bottom = rectangle or (0, 0, width, height)
     side = min(right - left, bottom - top)
     corner = np.array([(left + right - side) / 2, (top + bottom - side) / 2])
     eyes = corner + CROP_EYES * side - 0.5
-    return align_by_landmarks(picture, eyes, size=size, aligned_by="crop")
+    return align_by_landmarks(picture, eyes, size=size, aligned_by="crop", pose=pose)

@@ -5,6 +5,7 @@ import numpy as np
 
 from glassguard.faces.alignment import (
     AlignedFace,
+    Pose,
     align_by_crop,
     align_by_landmarks,
     common_pose,
@@ -125,6 +126,7 @@ def align(
     size: int,
     rectangle: Rectangle | None = None,
     landmarks: np.ndarray | None = None,
+    pose: Pose = "close",
 ) -> AlignedFace:
     """Bring the face of a picture into the common pose.
 
@@ -140,25 +142,26 @@ def align(
             (:data:`glassguard.faces.rectangles.MARGIN`). The whole picture when None.
         landmarks: float64 5×2 in the order of :data:`glassguard.faces.alignment.COMMON_POSE`,
             where the source of the picture has them.
+        pose: where eyes, nose and mouth go.
     """
-    face = _usable(picture, landmarks, size, "landmarks")
+    face = _usable(picture, landmarks, size, "landmarks", pose)
     if face is None and detector is not None:
         height, width = picture.shape[:2]
         region = (0, 0, width, height) if rectangle is None else widened(rectangle, picture)
         left, top, right, bottom = region
         found = detector.landmarks(picture[top:bottom, left:right])
         points = None if found is None else found + np.array([left, top])
-        face = _usable(picture, points, size, "detector")
-    return face or align_by_crop(picture, size=size, rectangle=rectangle)
+        face = _usable(picture, points, size, "detector", pose)
+    return face or align_by_crop(picture, size=size, rectangle=rectangle, pose=pose)
 
 
 def _usable(
-    picture: np.ndarray, landmarks: np.ndarray | None, size: int, aligned_by: str
+    picture: np.ndarray, landmarks: np.ndarray | None, size: int, aligned_by: str, pose: Pose
 ) -> AlignedFace | None:
     if landmarks is None or not np.isfinite(landmarks).all() or np.ptp(landmarks) == 0:
         return None
-    face = align_by_landmarks(picture, landmarks, size=size, aligned_by=aligned_by)
-    pose = common_pose(size)
-    apart = (face.eyes[1, 0] - face.eyes[0, 0]) / (pose[1, 0] - pose[0, 0])
+    face = align_by_landmarks(picture, landmarks, size=size, aligned_by=aligned_by, pose=pose)
+    wanted = common_pose(size, pose)
+    apart = (face.eyes[1, 0] - face.eyes[0, 0]) / (wanted[1, 0] - wanted[0, 0])
     inside = (face.eyes >= 0).all() and (face.eyes <= size - 1).all()
     return face if inside and apart > 0.25 else None

@@ -64,7 +64,12 @@ def expert_shares(
             shares, areas = np.concatenate(parts, axis=1)
             seen = np.isfinite(shares) & (areas > 0)
             shares, areas = shares[seen], areas[seen]
-            row = {"set": name, "slice": one, "paper_index": paper_index(one), "n": len(shares)}
+            row: dict[str, object] = {
+                "set": name,
+                "slice": one,
+                "paper_index": paper_index(one),
+                "n": len(shares),
+            }
             measured = {"share_inside": shares, "frame_area": areas, "ratio": shares / areas}
             row |= {what: _mean(values) for what, values in measured.items()}
             row["ratio_low"], row["ratio_high"] = mean_interval(measured["ratio"])

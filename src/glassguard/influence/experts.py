@@ -225,7 +225,9 @@ def _pulled_back(
             f"{where_gradients_stop(network, leaf)}"
         )
     if run is not None:
-        run.require_guided(logits.grad_fn, *(edge.node for edge in edges.values()))
+        starts = logits.grad_fn, *(edge.node for edge in edges.values())
+        run.require_guided(*starts)
+        run.require_piecewise_linear(*starts)
     names = list(slices)
     return {name: pull(name, last=name == names[-1]) for name in names}
 

@@ -20,6 +20,16 @@ from glassguard.influence.rectifiers import RectifierSearch
 from glassguard.recognizer.answers import require_evaluation_mode
 from glassguard.recognizer.finite import require_finite
 
+PIECEWISE_LINEAR = (nn.ReLU, nn.Hardtanh, nn.PReLU, nn.LeakyReLU)
+"""Activations that are guided; ``nn.ReLU6`` derives from ``nn.Hardtanh``."""
+
+SMOOTH = (
+    *(nn.Sigmoid, nn.LogSigmoid, nn.Hardsigmoid, nn.Tanh, nn.Tanhshrink, nn.Softsign),
+    *(nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus, nn.Hardswish),
+    *(nn.Softshrink, nn.Hardshrink, nn.RReLU, nn.Threshold, nn.GLU),
+)
+"""Activations for which guided backpropagation has no rule."""
+
 
 class _Guide(torch.autograd.Function):
     """Changes nothing forward and drops negative gradients backward.
@@ -40,13 +50,17 @@ class _Guide(torch.autograd.Function):
 class GuidedPass:
     """A forward pass whose backward pass lets every ReLU pass only positive gradients.
 
+    Other piecewise linear activations are guided as a ReLU is: a gradient passes where it is
+    positive and the unit's slope is one, that is between the bounds of ``nn.ReLU6`` and
+    ``nn.Hardtanh``, and on the positive side of ``nn.PReLU`` and ``nn.LeakyReLU``.
+
     The network's answer stays the same. A ReLU's own backward pass already drops the gradient where
     its input was negative; this class drops negative gradients that arrive at its output, the other
     half of the guided rule. A ReLU may work in place, also on part of a tensor, and may be shared:
     every call of it is guided. No hook stays on the network.
 
     Args:
-        network: whose ``nn.ReLU`` modules are guided.
+        network: whose modules of :data:`PIECEWISE_LINEAR` are guided.
         leaf: N x 3 x H x W pixels that require a gradient.
 
     Attributes:
@@ -57,7 +71,8 @@ class GuidedPass:
     """
 
     def __init__(self, network: nn.Module, leaf: Tensor) -> None:
-        activations = [module for module in network.modules() if isinstance(module, nn.ReLU)]
+        modules = list(network.modules())
+        activations = [module for module in modules if isinstance(module, PIECEWISE_LINEAR)]
         if not activations:
             raise ValueError(
                 f"{type(network).__name__} has no nn.ReLU module: guided backpropagation would be "
@@ -66,19 +81,26 @@ class GuidedPass:
         self._network, self._leaf = network, leaf
         self._search = RectifierSearch(_Guide)
         self._guided: set[Node | None] = set()
+        self._smooth: list[tuple[str, Node | None]] = []
         with ExitStack() as stack:
             for module in activations:
                 # First, since a slice's hook may ask for the gradient of what comes out here.
                 handle = module.register_forward_hook(self._guide, prepend=True)
                 stack.callback(handle.remove)
+            for smooth in (module for module in modules if isinstance(module, SMOOTH)):
+                stack.callback(smooth.register_forward_hook(self._remember).remove)
             stack.enter_context(self._search)
             self.logits = finite_logits(network(leaf.clone()), len(leaf))
 
     def _guide(self, module: nn.Module, inputs: Any, output: Any) -> None:
         # The search judges subclasses that compute no ReLU.
-        if not isinstance(output, Tensor) or not self._search.taken(output):
+        if not isinstance(output, Tensor):
             return
-        if output._base is None:
+        if not self._search.taken(output) and isinstance(module, nn.ReLU):
+            return
+        if isinstance(module, nn.PReLU | nn.LeakyReLU):
+            self._guide_leaking(inputs[0], output)
+        elif output._base is None:
             output.register_hook(lambda gradient: gradient.clamp_min(0.0))
             self._guided.add(output.grad_fn)
         else:
@@ -87,6 +109,20 @@ class GuidedPass:
                 _Guide.apply(output)
             self._search.know(output)
             self._guided.add(output._base.grad_fn)
+
+    def _guide_leaking(self, values: Tensor, output: Tensor) -> None:
+        if output is values or output._base is not None:
+            raise ValueError(
+                f"{type(self._network).__name__} runs an activation with a leak in place: build it "
+                "with inplace=False"
+            )
+        positive = values.detach() > 0
+        output.register_hook(lambda gradient: gradient.clamp_min(0.0) * positive)
+        self._guided.add(output.grad_fn)
+
+    def _remember(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            self._smooth.append((type(module).__name__, output.grad_fn))
 
     def require_guided(self, *nodes: Node | None) -> None:
         """Refuse gradients that would pass a ReLU which is not guided.
@@ -110,6 +146,21 @@ class GuidedPass:
                 f"{type(self._network).__name__} runs none of its nn.ReLU modules between pixels "
                 "and logits: guided backpropagation would be the plain gradient"
             )
+
+    def require_piecewise_linear(self, *nodes: Node | None) -> None:
+        """Refuse (``ValueError``) gradients that would pass an activation without a rule.
+
+        Args:
+            nodes: where the gradients will start: each tensor's ``grad_fn``.
+        """
+        way = nodes_between(self._leaf, *nodes)
+        for name, node in self._smooth:
+            if node in way:
+                allowed = ", ".join(one.__name__ for one in PIECEWISE_LINEAR)
+                raise ValueError(
+                    f"{type(self._network).__name__} runs nn.{name}, for which guided "
+                    f"backpropagation has no rule; allowed are {allowed} and ReLU6"
+                )
 
 
 def guided_logits(network: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,6 +188,7 @@ def guided_logits(network: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
         )
     run.require_guided(run.logits.grad_fn)
     run.require_any()
+    run.require_piecewise_linear(run.logits.grad_fn)
     return leaf, run.logits
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from glassguard.recognizer.settings import Layer, Position
+from glassguard.recognizer.settings import Layer, Position, SliceChoice
 from glassguard.settings import Colour, Percentile, Place, Strict, Threads
 
 QuantityName = Literal["logit", "comparative", "softmax"]
@@ -34,12 +34,15 @@ class DistributionOfInterest(Strict):
 class InfluenceMeasure(Strict):
     """What influence is measured on (Leino et al. 2018)."""
 
-    quantity: QuantityName
+    quantity: QuantityName = Field(
+        description="what influence is on: the logit of the predicted class, this minus the "
+        "runner-up's, or the softmax probability"
+    )
     distribution: DistributionOfInterest
     times_activation: bool = Field(
         description="multiply by the neuron's activation: attribution in place of influence"
     )
-    batch_size: int = Field(ge=1)
+    batch_size: int = Field(ge=1, description="pictures computed at a time")
     threads: Threads
 
 
@@ -49,7 +52,14 @@ class InfluenceProfile(InfluenceMeasure):
     positions: tuple[Position, ...] = Field(
         min_length=1, description="behind or before the activation"
     )
-    reduction: Reduction
+    slices: SliceChoice = Field(
+        default="by_rule",
+        description="by_rule: all of VGG-16, and of a deeper network a few of every stage; all; or "
+        "a list of names",
+    )
+    reduction: Reduction = Field(
+        description="of a filter's influence over space: maximum, largest magnitude or mean"
+    )
     places: tuple[Place, Place] = Field(
         description="rows and columns that space is divided into, each reduced by itself"
     )
@@ -69,7 +79,9 @@ class Experts(Strict):
     """The neurons of greatest influence, seen back in the pixels (Study I, Figs. 2 to 4)."""
 
     share: float = Field(gt=0, le=1, description="of a layer's neurons")
-    layers: tuple[Layer, ...] = Field(min_length=1, description="columns of the figures")
+    layers: tuple[Layer, ...] | None = Field(
+        min_length=1, description="columns of the figures; a few of the network's when null"
+    )
     pairs: int = Field(ge=1, le=4, description="attacker-target pairs that the figures show")
     pictures: int = Field(
         ge=1, description="test pictures of each kind that the share inside the glasses is of"

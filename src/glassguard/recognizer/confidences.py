@@ -5,12 +5,12 @@ import torch
 from numpy.typing import NDArray
 
 from glassguard.recognizer.answers import finite_logits, require_evaluation_mode
-from glassguard.recognizer.network import FaceRecognizer, pixels_for
+from glassguard.recognizer.network import Recognizer, pixels_for
 
 BATCH = 64
 
 
-def probabilities_of(network: FaceRecognizer, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def probabilities_of(network: Recognizer, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Softmax confidences, N x identities float32, of N x H x W x 3 uint8 pictures; N may be 0.
 
     Raises:

@@ -23,10 +23,11 @@ from torch.utils.data import DataLoader, Dataset
 from glassguard.progress import track
 from glassguard.recognizer.augmentation import occlude
 from glassguard.recognizer.dense_products import dense_answer
-from glassguard.recognizer.network import FaceRecognizer, channels_last, to_pixels
+from glassguard.recognizer.embedding_recognizer import EmbeddingRecognizer
+from glassguard.recognizer.network import FaceRecognizer, Recognizer, channels_last, to_pixels
 from glassguard.recognizer.settings import DenseLayers
 from glassguard.recognizer.trainer import LabelledPictures, deterministic_trainer
-from glassguard.recognizer.weights import BackboneFile
+from glassguard.recognizer.weights import BackboneFile, EmbeddingBackbone
 
 BATCH = 64
 LEAST_ABOVE_CHANCE = 0.2
@@ -45,8 +46,8 @@ def chance_warning(accuracy: float, identities: int) -> str | None:
     )
 
 
-def features_of(network: FaceRecognizer, batches: Iterator[Tensor]) -> Tensor:
-    """Flattened output of the convolutions, N x features float32.
+def features_of(network: Recognizer, batches: Iterator[Tensor]) -> Tensor:
+    """What the dense layers read, N x features float32.
 
     Args:
         network: the recognizer, which is put into evaluation mode.
@@ -146,7 +147,7 @@ def _as_it_is(batch: Any) -> Any:
 
 
 class DenseTraining(lightning.LightningModule):
-    """The dense layers fc6 to fc8 under cross-entropy; ``history`` has one row per epoch."""
+    """The dense layers under cross-entropy; ``history`` has one row per epoch."""
 
     def __init__(self, classifier: nn.Sequential, settings: DenseLayers) -> None:
         super().__init__()
@@ -193,10 +194,32 @@ class DenseTraining(lightning.LightningModule):
 
 
 def untrained_recognizer(
-    backbone: BackboneFile, settings: DenseLayers, *, identities: int, image_size: int, seed: int
-) -> FaceRecognizer:
-    """Pretrained convolutions under new dense layers for pictures of ``image_size`` pixels."""
+    backbone: BackboneFile | EmbeddingBackbone,
+    settings: DenseLayers,
+    *,
+    identities: int,
+    image_size: int,
+    seed: int,
+) -> Recognizer:
+    """A frozen network under new dense layers for pictures of ``image_size`` pixels.
+
+    Raises:
+        ValueError: the network does not take such pictures.
+    """
     torch.manual_seed(seed)
+    if isinstance(backbone, EmbeddingBackbone):
+        return channels_last(
+            EmbeddingRecognizer(
+                backbone.graph,
+                identities=identities,
+                image_size=image_size,
+                hidden=settings.hidden,
+                mean=backbone.mean,
+                scale=backbone.scale,
+                channels=backbone.channels,
+                dropout=settings.dropout,
+            )
+        )
     network = FaceRecognizer(
         identities=identities,
         image_size=image_size,
@@ -211,21 +234,21 @@ def untrained_recognizer(
 
 
 def train_dense_layers(
-    network: FaceRecognizer,
+    network: Recognizer,
     pictures: LabelledPictures,
     validation: LabelledPictures,
     settings: DenseLayers,
     *,
     seed: int,
-    further_copies: Callable[[FaceRecognizer], Iterator[Tensor]] | None = None,
+    further_copies: Callable[[Recognizer], Iterator[Tensor]] | None = None,
 ) -> list[dict[str, float]]:
-    """Train fc6 to fc8 of a recognizer in place (Study S: 45 epochs on frozen convolutions).
+    """Train the dense layers of a recognizer in place (Study S: 45 epochs on frozen convolutions).
 
     Further copies need a trained recognizer: one is trained without them first. Then the dense
     layers are trained again from the same start, on all copies.
 
     Args:
-        network: recognizer with its convolutions loaded.
+        network: recognizer whose frozen network is loaded.
         pictures: what is trained on.
         validation: for the history only; nothing is stopped by it.
         settings: the ``recognizer`` section of the configuration.
@@ -282,7 +305,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _fit(
-    network: FaceRecognizer,
+    network: Recognizer,
     features: Tensor,
     labels: Tensor,
     validation: LabelledFeatures,

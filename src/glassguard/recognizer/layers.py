@@ -16,21 +16,18 @@ PRE_RELU = "_pre_relu"
 SLICES: tuple[str, ...] = LAYERS + tuple(layer + PRE_RELU for layer in LAYERS)
 
 
-def paper_index(slice_name: str) -> int:
-    """Index of a slice in the Keras numbering of VGG-16 that Study I uses.
+def paper_index(slice_name: str) -> int | None:
+    """Index of a slice in the Keras numbering of VGG-16 that Study I uses; None in other networks.
 
     The input is 0; every convolution, pooling, flattening and dense layer counts one. So "layer 8,
     vector size 256" is ``conv3_2``.
-
-    Raises:
-        ValueError: ``slice_name`` is none of :data:`SLICES`.
     """
     layer = slice_name.removesuffix(PRE_RELU)
     if layer in DENSE:
         flatten = len(CONVOLUTIONS) + len(CONVOLUTIONS_PER_BLOCK) + 1
         return flatten + 1 + DENSE.index(layer)
     if layer not in CONVOLUTIONS:
-        raise ValueError(f"no slice {slice_name!r}; there are {', '.join(SLICES)}")
+        return None
     return CONVOLUTIONS.index(layer) + int(layer[4])  # one pool per earlier block
 
 

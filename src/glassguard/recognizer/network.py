@@ -1,4 +1,4 @@
-"""VGG-16 as a face recognizer, with its preprocessing inside (Simonyan and Zisserman 2015).
+"""Face recognizers with their preprocessing inside; VGG-16 (Simonyan and Zisserman 2015).
 
 Pixels enter in [0, 1] and the network subtracts the means: every attack and every gradient lives in
 pixel space, and no caller can feed wrongly normalised data. Every activation is a module of its own
@@ -6,6 +6,7 @@ pixel space, and no caller can feed wrongly normalised data. Every activation is
 after the ReLU; as a function, guided backpropagation would become the plain gradient.
 """
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TypeVar
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from glassguard.recognizer.answers import require_pixels, weights_like
 from glassguard.recognizer.layers import (
+    CONVOLUTIONS,
     CONVOLUTIONS_PER_BLOCK,
     DENSE,
     DOWNSAMPLING,
@@ -24,26 +26,35 @@ from glassguard.recognizer.layers import (
     SLICES,
     filters,
 )
-from glassguard.recognizer.settings import Position
+from glassguard.recognizer.settings import Channels, Position, SliceChoice
+
+SHOWN = ("conv1_2", "conv2_2", "conv3_2", "conv4_2", "conv5_2", "fc6")
+"""Layers of VGG-16 in the experts' figures."""
 
 
 class Normalisation(nn.Module):
     """Pixels in [0, 1] to the numbers that the convolutions were trained on.
 
-    On the 0-255 scale, the R, G, B ``mean`` is subtracted and the rest divided by ``scale``.
+    On the 0-255 scale, the R, G, B ``mean`` is subtracted and the rest divided by ``scale``, one
+    number or one each of R, G and B. Then colours are put in the order ``channels``.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, mean: Sequence[float], scale: float) -> None:
+    def __init__(
+        self, mean: Sequence[float], scale: float | Sequence[float], channels: Channels = "rgb"
+    ) -> None:
         super().__init__()
+        self.channels = channels
+        divisors = torch.tensor(scale, dtype=torch.float32)
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
-        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+        self.register_buffer("scale", divisors.view(1, 3, 1, 1) if divisors.ndim else divisors)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """N x 3 x H x W float in [0, 1], RGB, to the same shape."""
-        return (pixels * 255.0 - self.mean) / self.scale
+        normalised = (pixels * 255.0 - self.mean) / self.scale
+        return normalised if self.channels == "rgb" else normalised.flip(1)
 
 
 def convolutional_layers(
@@ -73,7 +84,59 @@ def convolutional_layers(
     return layers
 
 
-class FaceRecognizer(nn.Module):
+class Recognizer(nn.Module, ABC):
+    """A frozen network and trained dense layers, with the preprocessing inside.
+
+    Attributes:
+        image_size: side of the square input in pixels.
+        normalisation: from pixels to what the network was trained on.
+        features: the frozen network.
+        flatten: from its output to what the dense layers read.
+        classifier: the dense layers.
+    """
+
+    image_size: int
+    normalisation: Normalisation
+    features: nn.Module
+    flatten: nn.Module
+    classifier: nn.Sequential
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """N x 3 x H x W float32 RGB in [0, 1] to N x identities float32 logits."""
+        return self.classifier(self.flatten(self.features(self.normalisation(pixels))))
+
+    @abstractmethod
+    def slice_modules(
+        self, positions: Sequence[Position] = ("post_relu",), chosen: SliceChoice = "by_rule"
+    ) -> OrderedDict[str, nn.Module]:
+        """The module whose output is each slice, by its name, in the order of the network.
+
+        Args:
+            positions: ``post_relu`` slices are the activations' outputs, ``pre_relu`` slices, whose
+                names end in :data:`~glassguard.recognizer.layers.PRE_RELU`, their inputs.
+            chosen: all slices, a few of every stage of a deep network, or these by name.
+
+        Raises:
+            ValueError: the network has no slice of a chosen name.
+        """
+
+    @abstractmethod
+    def shown_layers(self) -> tuple[str, ...]:
+        """Slices that the experts' figures show unless others are asked for."""
+
+    @abstractmethod
+    def slice_at(self, place: str | float) -> nn.Module:
+        """The module of one slice with space behind an activation.
+
+        Args:
+            place: its name, or how deep in the network it lies, from 0 to 1.
+
+        Raises:
+            ValueError: the network has no slice of this name.
+        """
+
+
+class FaceRecognizer(Recognizer):
     """VGG-16: frozen convolutions and three trained dense layers.
 
     Args:
@@ -121,17 +184,10 @@ class FaceRecognizer(nn.Module):
             )
         )
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """N x 3 x H x W float32 RGB in [0, 1] to N x identities float32 logits."""
-        return self.classifier(self.flatten(self.features(self.normalisation(pixels))))
-
     def slice_modules(
-        self, positions: Sequence[Position] = ("post_relu",)
+        self, positions: Sequence[Position] = ("post_relu",), chosen: SliceChoice = "by_rule"
     ) -> OrderedDict[str, nn.Module]:
-        """The module whose output is each slice, by the names in :data:`SLICES`.
-
-        ``post_relu`` slices are the activations' outputs, ``pre_relu`` slices their inputs.
-        """
+        """See :class:`Recognizer`; names are those in :data:`SLICES`, and the rule takes all."""
         modules: OrderedDict[str, nn.Module] = OrderedDict()
         for name in SLICES:
             layer = name.removesuffix(PRE_RELU)
@@ -140,7 +196,36 @@ class FaceRecognizer(nn.Module):
                 modules[name] = getattr(part, layer)
             elif name == layer and "post_relu" in positions:
                 modules[name] = getattr(part, layer.replace("conv", "relu").replace("fc", "relu"))
-        return modules
+        return modules if isinstance(chosen, str) else named_slices(modules, chosen)
+
+    def shown_layers(self) -> tuple[str, ...]:
+        """See :class:`Recognizer`."""
+        return SHOWN
+
+    def slice_at(self, place: str | float) -> nn.Module:
+        """See :class:`Recognizer`."""
+        name = place if isinstance(place, str) else CONVOLUTIONS[at_depth(place, len(CONVOLUTIONS))]
+        return self.slice_modules(chosen=(name,))[name]
+
+
+def named_slices(
+    modules: OrderedDict[str, nn.Module], chosen: Sequence[str]
+) -> OrderedDict[str, nn.Module]:
+    """The slices of these layers, before and behind the activation (``ValueError``: no such)."""
+    layers = [name.removesuffix(PRE_RELU) for name in modules]
+    for name in chosen:
+        if name not in layers:
+            raise ValueError(f"no slice {name!r}; there are {', '.join(dict.fromkeys(layers))}")
+    return OrderedDict(
+        (name, module)
+        for (name, module), layer in zip(modules.items(), layers, strict=True)
+        if layer in chosen
+    )
+
+
+def at_depth(share: float, count: int) -> int:
+    """Index of the layer at a share of the depth of ``count``, 0 for the first, 1 for the last."""
+    return round(share * (count - 1))
 
 
 Network = TypeVar("Network", bound=nn.Module)

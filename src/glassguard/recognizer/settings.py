@@ -51,7 +51,12 @@ Accelerator = Literal["cpu", "gpu", "auto"]
 Strategy = Literal["auto", "ddp_spawn"]
 ShippedNetwork = Literal["drawn_faces"]
 
-Layer = Annotated[str, Field(pattern=r"^(conv(1_[12]|2_[12]|3_[123]|4_[123]|5_[123])|fc[67])$")]
+NetworkKind = Literal["vgg16", "onnx"]
+
+Layer = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+"""Name of a slice behind the activation: of VGG-16's layers, or as an ONNX file has it."""
+Depth = Annotated[float, Field(ge=0, le=1)]
+SliceChoice = Literal["by_rule", "all"] | tuple[Layer, ...]
 
 
 class Occlusion(Strict):
@@ -60,8 +65,8 @@ class Occlusion(Strict):
     probability: Fraction = Field(description="share of pictures that are occluded")
     smallest: PositiveFraction = Field(description="shortest side of a shape, share of the side")
     largest: PositiveFraction = Field(description="longest side of a shape, share of the side")
-    shapes: tuple[OccluderShape, ...] = Field(min_length=1)
-    covers: tuple[Cover, ...] = Field(min_length=1)
+    shapes: tuple[OccluderShape, ...] = Field(min_length=1, description="drawn from these")
+    covers: tuple[Cover, ...] = Field(min_length=1, description="what a shape shows: one of these")
 
     @model_validator(mode="after")
     def _has_room(self) -> "Occlusion":
@@ -95,7 +100,7 @@ class TeacherNetwork(Strict):
     image_size: int = Field(ge=32, le=512, description="side of the pictures that it expects")
     mean: tuple[float, float, float] = Field(description="R, G, B means on the 0-255 scale")
     scale: tuple[float, float, float] = Field(description="divisors after it, 0-255 scale")
-    channels: Channels
+    channels: Channels = Field(description="order of the colours that it expects")
 
 
 class Teacher(TeacherNetwork):
@@ -108,17 +113,19 @@ class Pretraining(Strict):
     """Training of the convolutions on people outside the study."""
 
     identities: int | None = Field(ge=2, description="people in the pool; null: all of a folder")
-    images_per_identity: int | None = Field(ge=4)
+    images_per_identity: int | None = Field(
+        ge=4, description="pictures of a person, at most; null: all of a folder"
+    )
     minimum_images: int = Field(ge=3, description="people with fewer in a pool folder are left out")
     steps: tuple[PretrainingStep, ...] = Field(min_length=1)
-    batch_size: int = Field(ge=2)
+    batch_size: int = Field(ge=2, description="pictures in an update")
     optimizer: Literal["sgd", "adamw"] = Field(
         description="gradient descent with Nesterov momentum, or AdamW, which does not decay "
         "normalisation and biases"
     )
     learning_rate: float = Field(gt=0, description="highest of the schedule")
-    weight_decay: float = Field(ge=0)
-    label_smoothing: Fraction
+    weight_decay: float = Field(ge=0, description="the optimizer's")
+    label_smoothing: Fraction = Field(description="share of the target spread over all people")
     margin_kind: Margin = Field(
         description="subtracted from the cosine (CosFace, Wang et al. 2018), or added to the angle "
         "(ArcFace, Deng et al. 2019)"
@@ -147,8 +154,12 @@ class Pretraining(Strict):
 
 
 class Backbone(Strict):
-    """The thirteen convolutions: shipped, pretrained on a pool, or read from a file."""
+    """The frozen network: VGG-16's convolutions, shipped, pretrained or read, or an ONNX file's."""
 
+    network: NetworkKind = Field(
+        default="vgg16",
+        description="vgg16, as in the studies, or onnx: the embedding network of an ONNX file",
+    )
     width: float = Field(gt=0, le=1, description="share of VGG-16's filters, without weights")
     mean: tuple[PixelValue, PixelValue, PixelValue] | None = Field(
         description="R, G, B means on the 0-255 scale; when null, as the weights file says or as "
@@ -180,9 +191,24 @@ class Backbone(Strict):
             )
         if self.weights is None and self.channels is not None:
             raise ValueError("backbone.channels: null is all that is allowed without weights")
+        if self.network == "onnx":
+            self._onnx_is_described()
         if self.weights is None and isinstance(self.scale, tuple):
             raise ValueError("backbone.scale: three numbers are allowed with backbone.weights only")
         return self
+
+    def _onnx_is_described(self) -> None:
+        if self.weights is None:
+            raise ValueError(
+                "backbone.weights: an ONNX file is required with backbone.network=onnx"
+            )
+        missing = [key for key in ("mean", "scale", "channels") if getattr(self, key) is None]
+        if missing:
+            keys = ", ".join(f"backbone.{key}" for key in missing)
+            raise ValueError(
+                f"{keys}: required with backbone.network=onnx, since no ONNX file says it; allowed "
+                "are the values of backbone=mobilefacenet, arcface or sface, or your own"
+            )
 
     def normalisation(self) -> tuple[tuple[float, float, float], float]:
         """Mean and single scale of a backbone that is trained here; by default to [-1, 1]."""
@@ -196,11 +222,11 @@ class DenseLayers(Strict):
     """The fully connected layers on frozen features."""
 
     hidden: int = Field(ge=8, le=4096, description="neurons in fc6 and fc7")
-    epochs: int = Field(ge=1, le=1000)
-    batch_size: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    epochs: int = Field(ge=1, le=1000, description="passes over the training pictures")
+    batch_size: int = Field(ge=1, description="pictures in an update")
+    learning_rate: float = Field(gt=0, description="highest of the schedule")
+    weight_decay: float = Field(ge=0, description="the optimizer's")
+    dropout: float = Field(ge=0, lt=1, description="share of neurons switched off in training")
     flipped_copies: bool = Field(description="train on mirrored pictures as well")
     occluded_copies: int = Field(ge=0, le=20, description="of every training picture")
     occlusion: Occlusion

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -11,8 +12,17 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from glassguard.errors import InputError
+from glassguard.recognizer.embedding_recognizer import EmbeddingRecognizer
+from glassguard.recognizer.graph_files import described_graph, graph_of, graph_tensors
 from glassguard.recognizer.layers import CONVOLUTIONS, FILTERS_PER_BLOCK
-from glassguard.recognizer.network import FaceRecognizer, channels_last, convolutional_layers
+from glassguard.recognizer.network import (
+    FaceRecognizer,
+    Recognizer,
+    channels_last,
+    convolutional_layers,
+)
+from glassguard.recognizer.onnx_file import Graph
+from glassguard.recognizer.settings import Channels
 
 METADATA_KEY = "glassguard"
 LARGEST_WIDTH = 1.0
@@ -92,23 +102,62 @@ class BackboneFile:
     scale: float
 
 
-def write_backbone(path: Path, backbone: BackboneFile) -> None:
+@dataclass(frozen=True)
+class EmbeddingBackbone:
+    """An embedding network and what its input must look like.
+
+    Attributes:
+        graph: the network.
+        mean: R, G, B means on the 0-255 scale.
+        scale: divisor after subtraction of the mean, or one each of R, G and B.
+        channels: order of the colours that the network expects.
+    """
+
+    graph: Graph
+    mean: tuple[float, float, float]
+    scale: float | tuple[float, float, float]
+    channels: Channels
+
+
+def write_backbone(path: Path, backbone: BackboneFile | EmbeddingBackbone) -> None:
     """Write a backbone; the same backbone gives the same bytes."""
-    described = {"width": backbone.width, "mean": backbone.mean, "scale": backbone.scale}
-    _write(path, backbone.tensors, described)
+    described: dict[str, object] = {"mean": backbone.mean, "scale": backbone.scale}
+    if isinstance(backbone, EmbeddingBackbone):
+        described |= {"channels": backbone.channels, "graph": described_graph(backbone.graph)}
+        _write(path, graph_tensors(backbone.graph), described)
+    else:
+        _write(path, backbone.tensors, described | {"width": backbone.width})
 
 
-def read_backbone(path: Path) -> BackboneFile:
+def read_backbone(path: Path) -> BackboneFile | EmbeddingBackbone:
     """Read what :func:`write_backbone` wrote.
 
     Raises:
         InputError: the file is missing or no backbone of ours.
     """
     tensors, metadata = read_tensors(path)
+    embedding = _embedding_backbone(tensors, metadata)
+    if embedding is not None:
+        return embedding
     described = described_backbone(metadata)
     if described is None:
         raise InputError(f"{path}: not a backbone that glassguard wrote: no width, mean and scale")
     return BackboneFile(check_convolutions(tensors, width=described[0], path=path), *described)
+
+
+def _embedding_backbone(
+    tensors: dict[str, Tensor], metadata: dict[str, str]
+) -> EmbeddingBackbone | None:
+    """The embedding network of a file; None where it holds none."""
+    try:
+        described = json.loads(metadata[METADATA_KEY])
+        graph = graph_of(tensors, described["graph"])
+        red, green, blue = (float(value) for value in described["mean"])
+        scale, channels = described["scale"], described["channels"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    divisors = tuple(scale) if isinstance(scale, list) else float(scale)
+    return EmbeddingBackbone(graph, (red, green, blue), divisors, channels)
 
 
 def described_backbone(
@@ -126,11 +175,19 @@ def described_backbone(
     return (width, (red, green, blue), scale) if possible else None
 
 
-def write_recognizer(path: Path, network: FaceRecognizer, identities: list[str]) -> None:
+def write_recognizer(path: Path, network: Recognizer, identities: list[str]) -> None:
     """Write a whole recognizer with the names of its classes, in the order of its logits."""
-    size, width = network.image_size, network.width
-    described = {"identities": identities, "image_size": size, "width": width}
-    _write(path, network.state_dict(), described)
+    described: dict[str, object] = {"identities": identities, "image_size": network.image_size}
+    tensors = network.state_dict()
+    if isinstance(network, EmbeddingRecognizer):
+        # The graph's constants are its weights.
+        tensors = {key: value for key, value in tensors.items() if not key.startswith("features.")}
+        tensors |= graph_tensors(network.features.graph)
+        channels, graph = network.normalisation.channels, described_graph(network.features.graph)
+        described |= {"channels": channels, "graph": graph}
+    elif isinstance(network, FaceRecognizer):
+        described["width"] = network.width
+    _write(path, tensors, described)
 
 
 def _write(path: Path, tensors: dict[str, Tensor], described: dict[str, object]) -> None:
@@ -139,7 +196,7 @@ def _write(path: Path, tensors: dict[str, Tensor], described: dict[str, object])
     save_file({name: value.contiguous() for name, value in tensors.items()}, path, metadata)
 
 
-def read_recognizer(path: Path) -> tuple[FaceRecognizer, list[str]]:
+def read_recognizer(path: Path) -> tuple[Recognizer, list[str]]:
     """A recognizer and the names of its classes in the order of its logits.
 
     The network is in evaluation mode, channels last, without gradients of its weights.
@@ -151,18 +208,44 @@ def read_recognizer(path: Path) -> tuple[FaceRecognizer, list[str]]:
     try:
         described = json.loads(metadata[METADATA_KEY])
         identities = described["identities"]
-        network = FaceRecognizer(
-            identities=len(identities),
-            image_size=described["image_size"],
-            width=described["width"],
-            hidden=tensors["classifier.fc6.weight"].shape[0],
-            mean=tensors["normalisation.mean"].flatten().tolist(),
-            scale=tensors["normalisation.scale"].item(),
-        )
-        network.load_state_dict(tensors)
+        read = _read_embedding if "graph" in described else _read_vgg16
+        network = read(tensors, described)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: not a recognizer that glassguard wrote: {str(error).splitlines()[0]}"
         ) from None
     network.requires_grad_(False).eval()
     return channels_last(network), identities
+
+
+def _read_vgg16(tensors: dict[str, Tensor], described: dict[str, Any]) -> Recognizer:
+    network = FaceRecognizer(
+        identities=len(described["identities"]),
+        image_size=described["image_size"],
+        width=described["width"],
+        hidden=tensors["classifier.fc6.weight"].shape[0],
+        mean=tensors["normalisation.mean"].flatten().tolist(),
+        scale=tensors["normalisation.scale"].item(),
+    )
+    network.load_state_dict(tensors)
+    return network
+
+
+def _read_embedding(tensors: dict[str, Tensor], described: dict[str, Any]) -> Recognizer:
+    scale = tensors["normalisation.scale"]
+    network = EmbeddingRecognizer(
+        graph_of(tensors, described["graph"]),
+        identities=len(described["identities"]),
+        image_size=described["image_size"],
+        hidden=tensors["classifier.fc1.weight"].shape[0],
+        mean=tensors["normalisation.mean"].flatten().tolist(),
+        scale=scale.flatten().tolist() if scale.ndim else scale.item(),
+        channels=described["channels"],
+    )
+    classifier = {
+        key.removeprefix("classifier."): tensor
+        for key, tensor in tensors.items()
+        if key.startswith("classifier.")
+    }
+    network.classifier.load_state_dict(classifier)
+    return network

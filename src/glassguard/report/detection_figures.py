@@ -118,7 +118,9 @@ def layers(
         "least_own": whole_percent(least_own),
         "least_others": whole_percent(least_others),
         "slice": chosen,
-        "paper_index": best["paper_index"],
+        "paper_index": "no layer of VGG-16"
+        if best["paper_index"] is None
+        else f"index {best['paper_index']} in Study I's count",
         "source_index": sources_figures.BEST_LAYER_INDEX,
     }
 

@@ -44,6 +44,11 @@ def _pair(row: Mapping[Any, Any]) -> str:
     return f"{spelt(str(row['attacker']))} → {spelt(str(row['target']))}"
 
 
+def _numbered(paper_index: float) -> str:
+    """A slice's index in Study I's count, where it has one."""
+    return "" if pd.isna(paper_index) else f" ({paper_index:.0f})"
+
+
 def variants_table(layers: pd.DataFrame, *, chosen: str) -> Table:
     """Every variant of the detector at the chosen slice and at Study I's.
 
@@ -56,7 +61,7 @@ def variants_table(layers: pd.DataFrame, *, chosen: str) -> Table:
     prefix = "test_" if "test_benign_target" in layers.columns else ""
     rows = tuple(
         (
-            f"{row['slice']} ({row['paper_index']})",
+            f"{row['slice']}{_numbered(row['paper_index'])}",
             spelt(str(row["variant"])),
             *(rate(row, prefix + name) for name in TABLE_1_RATES),
         )

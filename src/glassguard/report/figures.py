@@ -119,7 +119,7 @@ FIGURES = (
         because less than {least_own} of the target's own pictures that the network names right are
         accepted, or less than {least_others} of other people's rejected; chosen only where nothing
         is acceptable. The vertical line marks the slice that most pairs chose, each on other pairs:
-        {slice} (index {paper_index} in Study I's count; Study I chose {source_index}). An area far
+        {slice} ({paper_index}; Study I chose {source_index}). An area far
         below one half is a detector that likes impersonations better than the person.""",
         reads={
             "table": "detection/layers.csv",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glassguard.progress import track
-from glassguard.recognizer.network import FaceRecognizer, pixels_for
+from glassguard.recognizer.network import Recognizer, pixels_for
 from glassguard.saliency.relative_map import relative_maps
 from glassguard.saliency.saliency_map import saliency_maps
 from glassguard.saliency.settings import Explanation, MapKind
@@ -18,7 +18,7 @@ Explain = Callable[[Tensor], tuple[Tensor, Tensor]]
 predicted classes that they explain, N int64."""
 
 
-def explainer(network: FaceRecognizer, kind: MapKind, settings: Explanation) -> Explain:
+def explainer(network: Recognizer, kind: MapKind, settings: Explanation) -> Explain:
     """A kind of saliency map of a network.
 
     Args:
@@ -37,14 +37,14 @@ def explainer(network: FaceRecognizer, kind: MapKind, settings: Explanation) -> 
     return partial(
         relative_maps,
         network,
-        network.slice_modules()[settings.relative.slice],
+        network.slice_at(settings.relative.slice),
         blur=settings.relative.blur,
         floor=settings.relative.floor,
     )
 
 
 def explained(
-    network: FaceRecognizer,
+    network: Recognizer,
     images: NDArray[np.uint8],
     kinds: Sequence[MapKind],
     settings: Explanation,

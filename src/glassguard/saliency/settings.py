@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from glassguard.recognizer.settings import Convolution
+from glassguard.recognizer.settings import Depth, Layer
 from glassguard.settings import Fraction, PositiveFraction, Strict, Threads
 
 Fill = Literal["zero", "mean", "grey", "telea", "navier_stokes"]
@@ -18,14 +18,21 @@ Kernel = Annotated[
     Literal[3, 5, 7, 9, 11, 13, 15],
     Field(description="side of the square structuring element; odd, or masks would be shifted"),
 ]
-Dilations = Annotated[int, Field(ge=0, le=100)]
-Area = Annotated[int, Field(ge=0)]
+THRESHOLD = "whether mu is a value of the map or a quantile"
+DILATIONS = "number of dilations, and then of erosions"
+AREA = "smallest area in pixels; smaller contours are dropped"
+FILL = "what masked pixels are replaced by"
+Dilations = Annotated[int, Field(ge=0, le=100, description=DILATIONS)]
+Area = Annotated[int, Field(ge=0, description=AREA)]
 
 
 class RelativeMap(Strict):
     """Evidence for a decision, relative to how sensitive it is to the pixels."""
 
-    slice: Convolution = Field(description="whose activations are taken for evidence")
+    slice: Depth | Layer = Field(
+        description="whose activations are taken for evidence: how deep in the network it lies, "
+        "from 0 for the first to 1 for the last of its layers with space, or its name"
+    )
     blur: float = Field(
         ge=0,
         le=0.2,
@@ -43,7 +50,10 @@ class Explanation(Strict):
     top_classes: int = Field(
         ge=1, description="classes whose guided gradients are added up, the likeliest first"
     )
-    channel_reduction: ChannelReduction
+    channel_reduction: ChannelReduction = Field(
+        description="how guided backpropagation combines the colours: the largest or mean "
+        "magnitude, the largest value, or the sum of magnitudes"
+    )
     relative: RelativeMap
 
 
@@ -53,14 +63,14 @@ class CopyMasks(Explanation):
     Nothing comes from the section ``saliency``, so other masks there leave the network as it is.
     """
 
-    map: MapKind
+    map: MapKind = Field(description="kind of saliency map that masks are cut from")
     kernel: Kernel
     mu: tuple[PositiveFraction, PositiveFraction] = Field(
         description="smallest and largest quantile of the map"
     )
-    n: tuple[Dilations, ...] = Field(min_length=1)
+    n: tuple[Dilations, ...] = Field(min_length=1, description=DILATIONS)
     phi: Area
-    fill: tuple[Fill, ...] = Field(min_length=1)
+    fill: tuple[Fill, ...] = Field(min_length=1, description=FILL)
 
     @model_validator(mode="after")
     def _quantiles_rise(self) -> "CopyMasks":
@@ -76,11 +86,11 @@ class Grid(Strict):
         min_length=1,
         description="guided backpropagation, evidence relative to sensitivity, or both",
     )
-    mu_as: tuple[ThresholdKind, ...] = Field(min_length=1)
-    mu: tuple[PositiveFraction, ...] = Field(min_length=1)
-    n: tuple[Dilations, ...] = Field(min_length=1)
-    phi: tuple[Area, ...] = Field(min_length=1)
-    fill: tuple[Fill, ...] = Field(min_length=1)
+    mu_as: tuple[ThresholdKind, ...] = Field(min_length=1, description=THRESHOLD)
+    mu: tuple[PositiveFraction, ...] = Field(min_length=1, description="thresholds of the map")
+    n: tuple[Dilations, ...] = Field(min_length=1, description=DILATIONS)
+    phi: tuple[Area, ...] = Field(min_length=1, description=AREA)
+    fill: tuple[Fill, ...] = Field(min_length=1, description=FILL)
     images: int | None = Field(
         ge=1, description="attacked validation pictures used, at most; all when null"
     )
@@ -100,12 +110,12 @@ class Search(Strict):
 class SourceSetting(Strict):
     """The combination that Study S found, reported with the best one."""
 
-    map: Literal["guided"]
-    mu: PositiveFraction
-    mu_as: ThresholdKind
+    map: Literal["guided"] = Field(description="guided backpropagation")
+    mu: PositiveFraction = Field(description="threshold of the map")
+    mu_as: ThresholdKind = Field(description=THRESHOLD)
     n: Dilations
     phi: Area
-    fill: Fill
+    fill: Fill = Field(description=FILL)
 
 
 class MaskBasics(Strict):
@@ -113,7 +123,7 @@ class MaskBasics(Strict):
 
     kernel: Kernel
     source_setting: SourceSetting
-    batch_size: int = Field(ge=1)
+    batch_size: int = Field(ge=1, description="pictures masked at a time")
     threads: Threads
 
 
@@ -137,7 +147,9 @@ class MaskSearch(MaskBasics):
 class MaskJudgement(MaskBasics):
     """How the best mask is evaluated."""
 
-    confidence_threshold: PositiveFraction
+    confidence_threshold: PositiveFraction = Field(
+        description="below it the system rejects a picture"
+    )
     largest_clean_loss: Fraction = Field(
         description="share of clean validation pictures that the working point may reject, and "
         "by how much an affordable mask may lower the mean confidence in them"

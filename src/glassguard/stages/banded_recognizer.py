@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from glassguard.configuration.sections import BandedRecognizerSection
+from glassguard.errors import InputError
 from glassguard.faces.manifest import EYES
 from glassguard.files.formats import (
     check_rows,
@@ -18,6 +19,7 @@ from glassguard.guard.banding import banded
 from glassguard.guard.eye_band import eye_band
 from glassguard.recognizer.confidences import probabilities_of
 from glassguard.recognizer.head import train_dense_layers, untrained_recognizer
+from glassguard.recognizer.onnx_file import OnnxError
 from glassguard.recognizer.trainer import LabelledPictures
 from glassguard.recognizer.weights import read_backbone, write_recognizer
 from glassguard.stages.paths import OutputPath
@@ -50,13 +52,16 @@ def run(
     eyes = rows[list(EYES)].to_numpy(dtype=float).reshape(-1, 2, 2)
     band = eye_band(guard.placements, margin=guard.margin)
     hidden = banded(pictures, band.masks(eyes, pictures.shape[1]))
-    network = untrained_recognizer(
-        read_backbone(backbone),
-        settings,
-        identities=len(identities),
-        image_size=pictures.shape[1],
-        seed=seed,
-    )
+    try:
+        network = untrained_recognizer(
+            read_backbone(backbone),
+            settings,
+            identities=len(identities),
+            image_size=pictures.shape[1],
+            seed=seed,
+        )
+    except OnnxError as error:
+        raise InputError(f"{backbone}: {error}") from None
     split = {name: rows["split"].to_numpy() == name for name in ("train", "val", "test")}
     train, validation = (
         LabelledPictures.chosen(hidden, labels, split[name]) for name in ("train", "val")

@@ -10,7 +10,12 @@ from glassguard.files.formats import check_rows, read_examples, read_frames, rea
 from glassguard.influence.expert_shares import Worn, evenly, expert_maps, expert_shares, shown_pairs
 from glassguard.influence.measure import internal_influence, pictures_at_once
 from glassguard.stages.paths import OutputPath
-from glassguard.stages.saliency_inputs import open_pictures, open_recognizer, use_threads
+from glassguard.stages.saliency_inputs import (
+    chosen_slices,
+    open_pictures,
+    open_recognizer,
+    use_threads,
+)
 
 
 def run(
@@ -53,7 +58,8 @@ def run(
     check_rows(plain, worn, plain_examples, plain_images)
     check_rows(plain, control_frames, plain_examples, plain_frames)
     open_recognizer(recognizer, worn, plain_images)
-    settings, network, modules = config.experts, study.network, study.network.slice_modules()
+    settings, network = config.experts, study.network
+    modules = chosen_slices(network, config.slices)
     tested = study.attacks["split"] == "test"
     succeeded = study.attacks[tested & study.attacks["success"].astype(bool)]
 
@@ -64,7 +70,8 @@ def run(
         pictures[place] = (study.attacked if kind == "impersonation" else study.clean)[row]
         if kind == "impersonation":
             glasses[place] = attack_frames[row]
-    slices = {name: modules[name] for name in settings.layers}
+    layers = settings.layers or network.shown_layers()
+    slices = chosen_slices(network, layers, key="influence.experts.layers")
     seen = expert_maps(internal_influence(config.influence, network, slices), pictures, settings)
     np.savez(
         maps,
@@ -74,7 +81,7 @@ def run(
         pair=shown["pair"].to_numpy(dtype=np.int64),
         kind=shown["kind"].to_numpy(dtype=np.str_),
         identity=shown["identity"].to_numpy(dtype=np.str_),
-        layers=np.array(settings.layers, dtype=np.str_),
+        layers=np.array(layers, dtype=np.str_),
         **seen,
     )
 

@@ -1,4 +1,4 @@
-"""Train the dense layers of the recognizer on frozen convolutions."""
+"""Train the dense layers of the recognizer on a frozen network."""
 
 import sys
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from glassguard.attack.controls import framed_copies
 from glassguard.configuration.sections import RecognizerSection
+from glassguard.errors import InputError
 from glassguard.faces.manifest import EYES
 from glassguard.files.formats import (
     check_rows,
@@ -29,7 +30,8 @@ from glassguard.recognizer.head import (
     train_dense_layers,
     untrained_recognizer,
 )
-from glassguard.recognizer.network import FaceRecognizer
+from glassguard.recognizer.network import Recognizer
+from glassguard.recognizer.onnx_file import OnnxError
 from glassguard.recognizer.trainer import LabelledPictures
 from glassguard.recognizer.weights import read_backbone, write_recognizer
 from glassguard.saliency.explanation import explainer
@@ -60,19 +62,22 @@ def run(
     if settings.masked_copies:
         key = "recognizer.copy_masks.top_classes"
         check_top_classes(key, masks.top_classes, identities, manifest)
-    network = untrained_recognizer(
-        read_backbone(backbone),
-        settings,
-        identities=len(identities),
-        image_size=pictures.shape[1],
-        seed=seed,
-    )
+    try:
+        network = untrained_recognizer(
+            read_backbone(backbone),
+            settings,
+            identities=len(identities),
+            image_size=pictures.shape[1],
+            seed=seed,
+        )
+    except OnnxError as error:
+        raise InputError(f"{backbone}: {error}") from None
     split = {name: rows["split"].to_numpy() == name for name in ("train", "val", "test")}
     train, validation = (
         LabelledPictures.chosen(pictures, labels, split[name]) for name in ("train", "val")
     )
 
-    def further(trained: FaceRecognizer) -> Iterator[Tensor]:
+    def further(trained: Recognizer) -> Iterator[Tensor]:
         if settings.masked_copies:
             # Covered in other places than the occluded copies, which have the seed itself.
             copies = copies_to_mask(train.images, settings, seed=seed + 1)

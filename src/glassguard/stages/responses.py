@@ -14,7 +14,7 @@ from glassguard.saliency.agreement import masked_agreement
 from glassguard.saliency.explanation import explained
 from glassguard.saliency.grid import Combination, with_maps
 from glassguard.stages.paths import OutputPath
-from glassguard.stages.saliency_inputs import open_recognizer, use_threads
+from glassguard.stages.saliency_inputs import chosen_slices, open_recognizer, use_threads
 
 
 def run(
@@ -56,8 +56,10 @@ def run(
     held_out = pictures[rows]
 
     found, activations = profiles_and_activations(
-        internal_influence(measure, network, network.slice_modules(measure.positions)),
-        network.slice_modules(),
+        internal_influence(
+            measure, network, chosen_slices(network, measure.slices, measure.positions)
+        ),
+        chosen_slices(network, measure.slices),
         pictures,
         reduction=measure.reduction,
         places=measure.places,

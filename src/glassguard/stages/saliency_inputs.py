@@ -1,5 +1,7 @@
 """Readers that several stages share: a recognizer, and pictures with their tables and classes."""
 
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from glassguard.errors import InputError
 from glassguard.files.formats import (
@@ -16,7 +19,8 @@ from glassguard.files.formats import (
     read_manifest,
     require_columns,
 )
-from glassguard.recognizer.network import FaceRecognizer
+from glassguard.recognizer.network import Recognizer
+from glassguard.recognizer.settings import Position, SliceChoice
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.saliency.grid import NO_TARGET
 
@@ -39,7 +43,7 @@ class StudyPictures:
     people: pd.DataFrame
     attacked: np.ndarray
     attacks: pd.DataFrame
-    network: FaceRecognizer
+    network: Recognizer
     identities: list[str]
     tables: tuple[Path, Path]
 
@@ -92,9 +96,23 @@ def use_threads(threads: int) -> None:
     cv2.setNumThreads(1)
 
 
+def chosen_slices(
+    network: Recognizer,
+    chosen: SliceChoice,
+    positions: Sequence[Position] = ("post_relu",),
+    *,
+    key: str = "influence.slices",
+) -> OrderedDict[str, nn.Module]:
+    """The slices that the setting ``key`` asks for (``InputError``: the network has no such)."""
+    try:
+        return network.slice_modules(positions, chosen)
+    except ValueError as error:
+        raise InputError(f"{key}: {error}") from None
+
+
 def open_recognizer(
     path: Path, images: np.ndarray, images_path: Path
-) -> tuple[FaceRecognizer, list[str]]:
+) -> tuple[Recognizer, list[str]]:
     """The recognizer and its people, checked against the size of the pictures.
 
     Raises:

@@ -1,26 +1,18 @@
 """Bring MLflow up to date with what the stages left behind."""
 
-import hashlib
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from glassguard.configuration.sections import TrackSection
-from glassguard.files.formats import read_json, read_table, write_json
-from glassguard.files.layout import ARTIFACTS
+from glassguard.files.formats import read_json, read_manifest, write_json
 from glassguard.locks import lock_or_wait
 from glassguard.progress import track
 from glassguard.stages.paths import OutputPath
-from glassguard.tracking.records import (
-    Artifact,
-    Point,
-    Record,
-    grid_points,
-    parse_record,
-    stage_run,
-)
-
-GRID_RUNS = 40
+from glassguard.stages.tracked_runs import OF_STUDY, files_of, run_of
+from glassguard.tracking.records import datasets_of, folded, parse_record
 
 
 def run(
@@ -35,62 +27,63 @@ def run(
         done: JSON file that is written when everything is stored.
 
     Raises:
-        InputError: a record is broken, or the store cannot be opened.
+        InputError: a record is broken, or the store cannot be opened or written.
     """
     counts: dict[str, float | int | str] = {"enabled": int(config.tracking.enabled)}
     if config.tracking.enabled:
         # MLflow takes a second or two to import, which a study without tracking should not pay.
-        from glassguard.tracking.mlflow_store import MlflowStore
+        from glassguard.tracking.mlflow_store import MlflowStore, StudyRun
 
-        parsed = [
-            parse_record(path.stem, read_json(path))
-            for path in sorted(records, key=lambda path: path.stem)
-        ]
+        jobs = folded(parse_record(path.stem, read_json(path)) for path in records)
         runs = [
-            stage_run(one, artifacts=_artifacts(one, results), points=_points(one, results))
-            for one in track(parsed, description="tracking: reading records")
+            run_of(one, results) for one in track(jobs, description="tracking: reading records")
         ]
-        summary = results / "summary.json"
-        headline = read_json(summary) if summary.exists() else {}
         whole = results / "config" / "report.yaml"
-        study = yaml.safe_load(whole.read_text())["study"] if whole.exists() else {}
+        settings = yaml.safe_load(whole.read_text())["study"] if whole.exists() else {}
+        summary = read_json(results / "summary.json") if (results / "summary.json").exists() else {}
+        manifest = results / "data" / "manifest.csv"
+        data = datasets_of(read_manifest(manifest), name="faces") if manifest.exists() else ()
+        study = StudyRun(
+            config.experiment,
+            summary,
+            yaml.safe_dump(settings, sort_keys=False),
+            tags={
+                **_tags(config.experiment, settings),
+                **{f"dataset.{d.split}": d.digest for d in data},
+            },
+            artifacts=[
+                file for one in jobs if one.stage in OF_STUDY for file in files_of(one, results)
+            ],
+            datasets=data,
+        )
         artifacts = config.tracking.artifacts
         artifacts.mkdir(parents=True, exist_ok=True)
         # Replicates end together, and SQLite has room for one writer.
         with (artifacts / ".lock").open("w") as lock:
             lock_or_wait(lock, f"tracking: waiting for another study that writes to {artifacts}")
-            store = MlflowStore(config.tracking.uri, artifacts)
-            upserted = store.upsert(
-                config.experiment,
-                runs,
-                headline=headline,
-                config=yaml.safe_dump(study, sort_keys=False),
-            )
+            upserted = MlflowStore(config.tracking.uri, artifacts).upsert(study, runs)
         counts |= {"runs": len(runs), **vars(upserted)}
     write_json(counts, done)
     return counts
 
 
-def _artifacts(record: Record, results: Path) -> list[Artifact]:
-    patterns = ARTIFACTS.get(record.stage, ())
-    attack = str(record.params.get("name", "*"))
-    places = {"attack": attack, "figure": "*", "searched": _searched(record)}
-    paths = [path for pattern in patterns for path in results.glob(pattern.format(**places))]
-    return [
-        Artifact(path, hashlib.sha256(path.read_bytes()).hexdigest())
-        for path in sorted(paths)
-        if path.is_file()
-    ]
+def _tags(name: str, settings: dict[str, Any]) -> dict[str, str]:
+    """What runs are filtered and grouped by."""
+    found = {
+        "studies": "Dong 2019; blog 2019",
+        "group": "/".join(part for part in name.split("/") if not part.startswith("seed_")),
+        "seed": str(settings.get("seed", "")),
+        "kernels": str(settings.get("kernels", "")),
+        "device": str(settings.get("backbone", {}).get("pretraining", {}).get("accelerator", "")),
+        "commit": _commit(),
+    }
+    return {key: value for key, value in found.items() if value}
 
 
-def _searched(record: Record) -> str:
-    """Folder of the tables of a search over masks; further attacks have their own."""
-    attack = record.job.removeprefix("mask_grid").removeprefix("_")
-    return f"saliency/tuned_on/{attack}" if attack else "saliency"
-
-
-def _points(record: Record, results: Path) -> tuple[Point, ...]:
-    grid = results / _searched(record) / "grid.csv"
-    if record.stage != "mask_grid" or not grid.exists():
-        return ()
-    return grid_points(read_table(grid), limit=GRID_RUNS)
+def _commit() -> str:
+    """The commit of the checkout that the study ran in, if it is one."""
+    asked = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:
+        return ""

@@ -1,27 +1,40 @@
 """Upserts the runs of one experiment into MLflow.
 
 The parent run is the experiment, its children are the stages, and the children of a stage are
-points of its grid. A job and the digest of what it found identify a run: unchanged runs stay,
-changed ones are replaced, and runs without a record are removed. So the records determine the
-store, and it can be rebuilt from them.
+points of its grid or detectors. A job and the digest of what it found identify a run: unchanged
+runs stay, changed ones are replaced, and runs without a record are removed. So the records
+determine the store, and it can be rebuilt from them.
 """
 
+import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
 # Set before the import: MLflow looks at it when it is loaded.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelOutput,
+    Metric,
+    Param,
+    Run,
+    RunTag,
+)
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from glassguard.errors import InputError
-from glassguard.tracking.records import StageRun, digest_of, split_metrics
+from glassguard.tracking import headline, records
+from glassguard.tracking.records import Artifact, Curves, StageRun, digest_of
 
 MLFLOW_EXPERIMENT = "glassguard"
 EXPERIMENT_TAG = "glassguard.experiment"
@@ -30,9 +43,12 @@ PARENT_TAG = "mlflow.parentRunId"
 STAGE_TAG = "glassguard.stage"
 DIGEST_TAG = "glassguard.digest"
 PARENT_JOB = "experiment"
-DESCRIPTION = "The report and all plots are artifacts of the child runs *report* and *figures*."
+NOTE_TAG = "mlflow.note.content"
+CONTEXT_TAG = "mlflow.data.context"
+MODEL_NAME = "recognizer"
 PAGE = 1000
 LARGEST_BATCH = 100
+"""Parameters or tags that a server takes at once."""
 
 
 @dataclass
@@ -43,6 +59,27 @@ class Upserted:
     replaced: int = 0
     unchanged: int = 0
     removed: int = 0
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """What is logged about a study as a whole.
+
+    Attributes:
+        experiment: name of the experiment; becomes the name of the parent run.
+        summary: ``summary.json``.
+        config: resolved configuration as text; a tag would be too short.
+        tags: what runs are filtered and grouped by.
+        artifacts: figures and report.
+        datasets: pictures that the study has read.
+    """
+
+    experiment: str
+    summary: Mapping[str, object]
+    config: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    artifacts: Sequence[Artifact] = ()
+    datasets: Sequence[records.Dataset] = ()
 
 
 class MlflowStore:
@@ -63,11 +100,20 @@ class MlflowStore:
             Path(unquote(uri.removeprefix("sqlite:///"))).parent.mkdir(parents=True, exist_ok=True)
             artifacts.mkdir(parents=True, exist_ok=True)
             location = artifacts.resolve().as_uri()
-        try:
+        with self._refusals():
             self.client = MlflowClient(tracking_uri=uri)
             self.experiment_id = self._experiment(location)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """A locked, read-only or broken store is the user's to mend: one line."""
+        try:
+            yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            raise InputError(f"tracking.uri: {uri}: {str(error).splitlines()[0]}") from error
+            first = (str(error) or type(error).__name__).splitlines()[0]
+            raise InputError(
+                f"tracking.uri: {self.uri}: {first}; no record is lost: the next run tracks them"
+            ) from error
 
     def _experiment(self, location: str | None) -> str:
         found = self.client.get_experiment_by_name(MLFLOW_EXPERIMENT)
@@ -88,64 +134,68 @@ class MlflowStore:
             tags={"mlflow.experimentKind": "custom_model_development"},
         )
 
-    def upsert(
-        self,
-        experiment: str,
-        runs: Sequence[StageRun],
-        *,
-        headline: Mapping[str, object],
-        config: str,
-    ) -> Upserted:
+    def upsert(self, study: StudyRun, runs: Sequence[StageRun]) -> Upserted:
         """Bring the runs of one experiment up to date.
 
         Args:
-            experiment: name of the experiment; becomes the parent run.
-            runs: a run for every record.
-            headline: ``summary.json``; its numbers become metrics of the parent run.
-            config: resolved configuration as text; a tag would be too short, so it is an artifact
-                of the parent run.
+            study: what the parent run shows.
+            runs: a run for every folded record.
+
+        Raises:
+            InputError: the store refuses, for example because it may not be written.
         """
-        done = Upserted()
-        stored = self._stored(experiment)
-        parent = self._upsert_parent(experiment, stored.get(PARENT_JOB, []), runs, headline, config)
-        wanted = {run.record.job: run for run in runs}
-        for job, old_runs in sorted(stored.items()):
-            if job not in wanted and job != PARENT_JOB:
-                self._delete(old_runs)
-                done.removed += 1
-        for job, run in sorted(wanted.items()):
-            old_runs = stored.get(job, [])
-            if (same := self._kept(old_runs, run.digest)) is not None:
-                if same.data.tags.get(PARENT_TAG) != parent:
-                    self.client.set_tag(same.info.run_id, PARENT_TAG, parent)
-                done.unchanged += 1
-                continue
-            self._write(experiment, run, parent)
-            done.replaced += bool(old_runs)
-            done.new += not old_runs
+        with self._refusals():
+            done = Upserted()
+            stored = self._stored(study.experiment)
+            parent = self._upsert_parent(study, stored.get(PARENT_JOB, []), runs)
+            wanted = {run.record.job: run for run in runs}
+            for job, old_runs in sorted(stored.items()):
+                if job not in wanted and job != PARENT_JOB:
+                    self._delete(old_runs)
+                    done.removed += 1
+            written: dict[str, str] = {}
+            for job, run in sorted(wanted.items()):
+                old_runs = stored.get(job, [])
+                if (same := self._kept(old_runs, run.digest)) is not None:
+                    written[job] = same.info.run_id
+                    if same.data.tags.get(PARENT_TAG) != parent.info.run_id:
+                        self.client.set_tag(same.info.run_id, PARENT_TAG, parent.info.run_id)
+                    done.unchanged += 1
+                    continue
+                written[job] = self._write(study, run, parent.info.run_id)
+                done.replaced += bool(old_runs)
+                done.new += not old_runs
+            self._describe(study, parent, written)
         return done
 
     def _upsert_parent(
-        self,
-        experiment: str,
-        old_runs: Sequence[Run],
-        runs: Sequence[StageRun],
-        headline: Mapping[str, object],
-        config: str,
-    ) -> str:
-        metrics, words = split_metrics(headline)
-        digest = digest_of([metrics, words, config])
+        self, study: StudyRun, old_runs: Sequence[Run], runs: Sequence[StageRun]
+    ) -> Run:
+        metrics = headline.metrics(study.summary)
+        files = [[one.path.name, one.sha256] for one in study.artifacts]
+        data = [[one.name, one.digest] for one in study.datasets]
+        # Neither the commit nor times: the same results again are the same run.
+        digest = digest_of([metrics, study.config, files, data])
         if (same := self._kept(old_runs, digest)) is not None:
-            return same.info.run_id
+            return same
         started = min((run.record.started for run in runs), default=0.0)
         ended = max((run.record.ended for run in runs), default=started)
-        tags = {EXPERIMENT_TAG: experiment, STAGE_TAG: "experiment", JOB_TAG: PARENT_JOB}
-        run_id = self._create(experiment, started, tags)
-        self._log(run_id, words, metrics, started)
-        self.client.log_text(run_id, config, "configuration.yaml")
-        self.client.set_tag(run_id, "mlflow.note.content", DESCRIPTION)
+        tags = {EXPERIMENT_TAG: study.experiment, STAGE_TAG: "experiment", JOB_TAG: PARENT_JOB}
+        run_id = self._create(study.experiment, started, {**study.tags, **tags})
+        self._log(run_id, {}, metrics, started)
+        self.client.log_text(run_id, study.config, "configuration.yaml")
+        self._log_files(run_id, study.artifacts)
+        self._log_datasets(run_id, study.datasets)
         self._finish(run_id, digest, ended)
-        return run_id
+        return self.client.get_run(run_id)
+
+    def _describe(self, study: StudyRun, parent: Run, written: Mapping[str, str]) -> None:
+        """The text of the parent run, with links to the runs of the stages."""
+        page = f"#/experiments/{self.experiment_id}/runs"
+        links = {job: f"{page}/{run_id}" for job, run_id in written.items()}
+        text = headline.description(study.summary, links)
+        if parent.data.tags.get(NOTE_TAG) != text:
+            self.client.set_tag(parent.info.run_id, NOTE_TAG, text)
 
     def _kept(self, old_runs: Sequence[Run], digest: str) -> Run | None:
         """The run with that digest, if any; all others are deleted."""
@@ -153,20 +203,66 @@ class MlflowStore:
         self._delete([old for old in old_runs if old not in same[:1]])
         return same[0] if same else None
 
-    def _write(self, experiment: str, run: StageRun, parent: str) -> None:
+    def _write(self, study: StudyRun, run: StageRun, parent: str) -> str:
         record = run.record
-        tags = {EXPERIMENT_TAG: experiment, STAGE_TAG: record.stage}
+        tags = {EXPERIMENT_TAG: study.experiment, STAGE_TAG: record.stage}
         of_job = {**tags, PARENT_TAG: parent, JOB_TAG: record.job}
         run_id = self._create(record.job, record.started, of_job)
-        metrics = {**run.metrics, "seconds": record.ended - record.started}
-        self._log(run_id, run.params, metrics, record.started, words=run.words)
-        for artifact in run.artifacts:
-            self.client.log_artifact(run_id, str(artifact.path))
+        metrics = {**run.metrics, "seconds": record.seconds, "jobs": float(record.jobs)}
+        words, curves = run.words, run.curves
+        self._log(run_id, run.params, metrics, record.started, words=words, curves=curves)
+        self._log_files(run_id, run.artifacts)
+        for name, shown in run.pictures.items():
+            for step, picture in enumerate(shown):
+                self.client.log_image(run_id, picture, key=name, step=step, synchronous=True)
         for point in run.points:
             below = self._create(point.name, record.started, {**tags, PARENT_TAG: run_id})
             self._log(below, point.params, point.metrics, record.started)
             self._finish(below, "", record.ended)
+        if run.model is not None:
+            self._log_datasets(run_id, study.datasets)
+            self._log_model(run.model, run_id, parent, name=f"{study.experiment} recognizer")
         self._finish(run_id, run.digest, record.ended)
+        return run_id
+
+    def _log_files(self, run_id: str, files: Iterable[Artifact]) -> None:
+        for file in files:
+            self.client.log_artifact(run_id, str(file.path), file.folder or None)
+
+    def _log_datasets(self, run_id: str, datasets: Sequence[records.Dataset]) -> None:
+        inputs = [
+            DatasetInput(
+                Dataset(
+                    name=one.name,
+                    digest=one.digest,
+                    source_type="code",
+                    source=json.dumps({"tags": {"file": "data/manifest.csv"}}),
+                    profile=json.dumps(one.profile),
+                ),
+                [InputTag(CONTEXT_TAG, one.split)],
+            )
+            for one in datasets
+        ]
+        if inputs:
+            self.client.log_inputs(run_id, inputs)
+
+    def _log_model(self, weights: Path, run_id: str, parent: str, *, name: str) -> None:
+        # PyTorch, which most of what is tracked does not need.
+        from glassguard.tracking.recognizer_model import save_model
+
+        with tempfile.TemporaryDirectory() as folder:
+            saved = Path(folder) / "model"
+            save_model(weights, saved, name=name)
+            model = self.client.create_logged_model(
+                self.experiment_id, name=MODEL_NAME, source_run_id=run_id, model_type="classifier"
+            )
+            self.client.log_model_artifacts(model.model_id, str(saved))
+            card = (saved / "README.md").read_text(encoding="utf-8")
+        card = card.replace("MODEL_ID", model.model_id)
+        self.client.set_logged_model_tags(model.model_id, {NOTE_TAG: card})
+        self.client.finalize_logged_model(model.model_id, "READY")
+        for run in (run_id, parent):
+            self.client.log_outputs(run, [LoggedModelOutput(model.model_id, step=0)])
 
     def _create(self, name: str, started: float, tags: dict[str, str]) -> str:
         run = self.client.create_run(
@@ -185,12 +281,14 @@ class MlflowStore:
         at: float,
         *,
         words: Mapping[str, str] | None = None,
+        curves: Curves | None = None,
     ) -> None:
         moment = round(at * 1000)
         logged = [Param(key, value) for key, value in params.items()]
         numbers = [Metric(key, value, moment, 0) for key, value in metrics.items()]
+        for key, curve in (curves or {}).items():
+            numbers += [Metric(key, value, moment, step) for step, value in curve]
         tags = [RunTag(key, value) for key, value in (words or {}).items()]
-        # A server takes at most 100 parameters or tags at once.
         for start in range(0, max(len(logged), len(numbers), len(tags)), LARGEST_BATCH):
             part = slice(start, start + LARGEST_BATCH)
             self.client.log_batch(run_id, numbers[part], logged[part], tags[part])
@@ -211,10 +309,16 @@ class MlflowStore:
 
     def _delete(self, runs: Iterable[Run]) -> None:
         for run in runs:
+            self._delete_models(run)
             for below in self._search(f"tags.`{PARENT_TAG}` = '{run.info.run_id}'"):
                 if JOB_TAG not in below.data.tags:
                     self.client.delete_run(below.info.run_id)
             self.client.delete_run(run.info.run_id)
+
+    def _delete_models(self, run: Run) -> None:
+        of_run = f"source_run_id = '{run.info.run_id}'"
+        for model in self.client.search_logged_models([self.experiment_id], of_run):
+            self.client.delete_logged_model(model.model_id)
 
     def _search(self, condition: str) -> list[Run]:
         found: list[Run] = []

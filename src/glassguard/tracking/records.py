@@ -3,12 +3,15 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from glassguard.errors import InputError
@@ -16,6 +19,13 @@ from glassguard.errors import InputError
 LONGEST_VALUE = 5000
 """Characters that are kept of a value; MLflow refuses parameters beyond 6,000."""
 
+Curves = dict[str, list[tuple[int, float]]]
+"""Metrics with steps: per name the steps, rising, and the values there."""
+
+OWN_RUNS = ("attack", "mask_grid")
+"""Stages whose jobs are runs of their own; the jobs of other stages are one run together."""
+
+SHARD = re.compile(r"_\d+-of-\d+$")
 GRID_SETTINGS = ("map", "mu", "mu_as", "n", "phi", "fill")
 
 
@@ -29,6 +39,8 @@ class Record(BaseModel):
         ended: seconds since 1970, UTC.
         params: the stage's section of the configuration.
         metrics: flat results; numbers and words.
+        jobs: how many jobs were folded into this record.
+        seconds: what they took together.
     """
 
     model_config = ConfigDict(strict=True, frozen=True)
@@ -39,6 +51,8 @@ class Record(BaseModel):
     ended: float
     params: dict[str, Any]
     metrics: dict[str, Any]
+    jobs: int = 1
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -52,10 +66,28 @@ class Point:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file that belongs to a run."""
+    """A file that belongs to a run, and the folder of the run's artifacts that it goes to."""
 
     path: Path
     sha256: str
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Pictures that a run has read.
+
+    Attributes:
+        name: what the study calls them.
+        digest: of the table that lists them.
+        split: which of them.
+        profile: what is counted in them.
+    """
+
+    name: str
+    digest: str
+    split: str
+    profile: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -68,6 +100,9 @@ class StageRun:
     words: dict[str, str]
     artifacts: tuple[Artifact, ...] = ()
     points: tuple[Point, ...] = ()
+    curves: Curves = field(default_factory=dict)
+    pictures: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    model: Path | None = None
     digest: str = field(default="", compare=False)
 
 
@@ -86,21 +121,91 @@ def parse_record(job: str, values: Any) -> Record:
         raise InputError(f"{job}.json: {first['loc'][0]}: {first['msg']}") from None
 
 
+def folded(records: Iterable[Record]) -> list[Record]:
+    """One record for each run: shards and the jobs of all sets of pictures come together.
+
+    The numbers of a set keep its name (``glasses.profiles``). A shard adds its time only, since
+    the job that gathers shards reports what they found.
+    """
+    groups: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda one: one.job):
+        stage = record.stage.removesuffix("_shard")
+        name = SHARD.sub("", record.job) if stage in OWN_RUNS else stage
+        groups.setdefault(name, []).append(record)
+    return [_together(name, group) for name, group in sorted(groups.items())]
+
+
+def _together(name: str, group: list[Record]) -> Record:
+    results = [one for one in group if not one.stage.endswith("_shard")] or group
+    metrics: dict[str, Any] = {}
+    for one in results:
+        of_set = one.job.removeprefix(name).strip("_")
+        metrics |= {f"{of_set}.{key}" if of_set else key: one.metrics[key] for key in one.metrics}
+    return results[0].model_copy(
+        update={
+            "job": name,
+            "started": min(one.started for one in group),
+            "ended": max(one.ended for one in group),
+            "metrics": metrics,
+            "jobs": len(group),
+            "seconds": sum(one.ended - one.started for one in group),
+        }
+    )
+
+
 def stage_run(
-    record: Record, *, artifacts: Iterable[Artifact] = (), points: Iterable[Point] = ()
+    record: Record,
+    *,
+    artifacts: Iterable[Artifact] = (),
+    points: Iterable[Point] = (),
+    curves: Curves | None = None,
+    pictures: Mapping[str, NDArray[np.uint8]] | None = None,
+    model: Path | None = None,
 ) -> StageRun:
     """Bring a record into the shape of a run and give it its digest.
 
-    The digest covers job, parameters, metrics, grid points and the contents of the artifacts, but
-    no times: a stage that ran again and found the same is the same run.
+    The digest covers job, parameters, metrics, grid points, curves, pictures and the contents of
+    the artifacts, but no times: a stage that ran again and found the same is the same run.
     """
     params = flatten(record.params)
     metrics, words = split_metrics(record.metrics)
     artifacts, points = tuple(artifacts), tuple(points)
+    curves, pictures = curves or {}, pictures or {}
     files = [[artifact.path.name, artifact.sha256] for artifact in artifacts]
     found = [[point.name, point.params, point.metrics] for point in points]
-    covered = [record.job, record.stage, params, metrics, words, files, found]
-    return StageRun(record, params, metrics, words, artifacts, points, digest_of(covered))
+    shown = {
+        name: hashlib.sha256(values.tobytes()).hexdigest() for name, values in pictures.items()
+    }
+    weights = hashlib.sha256(model.read_bytes()).hexdigest() if model else None
+    covered = [
+        record.job,
+        record.stage,
+        params,
+        metrics,
+        words,
+        files,
+        found,
+        curves,
+        shown,
+        weights,
+    ]
+    digest = digest_of(covered)
+    return StageRun(
+        record, params, metrics, words, artifacts, points, curves, pictures, model, digest
+    )
+
+
+def datasets_of(manifest: pd.DataFrame, *, name: str) -> tuple[Dataset, ...]:
+    """The splits of ``data/manifest.csv`` as data sets, by the digests of their pictures."""
+    return tuple(
+        Dataset(
+            name=f"{name}, {split}",
+            digest=digest_of(rows[["image_id", "identity", "sha256"]].astype(str).to_csv())[:16],
+            split=str(split),
+            profile={"pictures": len(rows), "people": int(rows["identity"].nunique())},
+        )
+        for split, rows in manifest.groupby("split", sort=False)
+    )
 
 
 def digest_of(value: Any) -> str:

@@ -1,13 +1,14 @@
 """Records of stages as MLflow runs."""
 
 import json
+import sqlite3
 
 import pandas as pd
 import pytest
 
 from glassguard.configuration.sections import TrackSection
 from glassguard.errors import InputError
-from glassguard.stages import track
+from glassguard.stages import track, tracked_runs
 from glassguard.tracking.records import (
     Artifact,
     Record,
@@ -151,10 +152,12 @@ def test_upsert_follows_the_records(tmp_path):
     by_name = {run.info.run_name: run for run in runs}
     assert len(runs) == 5
     parent, grid = by_name["smoke"], by_name["mask_grid"]
-    assert parent.data.metrics == {"detection.auc": 0.9}
+    assert parent.data.metrics == {"influence_auc": 0.9}
     assert grid.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert grid.data.metrics["goodness"] == 0.9
     assert grid.data.params == {"seed": "0"}
+    # What the page of the study says leads to the runs of its stages.
+    assert f"/runs/{grid.info.run_id}" in parent.data.tags["mlflow.note.content"]
     assert [file.path for file in client.list_artifacts(grid.info.run_id)] == ["grid.csv"]
     points = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == grid.info.run_id]
     assert sorted(run.data.params["fill"] for run in points) == ["telea", "zero"]
@@ -173,7 +176,7 @@ def test_upsert_follows_the_records(tmp_path):
     data = next(run for run in later if run.info.run_name == "data")
     parent = next(run for run in later if run.info.run_name == "smoke")
     assert data.data.metrics["pictures"] == 8
-    assert parent.data.metrics == {"detection.auc": 0.95}
+    assert parent.data.metrics == {"influence_auc": 0.95}
     assert data.data.tags["mlflow.parentRunId"] == parent.info.run_id
 
     # Moved: the whole is written again where artifacts belong now.
@@ -190,10 +193,31 @@ def test_every_search_over_masks_has_its_own_points_and_files(tmp_path):
         ("mask_grid_sticker", "saliency/tuned_on/sticker", 0.4),
     ):
         of_job = record(job=job, stage="mask_grid")
-        artifacts = track._artifacts(of_job, tmp_path)
+        artifacts = tracked_runs.files_of(of_job, tmp_path)
         assert [one.path for one in artifacts] == [tmp_path / folder / "grid.csv"]
-        (point,) = track._points(of_job, tmp_path)
+        (point,) = tracked_runs.run_of(of_job, tmp_path).points
         assert point.metrics["goodness"] == goodness
+
+
+@pytest.mark.slow
+def test_a_store_that_may_not_be_written_is_one_line_and_loses_nothing(tmp_path):
+    study = Study(tmp_path)
+    study.write("data", "data", {"pictures": 7})
+    study.track()
+    study.write("data", "data", {"pictures": 8})
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        )
+    with pytest.raises(InputError, match=r"tracking\.uri: sqlite.*no record is lost") as caught:
+        study.track()
+    assert "\n" not in str(caught.value)
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute("DROP TRIGGER full")
+    assert study.track()["new"] == 1
+    _, runs = study.runs()
+    (data,) = (run for run in runs if run.info.run_name == "data")
+    assert data.data.metrics["pictures"] == 8
 
 
 def test_without_tracking_only_done_is_written(tmp_path):

@@ -15,8 +15,8 @@ class Pictures(DataCommon):
     """Procedurally drawn faces."""
 
     source: Literal["embedded"]
-    identities: int = Field(ge=4, le=1000)
-    images_per_identity: int = Field(ge=8, le=10000)
+    identities: int = Field(ge=4, le=1000, description="people to draw")
+    images_per_identity: int = Field(ge=8, le=10000, description="pictures to draw of each")
 
     def draw(
         self,

@@ -45,7 +45,7 @@ class Fetch(settings.Fetch):
     """Download of PubFig's photographs from the addresses of the list."""
 
     list_file: GivenPath | None = Field(description="dev_urls.txt; downloaded when null")
-    list_address: str = Field(pattern=r"^https?://.+")
+    list_address: str = Field(pattern=r"^https?://.+", description="where the list is published")
     list_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
         description="of the list, given or downloaded; any list is taken when null"
     )
