@@ -20,6 +20,7 @@ ORDER = (
     ("attack", "influence"),
     ("saliency",),
     ("detection",),
+    ("adaptive",),
     ("tracking",),
     ("report",),
     ("configuration",),
