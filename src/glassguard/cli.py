@@ -48,6 +48,8 @@ STAGES = (
     "mask_grid",
     "mask_evaluation",
     "mask_transfer",
+    "adaptive_shard",
+    "adaptive",
     "figures",
     "report",
     "track",

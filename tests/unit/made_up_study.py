@@ -46,6 +46,7 @@ def configuration(source="embedded", attacks=("glasses",)):
                 "influence": section("influence/internal"),
                 "detector": section("detector/linear", variants=["raw", "standardised"]),
                 "saliency": section("saliency/guided", grid=grid),
+                "adaptive": section("adaptive/none"),
                 "tracking": section("tracking/mlflow"),
             }
         )

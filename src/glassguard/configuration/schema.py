@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from glassguard.adaptive.settings import Adaptive
 from glassguard.attack.settings import AccessoryAttack, Controls, Robustness
 from glassguard.configuration.picture_sources import Data
 from glassguard.datasets.settings import Downloads
@@ -63,6 +64,7 @@ class Study(Strict):
     influence: Influence
     detector: Detector
     saliency: Saliency
+    adaptive: Adaptive
     tracking: Tracking
 
     @property

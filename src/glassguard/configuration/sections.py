@@ -17,14 +17,26 @@ from pydantic import (
     field_validator,
 )
 
+from glassguard.adaptive.settings import Adaptive
 from glassguard.attack.settings import AccessoryAttack, Controls, Robustness
 from glassguard.configuration.picture_sources import MODULES, Data
 from glassguard.configuration.problems import explain
 from glassguard.configuration.schema import Recognizer, Study
 from glassguard.datasets.settings import Fetch, PublishedFile
-from glassguard.detection.settings import Baselines, DetectorFit, DetectorJudgement, Masking
+from glassguard.detection.settings import (
+    Baselines,
+    DetectorFit,
+    DetectorJudgement,
+    Masking,
+    Squeezing,
+)
 from glassguard.errors import InputError
-from glassguard.influence.settings import Experts, InfluenceMeasure, InfluenceProfile
+from glassguard.influence.settings import (
+    Experts,
+    InfluenceMeasure,
+    InfluenceProfile,
+    Reduction,
+)
 from glassguard.kernels import Kernels
 from glassguard.recognizer.settings import Backbone, TeacherNetwork
 from glassguard.saliency.settings import Explanation, MapKind, MaskJudgement, MaskSearch
@@ -196,6 +208,18 @@ class MaskEvaluationSection(Computed):
     saliency: MaskJudgement
 
 
+class AdaptiveSection(Computed):
+    """Read by ``adaptive_shard`` and ``adaptive``: the attackers, and what the defences are."""
+
+    seed: Seed
+    adaptive: Adaptive
+    squeezing: Squeezing
+    reduction: Reduction
+    places: tuple[int, int]
+    kernel: int
+    explanation: Explanation
+
+
 class ReportSection(Computed):
     """Read by ``figures`` and ``report``: everything, since the report prints it."""
 
@@ -295,6 +319,15 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
             MaskedDecisionsSection, plain["saliency"] | {"masking": detector["masking"]}
         ),
         "baselines": _part(BaselinesSection, detector | {"places": influence["places"]}),
+        "adaptive": {
+            "seed": seed,
+            "adaptive": plain["adaptive"],
+            "squeezing": detector["baselines"]["squeezing"],
+            "reduction": influence["reduction"],
+            "places": influence["places"],
+            "kernel": plain["saliency"]["kernel"],
+            "explanation": _part(Explanation, plain["saliency"]),
+        },
         "report": {"study": study.model_dump(mode="json")},
     }
     return {

@@ -60,6 +60,7 @@ ARTIFACTS = {
         "saliency/working_point.json",
     ),
     "mask_transfer": ("saliency/generality.csv",),
+    "adaptive": ("adaptive/table.csv",),
     "figures": ("figures/captions.json", "figures/{figure}.png", "figures/{figure}.svg"),
     "report": ("summary.json", "report.html", "timings.csv"),
 }
