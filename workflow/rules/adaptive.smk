@@ -43,9 +43,7 @@ rule adaptive_shard:
 rule adaptive:
     input:
         config=section_of("adaptive"),
-        shards=PLAN.gathered(
-            "adaptive", result("adaptive/shards/{scatteritem}.npz")
-        ),
+        shards=PLAN.gathered("adaptive", result("adaptive/shards/{scatteritem}.npz")),
         code=PLAN.code_of("adaptive"),
     output:
         table=result("adaptive/table.csv"),
