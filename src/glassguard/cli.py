@@ -50,6 +50,8 @@ STAGES = (
     "landmarks",
     "guard",
     "certify",
+    "adaptive_shard",
+    "adaptive",
     "figures",
     "report",
     "track",

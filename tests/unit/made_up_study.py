@@ -48,6 +48,7 @@ def configuration(source="embedded", attacks=("glasses",)):
                 "detector": section("detector/linear", variants=["raw", "standardised"]),
                 "saliency": section("saliency/guided", grid=grid),
                 "guard": section("guard/eye_band"),
+                "adaptive": section("adaptive/none"),
                 "tracking": section("tracking/mlflow"),
             }
         )

@@ -75,6 +75,7 @@ wildcard_constraints:
 scattergather:
     attack=PLAN.attack_shards,
     mask_grid=PLAN.grid_shards,
+    adaptive=STUDY.adaptive.shards,
 
 
 def download(path):

@@ -86,7 +86,7 @@ class OrthogonalAttack(InformedAttack):
         chosen = torch.where(
             towards_defence[:, None, None, None], _without(other, one), _without(one, other)
         )
-        return (iterates * chosen).sum(dim=(1, 2, 3)) + 0 * look.objective
+        return (iterates * chosen).sum(dim=(1, 2, 3))
 
 
 def _without(gradient: Tensor, direction: Tensor) -> Tensor:

@@ -99,10 +99,14 @@ class Plan:
         """All shards of a pattern: ``{scatteritem}`` in it is replaced.
 
         Args:
-            split: ``attack`` or ``mask_grid``.
+            split: ``attack``, ``mask_grid`` or ``adaptive``.
             pattern: a file's.
         """
-        count = {"attack": self.attack_shards, "mask_grid": self.grid_shards}[split]
+        count = {
+            "attack": self.attack_shards,
+            "mask_grid": self.grid_shards,
+            "adaptive": self.study.adaptive.shards,
+        }[split]
         return [pattern.replace("{scatteritem}", one) for one in shards(count)]
 
     def stamps(self, stages: tuple[str, ...]) -> dict[str, Stamp]:
@@ -269,7 +273,9 @@ class Plan:
     @property
     def tables(self) -> list[str]:
         """What a run leaves apart from its report and figures; a lost file is made again."""
-        return [layout.result(name) for name in layout.tables(self.attacks, self.tuned)]
+        informed = ["adaptive/table.csv"] if self.study.adaptive.pictures else []
+        names = [*layout.tables(self.attacks, self.tuned), *informed]
+        return [layout.result(name) for name in names]
 
     @property
     def benchmarks(self) -> list[str]:
@@ -322,7 +328,16 @@ class Plan:
             *(["landmarks"] if self.finds_landmarks else []),
             "guard",
             "certify",
+            *self._informed,
         ]
+
+    @property
+    def _informed(self) -> list[str]:
+        """Jobs of informed attackers, if there are any."""
+        adaptive = self.study.adaptive
+        if not adaptive.pictures:
+            return []
+        return [*[f"adaptive_{one}" for one in shards(adaptive.shards)], "adaptive"]
 
 
 def job_environment() -> dict[str, str]:

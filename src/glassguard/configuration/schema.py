@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from glassguard.adaptive.settings import Adaptive
 from glassguard.attack.settings import AccessoryAttack, Controls, Robustness
 from glassguard.configuration.picture_sources import Data
 from glassguard.datasets.settings import Downloads
@@ -69,6 +70,7 @@ class Study(Strict):
     detector: Detector
     saliency: Saliency
     guard: Guard
+    adaptive: Adaptive
     tracking: Tracking
 
     @property

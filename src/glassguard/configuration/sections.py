@@ -17,16 +17,28 @@ from pydantic import (
     field_validator,
 )
 
+from glassguard.adaptive.settings import Adaptive
 from glassguard.attack.settings import AccessoryAttack, Controls, Robustness
 from glassguard.configuration.picture_sources import MODULES, Data
 from glassguard.configuration.problems import explain
 from glassguard.configuration.schema import Recognizer, Study
 from glassguard.datasets.settings import Fetch, PublishedFile
-from glassguard.detection.settings import Baselines, DetectorFit, DetectorJudgement, Masking
+from glassguard.detection.settings import (
+    Baselines,
+    DetectorFit,
+    DetectorJudgement,
+    Masking,
+    Squeezing,
+)
 from glassguard.errors import InputError
 from glassguard.files.layout import sets
 from glassguard.guard.settings import BandedTraining, Decisions
-from glassguard.influence.settings import Experts, InfluenceMeasure, InfluenceProfile
+from glassguard.influence.settings import (
+    Experts,
+    InfluenceMeasure,
+    InfluenceProfile,
+    Reduction,
+)
 from glassguard.kernels import Kernels
 from glassguard.recognizer.settings import (
     Backbone,
@@ -242,6 +254,18 @@ class CertifySection(Computed):
     detector: CertifyThreads
 
 
+class AdaptiveSection(Computed):
+    """Read by ``adaptive_shard`` and ``adaptive``: the attackers, and what the defences are."""
+
+    seed: Seed
+    adaptive: Adaptive
+    squeezing: Squeezing
+    reduction: Reduction
+    places: tuple[int, int]
+    kernel: int
+    explanation: Explanation
+
+
 class ReportSection(Computed):
     """Read by ``figures`` and ``report``: everything, since the report prints it."""
 
@@ -352,6 +376,15 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
         "landmarks": {"sets": sets(list(plain["attacks"]))},
         "guard": _part(GuardSection, plain | {"sets": sets(list(plain["attacks"]))}),
         "certify": _part(CertifySection, plain | {"attacks": list(plain["attacks"])}),
+        "adaptive": {
+            "seed": seed,
+            "adaptive": plain["adaptive"],
+            "squeezing": detector["baselines"]["squeezing"],
+            "reduction": influence["reduction"],
+            "places": influence["places"],
+            "kernel": plain["saliency"]["kernel"],
+            "explanation": _part(Explanation, plain["saliency"]),
+        },
         "report": {"study": study.model_dump(mode="json")},
     }
     return {

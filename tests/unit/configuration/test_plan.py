@@ -150,8 +150,8 @@ def test_captions_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
 def test_plain_frames_have_the_colour_that_the_first_attack_starts_from() -> None:
     other = ("~attack@attacks.glasses", "+attack@attacks.pink=glasses")
     colour = "attacks.pink.initial_colour=[1,0,1]"
-    assert plan("smoke", *other, colour).study.controls.colour == (1, 0, 1)
-    given = plan("smoke", *other, colour, "controls.colour=[0,0,1]")
+    assert plan("lfw", *other, colour).study.controls.colour == (1, 0, 1)
+    given = plan("lfw", *other, colour, "controls.colour=[0,0,1]")
     assert given.study.controls.colour == (0, 0, 1)
     with pytest.raises(InputError, match=r"controls\.colour: give R, G, B: the first attack"):
-        plan("smoke", "~attack@attacks.glasses", "+attack@attacks.pink=whole")
+        plan("lfw", "~attack@attacks.glasses", "+attack@attacks.pink=whole")

@@ -1,0 +1,105 @@
+"""Attack the study's defences, knowing them, with one shard of the attacked test pictures."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from glassguard.adaptive.evaluation import Victims, attack_all
+from glassguard.adaptive.known_defences import known_defences, removal
+from glassguard.attack.robustness import first_of_pairs
+from glassguard.configuration.sections import AdaptiveSection
+from glassguard.detection.detector_file import from_arrays
+from glassguard.detection.detectors import Detectors
+from glassguard.detection.feature_squeezing import FeatureSqueezing
+from glassguard.errors import InputError
+from glassguard.files.formats import check_rows, read_frames, read_json, read_safetensors
+from glassguard.saliency.explanation import explainer
+from glassguard.stages.judged_masks import read_best
+from glassguard.stages.paths import OutputPath
+from glassguard.stages.saliency_inputs import open_pictures, use_threads
+
+
+def run(
+    config: AdaptiveSection,
+    *,
+    manifest: Path,
+    images: Path,
+    examples: Path,
+    adversarial_images: Path,
+    frames: Path,
+    recognizer: Path,
+    detectors: Path,
+    description: Path,
+    best: Path,
+    shard: int,
+    shards: int,
+    results: OutputPath,
+) -> dict[str, float | int | str]:
+    """Attack with every ``shards``-th of the chosen pictures, from ``shard`` (counted from 0) on.
+
+    Raises:
+        InputError: a file cannot be used, files do not fit together, or there is no such shard.
+    """
+    settings = config.adaptive
+    use_threads(settings.threads)
+    if not 0 <= shard < shards:
+        raise InputError(f"--shard must be between 0 and {shards - 1}: {shard}")
+    study = open_pictures(
+        manifest=manifest,
+        images=images,
+        examples=examples,
+        adversarial_images=adversarial_images,
+        recognizer=recognizer,
+    )
+    masks = read_frames(frames)
+    check_rows(study.attacks, masks, examples, frames)
+    rows = first_of_pairs(study.attacks, settings.pictures)[shard::shards]
+    chosen = study.attacks.iloc[rows]
+    _, targets = study.attacked_classes(chosen)
+    row_of = {name: row for row, name in enumerate(study.people["image_id"])}
+    if unknown := sorted(set(chosen["image_id"]) - set(row_of)):
+        raise InputError(f"{examples}: {unknown[0]} is not in {manifest}")
+    own = [row_of[name] for name in chosen["image_id"]]
+    try:
+        fitted = from_arrays(read_json(description), read_safetensors(detectors))
+    except ValueError as error:
+        raise InputError(f"{description}, {detectors}: not fitted detectors: {error}") from None
+    if not isinstance(fitted, Detectors) or fitted.identities != tuple(study.identities):
+        raise InputError(f"{description}: not the detectors of {recognizer}")
+    combination, _ = read_best(best)
+    explain = explainer(study.network, combination.map, config.explanation)
+    defences = known_defences(
+        study.network,
+        fitted,
+        squeezing=FeatureSqueezing(**config.squeezing.model_dump()),
+        remove=partial(removal, explain, combination, kernel=config.kernel),
+        reduction=config.reduction,
+        places=config.places,
+    )
+    outcomes = attack_all(
+        study.network,
+        {name: one.defence for name, one in defences.items()},
+        Victims(
+            np.ascontiguousarray(study.clean[own]),
+            np.ascontiguousarray(masks[rows]),
+            targets,
+            np.ascontiguousarray(study.attacked[rows]),
+            rows.tolist(),
+        ),
+        settings,
+        seed=config.seed,
+    )
+    np.savez(
+        results,
+        allow_pickle=False,
+        order=rows,
+        defences=np.array([one.defence for one in outcomes], dtype=np.str_),
+        attackers=np.array([one.attacker for one in outcomes], dtype=np.str_),
+        rates=np.array([defences[one.defence].rate for one in outcomes], dtype=np.float64),
+        iterations=np.array([one.iterations for one in outcomes]),
+        restarts=np.array([one.restarts for one in outcomes]),
+        fooled=np.array([one.fooled for one in outcomes]),
+        passed=np.array([one.passed for one in outcomes]),
+    )
+    return {"attacked": len(rows), "defences": len(defences), "attackers": len(outcomes)}
