@@ -187,6 +187,9 @@ COMMANDS: dict[str, Run | str] = {
     # CONTRIBUTING
     "make lint": INSTALLS,
     "make format": INSTALLS,
+    "make docs": INSTALLS,
+    "make pictures": "needs graphviz and a run of the default study",
+    "python docs/reference.py": literally,
     "make lock": INSTALLS,
     "make lock UPGRADE=1": INSTALLS,
     ".venv/bin/pre-commit install": INSTALLS,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def runs_page(database: Path, *, port: int) -> str:
-    """The page of the runs; MLflow itself opens a page without any.
+    """The page of the runs with the headline figures; MLflow itself opens a page without any.
 
     Args:
         database: MLflow's SQLite file.
@@ -17,7 +17,8 @@ def runs_page(database: Path, *, port: int) -> str:
         found = opened.execute(
             "SELECT experiment_id FROM experiments WHERE name = ?", ("glassguard",)
         ).fetchone()
-    page = f"#/experiments/{found[0]}/runs" if found else ""
+    view = "workflowType=machine_learning&viewStateShareKey=headline"
+    page = f"#/experiments/{found[0]}/runs?{view}" if found else ""
     return f"http://127.0.0.1:{port}/{page}"
 
 

@@ -45,6 +45,19 @@ DIGEST_TAG = "glassguard.digest"
 PARENT_JOB = "experiment"
 NOTE_TAG = "mlflow.note.content"
 CONTEXT_TAG = "mlflow.data.context"
+VIEW_TAG = "mlflow.sharedViewState.headline"
+"""A saved view of the list of runs, which its address names by the last part of the tag."""
+
+COLUMNS = (
+    "recognizer_accuracy",
+    "attack_success",
+    "influence_auc",
+    "influence_at_5_percent",
+    "flagged_plain_frames",
+    "masked_attack_success",
+    "masked_attack_undone",
+    "masked_clean_accuracy",
+)
 MODEL_NAME = "recognizer"
 PAGE = 1000
 LARGEST_BATCH = 100
@@ -103,6 +116,9 @@ class MlflowStore:
         with self._refusals():
             self.client = MlflowClient(tracking_uri=uri)
             self.experiment_id = self._experiment(location)
+            columns = ["tags.`seed`", *(f"metrics.`{name}`" for name in COLUMNS)]
+            view = json.dumps({"selectedColumns": columns})
+            self.client.set_experiment_tag(self.experiment_id, VIEW_TAG, view)
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:

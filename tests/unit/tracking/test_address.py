@@ -12,4 +12,7 @@ def test_the_page_is_that_of_the_experiment(tmp_path):
         opened.execute("CREATE TABLE experiments (experiment_id INTEGER, name TEXT)")
         assert runs_page(database, port=5001) == "http://127.0.0.1:5001/"
         opened.execute("INSERT INTO experiments VALUES (7, 'glassguard')")
-    assert runs_page(database, port=5001) == "http://127.0.0.1:5001/#/experiments/7/runs"
+    assert runs_page(database, port=5001) == (
+        "http://127.0.0.1:5001/#/experiments/7/runs"
+        "?workflowType=machine_learning&viewStateShareKey=headline"
+    )

@@ -5,10 +5,10 @@ import sqlite3
 
 import pandas as pd
 import pytest
+from tracked_study import Study
 
-from glassguard.configuration.sections import TrackSection
 from glassguard.errors import InputError
-from glassguard.stages import track, tracked_runs
+from glassguard.stages import tracked_runs
 from glassguard.tracking.records import (
     Artifact,
     Record,
@@ -82,44 +82,6 @@ def test_grid_points_are_the_best_and_the_best_of_every_fill():
 def test_broken_record_is_named(values, said):
     with pytest.raises(InputError, match=f"data.json.*{said}"):
         parse_record("data", values)
-
-
-class Study:
-    """A folder of results that is tracked into a database beside it."""
-
-    def __init__(self, root):
-        self.root = root
-        self.results = root / "results" / "smoke"
-        self.outbox = self.results / "tracking" / "outbox"
-        self.outbox.mkdir(parents=True)
-
-    def write(self, job, stage, metrics, params=None):
-        values = {"stage": stage, "started": 1.8e9, "ended": 1.8e9 + 5}
-        values |= {"params": params or {"seed": 0}, "metrics": metrics}
-        (self.outbox / f"{job}.json").write_text(json.dumps(values))
-
-    def track(self, *, artifacts="artifacts", enabled=True):
-        config = TrackSection.model_validate(
-            {
-                "experiment": "smoke",
-                "tracking": {
-                    "enabled": enabled,
-                    "uri": f"sqlite:///{self.root}/mlflow.db",
-                    "artifacts": str(self.root / artifacts),
-                },
-            }
-        )
-        done = self.results / "tracking" / "done.json"
-        return track.run(
-            config, records=list(self.outbox.glob("*.json")), results=self.results, done=done
-        )
-
-    def runs(self):
-        from mlflow.tracking import MlflowClient
-
-        client = MlflowClient(tracking_uri=f"sqlite:///{self.root}/mlflow.db")
-        experiment = client.get_experiment_by_name("glassguard")
-        return client, client.search_runs([experiment.experiment_id])
 
 
 @pytest.mark.slow
