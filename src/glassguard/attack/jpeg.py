@@ -85,11 +85,14 @@ def _coded(values: Tensor, tables: Tensor) -> Tensor:
     """N x H x W through the cosine transform of their blocks, rounded in steps of the tables."""
     count, height, width = values.shape
     transform = _cosines().to(values)
-    blocks = values.view(count, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(2, 3)
-    steps = tables[:, None, None]
-    coefficients = soft_round(transform @ blocks @ transform.T / steps) * steps
-    restored = transform.T @ coefficients @ transform
-    return restored.transpose(2, 3).reshape(count, height, width)
+    # Rows of blocks at once: a product for each block would cost several times as much.
+    bands = (count, height // BLOCK, BLOCK, width)
+    blocks = (*bands[:3], width // BLOCK, BLOCK)
+    steps = tables[:, None, :, None]
+    coefficients = (transform @ values.reshape(bands)).view(blocks) @ transform.T
+    rounded = soft_round(coefficients / steps) * steps
+    restored = transform.T @ (rounded @ transform).view(bands)
+    return restored.view(count, height, width)
 
 
 @cache

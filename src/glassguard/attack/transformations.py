@@ -231,11 +231,11 @@ def _blurred(pictures: Tensor, weights: Tensor) -> Tensor:
         padding = (0, 0, BLUR_REACH, BLUR_REACH) if axis == 2 else (BLUR_REACH, BLUR_REACH, 0, 0)
         padded = F.pad(pictures, padding, mode="replicate")
         length = pictures.shape[axis]
-        shifted = [
-            weights[:, place, None, None, None] * padded.narrow(axis, place, length)
-            for place in range(2 * BLUR_REACH + 1)
-        ]
-        pictures = torch.stack(shifted).sum(dim=0)
+        blurred = torch.zeros_like(pictures)
+        for place in range(2 * BLUR_REACH + 1):
+            weight = weights[:, place, None, None, None]
+            blurred = blurred + weight * padded.narrow(axis, place, length)
+        pictures = blurred
     return pictures
 
 

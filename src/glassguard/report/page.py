@@ -104,8 +104,8 @@ def headline(
     for name, attack in summary["attacks"].items():
         if attack["n"]:
             sentences.append(
-                f"Undefended, {percent(attack['success'])} of {attack['n']} test attacks with "
-                f"adversarial {spelt(name)} over {attack['pairs']} pairs succeed; "
+                f"Undefended, {percent(attack['success'])} of {attack['n']} test attacks "
+                f"called {spelt(name)} over {attack['pairs']} pairs succeed; "
                 f"{percent(attack['still_correct'])} are still recognized as the attacker."
             )
     area = "" if detection["auc"] is None else f"; area under the curve {detection['auc']:.3f}"
