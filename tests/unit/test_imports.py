@@ -11,18 +11,22 @@ WITH_TORCH = {
     "recognizer",
     "attack_shard",
     "controls",
-    "influence",
+    "robustness",
+    "responses",
     "experts",
-    "baselines",
-    "saliency_maps",
-    "masked_decisions",
+    "banded_recognizer",
+    "landmarks",
+    "guard",
+    "certify",
+    "adaptive_shard",
+    "adaptive",
     "mask_grid_shard",
     "mask_evaluation",
     "mask_transfer",
 }
 """They pass pictures through a network, or read one."""
 
-WITH_SCIKIT_LEARN = {"baselines", "fit_detectors", "detection", "figures"}
+WITH_SCIKIT_LEARN = {"fit_detectors", "detection", "figures"}
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in WITH_TORCH])
@@ -33,7 +37,7 @@ def test_a_stage_without_a_network_starts_fast(stage: str) -> None:
     assert ("matplotlib" in libraries) == (stage == "figures")
 
 
-@pytest.mark.parametrize("stage", ["attack_shard", "saliency_maps"])
+@pytest.mark.parametrize("stage", ["attack_shard", "mask_grid_shard"])
 def test_lightning_is_for_training(stage: str) -> None:
     _, libraries = script_of("imports", ROOT / "benchmarks").measured(stage)
     assert not {"pytorch_lightning", "matplotlib", "sklearn"} & {*libraries}

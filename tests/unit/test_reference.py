@@ -54,7 +54,7 @@ def test_every_result_file_is_described():
         for path in re.findall(r"`([^`\s]+)`", page)
     ]
     left = {
-        *layout.tables(ATTACKS),
+        *layout.tables(ATTACKS, ATTACKS),
         *layout.reported(ATTACKS).values(),
         *layout.tracked(layout.ARTIFACTS, ATTACKS, ["roc"]),
         *[file for name in layout.sets(ATTACKS) for file in [layout.images_of_set(name)]],

@@ -333,11 +333,6 @@ def _check_kind(key: str, file: Path) -> None:
             f"{key}: {file}: neither a folder nor an archive; allowed: {', '.join(ARCHIVES)}"
         )
     weights = key == "backbone.weights"
-    if weights and file.suffix.lower() == ".onnx":
-        raise InputError(
-            f"{key}: {file}: is an ONNX network, which backbone=onnx reads "
-            "(docs/your-own-recognizer.md)"
-        )
     if not weights and key not in ("data.detector", "backbone.pretraining.teacher.file"):
         return
     try:
@@ -345,6 +340,11 @@ def _check_kind(key: str, file: Path) -> None:
             start = content.read(START)
     except OSError as error:
         raise InputError(f"{key}: {file}: cannot be read: {error.strerror}") from None
+    if weights and file.suffix.lower() == ".onnx" and why_no_onnx(start) is None:
+        raise InputError(
+            f"{key}: {file}: is an ONNX network, which backbone=onnx reads "
+            "(docs/your-own-recognizer.md)"
+        )
     reason = why_no_weights(start) if weights else why_no_onnx(start)
     if reason is not None:
         raise InputError(

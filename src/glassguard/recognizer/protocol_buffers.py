@@ -7,7 +7,7 @@ counts against a budget, and numbers stay in the file's own memory until they ar
 import struct
 from collections.abc import Iterator
 
-MOST_FIELDS = 400_000
+MOST_FIELDS = 200_000
 """Of all messages of a file together; the largest published face networks have a tenth."""
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5

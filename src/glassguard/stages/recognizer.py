@@ -83,6 +83,8 @@ def run(
             copies = copies_to_mask(train.images, settings, seed=seed + 1)
             explain = explainer(trained, masks.map, masks)
             yield from masked_copies(copies, explain, masks, generator=np.random.default_rng(seed))
+        if not settings.framed_copies:
+            return
         eyes = rows.loc[split["train"], list(EYES)].to_numpy(dtype=float).reshape(-1, 2, 2)
         for worn in framed_copies(train.images, eyes, copies=settings.framed_copies, seed=seed):
             yield from in_batches(worn)
