@@ -77,10 +77,12 @@ class OrthogonalAttack(InformedAttack):
         fooled = look.probabilities.argmax(dim=1) == batch.labels
         (recognizer,) = torch.autograd.grad(look.objective.sum(), iterates, retain_graph=True)
         hinge = self.hinge(iterates, batch)
-        (defence,) = torch.autograd.grad(hinge.sum(), iterates, allow_unused=True)
         masks = batch.masks.to(iterates.dtype)
-        one = recognizer * masks
-        other = torch.zeros_like(one) if defence is None else defence * masks
+        one, other = recognizer * masks, torch.zeros_like(recognizer)
+        # Without a defence there is nothing to differentiate.
+        if hinge.requires_grad:
+            (defence,) = torch.autograd.grad(hinge.sum(), iterates)
+            other = defence * masks
         # Nothing is left to gain of a defence that is got past.
         towards_defence = fooled & (hinge.detach() > 0)
         chosen = torch.where(

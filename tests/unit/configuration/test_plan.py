@@ -147,6 +147,14 @@ def test_captions_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
     assert repr(captions) == f"Captions({str(path)!r})"
 
 
+def test_informed_attackers_are_jobs_where_they_are_asked_for() -> None:
+    informed = plan("smoke", "adaptive=informed", "adaptive.shards=2")
+    assert {"adaptive_1-of-2", "adaptive_2-of-2", "adaptive"} <= set(informed.jobs)
+    assert "results/{study}/adaptive/table.csv" in informed.tables
+    assert not [job for job in plan().jobs if job.startswith("adaptive")]
+    assert not [file for file in plan().tables if "/adaptive/" in file]
+
+
 def test_plain_frames_have_the_colour_that_the_first_attack_starts_from() -> None:
     other = ("~attack@attacks.glasses", "+attack@attacks.pink=glasses")
     colour = "attacks.pink.initial_colour=[1,0,1]"
