@@ -54,7 +54,7 @@ def configured_attack(
         penalties=penalties,
         direction=direction,
         optimiser=optimisers[settings.optimiser],
-        restarts=[STARTS[one] for one in settings.restarts],
+        restarts=tuple(STARTS[one] for one in settings.restarts),
         patience=settings.patience,
         seed=seed,
         initial_colour=settings.initial_colour,

@@ -250,7 +250,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     [
         ("backbone.weights", b"", "is empty; readable are safetensors"),
         ("backbone.weights", b"<!DOCTYPE html><p>Log in", "is a web page (HTML)"),
-        ("backbone.weights", b"\x08\x06\x12\x07pytorch", "is no known weight file"),
+        ("backbone.weights", b"\x08\x06\x12\x07pytorch", "which backbone=onnx reads"),
         ("data.detector", b"PK\x03\x04archive", "is a PyTorch file, or another archive"),
         ("data.detector", b"\x80\x02\x8a\nl\xfc", "is a PyTorch file"),
         ("data.detector", b"\x89HDF\r\n\x1a\n", "is an HDF5 file; an ONNX model is wanted"),
