@@ -9,6 +9,7 @@ import torch
 from saliency.small_study import (
     MAPS,
     evaluate,
+    inputs,
     judging,
     search,
     settings,
@@ -238,13 +239,11 @@ def test_masks_tuned_on_one_attack_are_tried_on_all(study, sticker, searched, tm
     }
     (tmp_path / "other.json").write_text(json.dumps({"goodness": other}))
     given = {
-        "manifest": study / "manifest.csv",
-        "images": study / "images.npy",
-        "maps": study / "maps.npz",
-        "examples": [study / "glasses/examples.csv", sticker / "examples.csv"],
-        "adversarial_images": [study / "glasses/images.npy", sticker / "images.npy"],
-        "frames": [study / "glasses/frames.npy", sticker / "frames.npy"],
-        "adversarial_maps": [study / "adversarial_maps.npz", sticker / "maps.npz"],
+        "benign": inputs(study)["benign"],
+        "attacks": [
+            *inputs(study)["attack"],
+            *(sticker / name for name in ("examples.csv", "images.npy", "frames.npy", "maps.npz")),
+        ],
         "best": [searched[1], tmp_path / "other.json"],
         "recognizer": study / "recognizer.safetensors",
         "transfer": tmp_path / "generality.csv",
@@ -272,7 +271,7 @@ def test_masks_tuned_on_one_attack_are_tried_on_all(study, sticker, searched, tm
         assert free.iloc[0][name] == headline.iloc[0][name]
         assert free.iloc[0][f"{name}_low"] == headline.iloc[0][f"{name}_low"]
 
-    with pytest.raises(InputError, match="as many files each"):
+    with pytest.raises(InputError, match="of each of the 1 attacks in --best, and names 8 files"):
         mask_transfer.run(judging(), **{**given, "best": given["best"][:1]})
 
 
