@@ -22,7 +22,7 @@ from glassguard.detection.slice_detectors import SliceDetectors
 from glassguard.influence.reduction import EVERYWHERE, Places, reduced
 from glassguard.influence.settings import Reduction
 from glassguard.recognizer.answers import logits_of
-from glassguard.recognizer.network import FaceRecognizer
+from glassguard.recognizer.network import Recognizer
 
 
 class SoftSlope(nn.Module):
@@ -43,7 +43,7 @@ def _slope_only(values: Tensor) -> Tensor:
     return straight_through(torch.zeros_like(values), values)
 
 
-def with_soft_slopes(network: FaceRecognizer) -> tuple[FaceRecognizer, list[SoftSlope]]:
+def with_soft_slopes(network: Recognizer) -> tuple[Recognizer, list[SoftSlope]]:
     """A copy of a network with the same answers and soft slopes, and the slopes to set."""
     soft = copy.deepcopy(network)
     slopes = []
@@ -71,13 +71,13 @@ class InfluenceDetected:
         ValueError: the detectors' profiles are prepared in another way.
     """
 
-    network: FaceRecognizer
+    network: Recognizer
     detectors: SliceDetectors
     threshold: float
     reduction: Reduction = "max"
     places: Places = EVERYWHERE
     sharpness: tuple[float, float] = (4.0, 64.0)
-    _soft: FaceRecognizer = field(init=False, repr=False)
+    _soft: Recognizer = field(init=False, repr=False)
     _slopes: Sequence[SoftSlope] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -108,7 +108,7 @@ class InfluenceDetected:
         return (named & (scores.detach() <= self.threshold)).detach()
 
     def _scores(
-        self, network: FaceRecognizer, pixels: Tensor, labels: Tensor, *, differentiable: bool
+        self, network: Recognizer, pixels: Tensor, labels: Tensor, *, differentiable: bool
     ) -> Tensor:
         """Scores of pictures that are taken for their labels, N float64."""
         kept: dict[str, Tensor] = {}
