@@ -16,7 +16,7 @@ from glassguard.guard.eye_band import eye_band
 from glassguard.guard.settings import Placements
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/unit"))
-from worn_frames import EYES, samples_outside, worn
+from worn_frames import EYES, samples_outside, worn  # type: ignore[import-not-found]
 
 PLACEMENTS = Placements(shift=4 / 224, rotation=4, scale=0.05)
 

@@ -27,6 +27,7 @@ from bounds import Figure, reported
 
 from glassguard.configuration.compose import compose_study
 from glassguard.configuration.sections import sections
+from glassguard.files import layout
 from glassguard.saliency.search import planned_points
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,20 +69,20 @@ def main() -> int:
         config = Path(folder) / "saliency.yaml"
         config.write_text(yaml.safe_dump(sections(study)["mask_grid"]))
 
+        def of_set(name: str) -> list[Path]:
+            files = layout.files_of_set(name, "maps")
+            return [results / file.removeprefix(layout.result("")) for file in files]
+
         def sweep(shards: int) -> float:
             command = [sys.executable, "-m", "glassguard.cli", "mask_grid_shard"]
-            for option, value in {
-                "config": config,
-                "manifest": results / "data/manifest.csv",
-                "images": results / "data/images.npy",
-                "maps": results / "saliency/maps/benign.npz",
-                "examples": results / f"attacks/{attack}/examples.csv",
-                "adversarial-images": results / f"attacks/{attack}/images.npy",
-                "adversarial-maps": results / f"saliency/maps/{attack}.npz",
-                "recognizer": results / "recognizer/recognizer.safetensors",
-                "shards": shards,
+            for option, files in {
+                "config": [config],
+                "benign": of_set("benign"),
+                "attack": of_set(attack),
+                "recognizer": [results / "recognizer/recognizer.safetensors"],
             }.items():
-                command += [f"--{option}", str(value)]
+                command += [f"--{option}", *map(str, files)]
+            command += ["--shards", str(shards)]
             return sum(
                 processor_seconds(
                     [*command, "--shard", str(one), "--results", str(Path(folder) / f"{one}.npz")]

@@ -1,22 +1,27 @@
-"""What the scripts of the pages share: tables of figures, and what a page shows between markers."""
+"""Tables of figures in ``docs/tables``, and how pages show them (``docs/templates``)."""
 
-import argparse
-import csv
 import json
 import re
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pandas as pd
 
-from glassguard.report.tables import decimals, markdown
+from glassguard.report.tables import decimals
 from glassguard.report.wording import NOTHING
 from glassguard.statistics import Rate
 
 DOCS = Path(__file__).parent
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(DOCS / "templates"),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 COLUMNS = ("part", "name", "figure", "here", "low", "high", "n")
 PLACES = re.compile(r"(<!-- (?P<name>[^>]+?)(?:: start)? -->\n).*?(<!-- [^>]*end -->)", re.DOTALL)
 """Where a page shows a table: between a marker with its name and one that ends with ``end``."""
@@ -25,21 +30,29 @@ Row = Mapping[str, Any]
 
 
 class Figures(dict[tuple[str, str, str], Row]):
-    """Figures of a committed table by part, name and figure, in the order of its rows."""
-
-    @classmethod
-    def read(cls, table: str) -> "Figures":
-        """The figures of ``docs/tables/<table>.csv``."""
-        return cls.of(read(table))
+    """Figures by part, name and figure, in the order of the rows of their table."""
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> "Figures":
         """The figures of rows with :data:`COLUMNS`."""
         return cls({(row["part"], row["name"], row["figure"]): row for row in rows})
 
-    def names(self, part: str) -> list[str]:
-        """The names in a part, each once."""
-        return list(dict.fromkeys(name for where, name, _ in self if where == part))
+    def parts(self, start: str) -> list[str]:
+        """The parts whose names start so."""
+        return list(dict.fromkeys(part for part, _, _ in self if part.startswith(start)))
+
+    def rows(self, part: str) -> dict[str, Callable[[str], str]]:
+        """By name in a part, what gives the text of a figure there (:meth:`cell`)."""
+        names = dict.fromkeys(name for where, name, _ in self if where == part)
+        return {name: partial(self.cell, part, name) for name in names}
+
+    def best(self, part: str, figure: str) -> list[tuple[str, Callable[[str], str]]]:
+        """The rows of a part, those first in which a figure is largest."""
+        return sorted(self.rows(part).items(), key=lambda row: -float(row[1](figure)))
+
+    def called(self, part: str, name: str) -> dict[str, Row]:
+        """The figures of a name in a part."""
+        return {figure: row for (*of, figure), row in self.items() if of == [part, name]}
 
     def cell(self, part: str, name: str, figure: str) -> str:
         """A figure as text: with its interval where ``±`` is behind it, a dash where none is."""
@@ -49,34 +62,14 @@ class Figures(dict[tuple[str, str, str], Row]):
         interval = f" [{row['low']}–{row['high']}]" if figure.endswith("±") and row["low"] else ""
         return f"{row['here']}{interval}"
 
-    def cells(self, part: str, name: str, figures: Iterable[str]) -> list[str]:
-        """Several cells; figures with a semicolon between them share one."""
-        return [
-            "; ".join(self.cell(part, name, one) for one in joined.split("; "))
-            for joined in figures
-        ]
-
     def of_run(self) -> defaultdict[str, str]:
         """What was run, and the counts behind the rates; a dash for what the table lacks."""
         found = {figure: self.cell(part, "", figure) for part, _, figure in self if part == "run"}
         return defaultdict(lambda: NOTHING, found)
 
-    def listed(self, part: str, figures: Mapping[str, str]) -> str:
-        """A table in Markdown: a row for every name in a part.
-
-        Args:
-            part: the part.
-            figures: figure by heading, a template that counts of the run fill; the first column
-                has names.
-        """
-        header = [heading.format_map(self.of_run()) for heading in figures]
-        wanted = list(figures.values())[1:]
-        rows = ([f"`{name}`", *self.cells(part, name, wanted)] for name in self.names(part))
-        return markdown(header, rows)
-
 
 def figures_of(
-    records: pd.DataFrame | Mapping[Any, Any], part: str, name: str, *keys: str, **called: str
+    records: pd.DataFrame | Row, part: str, name: str, figures: Mapping[str, Any] | Iterable[str]
 ) -> Iterator[dict[str, Any]]:
     """Rows of a table of figures.
 
@@ -84,12 +77,12 @@ def figures_of(
         records: what was measured: a table of a run, or an object of one of its JSON files.
         part: where the figures belong, a template that every record fills.
         name: of what they are, likewise.
-        keys: keys of figures that are called as their keys.
-        called: key by figure of all others; the figure is a template as well.
+        figures: key by figure, a template as well; or keys of figures that are called so.
     """
+    keys = figures if isinstance(figures, Mapping) else {key: key for key in figures}
     table = isinstance(records, pd.DataFrame)
     for record in records.to_dict("records") if table else [records]:
-        for figure, key in {**dict(zip(keys, keys, strict=True)), **called}.items():
+        for figure, key in keys.items():
             texts = {"part": part, "name": name, "figure": figure}
             named = {column: text.format_map(record) for column, text in texts.items()}
             yield named | measured(record, key)
@@ -106,29 +99,29 @@ def measured(record: Mapping[Any, Any], key: Any) -> dict[str, Any]:
     return {"here": here if number else value, "low": low, "high": high, "n": n}
 
 
-def kept(measured: str | float, relation: str, bound: float) -> bool:
-    """Whether a figure keeps its bound; the relation is ``<=`` or ``>=``."""
-    return float(measured) <= bound if relation == "<=" else float(measured) >= bound
+def kept(measured: str, relation: str, bound: float | str) -> bool:
+    """Whether a figure, with or without interval, is ``<=`` or ``>=`` its bound, or not known."""
+    if measured == NOTHING:
+        return True
+    value, limit = float(measured.partition(" ")[0]), float(bound)
+    return value <= limit if relation == "<=" else value >= limit
 
 
 def bound(relation: str, value: float | str) -> str:
     """A bound in words."""
-    return f"{'≤' if relation == '<=' else '≥'} {value if isinstance(value, str) else f'{value:g}'}"
+    return f"{'≤' if relation == '<=' else '≥'} {float(value):g}"
 
 
 def read(table: str) -> list[dict[str, str]]:
-    """The rows of ``docs/tables/<table>.csv``."""
-    with (DOCS / "tables" / f"{table}.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    """The rows of ``docs/tables/<table>.csv``, as text."""
+    path = DOCS / "tables" / f"{table}.csv"
+    return pd.read_csv(path, dtype=str, keep_default_na=False).to_dict("records")
 
 
-def write(table: str, columns: Iterable[str], rows: Iterable[Row]) -> None:
-    """Write ``docs/tables/<table>.csv``; nothing where a row cannot be made."""
-    rows = list(rows)
-    with (DOCS / "tables" / f"{table}.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(columns), "", "ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+def write(table: str, rows: Iterable[Row], columns: Iterable[str] = COLUMNS) -> None:
+    """Write ``docs/tables/<table>.csv``."""
+    frame = pd.DataFrame(list(rows), columns=list(columns), dtype=object)
+    frame.to_csv(DOCS / "tables" / f"{table}.csv", index=False, lineterminator="\n")
 
 
 def read_json(path: Path) -> Any:
@@ -136,37 +129,7 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def filled(page: str, render: Callable[[str], str | None]) -> str:
-    """The page with its tables anew.
-
-    Args:
-        page: text of the page.
-        render: gives a table by the name in its marker; None where it is another script's.
-    """
-
-    def fill(found: re.Match[str]) -> str:
-        table = render(found["name"])
-        return found[0] if table is None else f"{found[1]}\n{table}\n\n{found[3]}"
-
-    return PLACES.sub(fill, page)
-
-
-def rewrite(render: Callable[[str], str | None], *pages: str) -> None:
-    """Write ``docs/<page>.md`` with its tables anew; no page where a table is missing."""
-    paths = [DOCS / f"{page}.md" for page in pages]
-    texts = [filled(path.read_text(encoding="utf-8"), render) for path in paths]
-    for path, text in zip(paths, texts, strict=True):
-        path.write_text(text, encoding="utf-8")
-
-
-def folders(description: str | None, write_table: Callable[[Path], None]) -> list[Path]:
-    """The folders of runs on the command line, whose tables are written."""
-    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
-    parser.add_argument("results", type=Path, nargs="*", help="folders of finished runs, or none")
-    results: list[Path] = parser.parse_args().results
-    for folder in results:
-        try:
-            write_table(folder)
-        except OSError as error:
-            sys.exit(f"{error.filename}: {error.strerror}; give the folder of a finished run")
-    return results
+def rendered(page: str, table: str, **given: Any) -> str:
+    """A block of ``docs/templates/<page>.jinja``."""
+    template = TEMPLATES.get_template(f"{page}.jinja", globals={"kept": kept, "bound": bound})
+    return "".join(template.blocks[table](template.new_context(given))).strip()

@@ -209,13 +209,12 @@ COMMANDS: dict[str, Run | str] = {
     "mlflow gc --backend-store-uri sqlite:///results/mlflow/mlflow.db --tracking-uri "
     "sqlite:///results/mlflow/mlflow.db": literally,
     # Tables of the pages
-    "python docs/costs.py": literally,
-    "python docs/detection.py results/embedded": on_smoke,
-    "python docs/detection.py results/faces": on_smoke,
-    "python docs/detection.py results/accessories": on_smoke,
-    "python docs/saliency.py results/embedded results/faces results/accessories "
+    "python docs/figures.py": literally,
+    "python docs/figures.py results/embedded": on_smoke,
+    "python docs/figures.py results/accessories": on_smoke,
+    "python docs/figures.py results/faces": on_smoke,
+    "python docs/figures.py results/embedded results/faces results/accessories "
     "results/embedded/variant_all_fills": on_smoke,
-    "python docs/real_faces.py results/faces": "needs a run on photographs; test_real_faces_page",
     "python benchmarks/linear_model.py results/embedded/data": on_smoke,
     "python benchmarks/frame_recall.py results/faces --table docs/tables/frame-recall.csv": (
         on_smoke

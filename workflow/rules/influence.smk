@@ -4,14 +4,9 @@
 rule experts:
     input:
         config=section_of("experts"),
-        manifest=result("data/manifest.csv"),
-        images=result("data/images.npy"),
-        examples=result(f"attacks/{HEADLINE}/examples.csv"),
-        adversarial_images=result(f"attacks/{HEADLINE}/images.npy"),
-        frames=result(f"attacks/{HEADLINE}/frames.npy"),
-        plain_examples=result("controls/plain_frames/examples.csv"),
-        plain_images=result("controls/plain_frames/images.npy"),
-        plain_frames=result("controls/plain_frames/frames.npy"),
+        benign=layout.files_of_set("benign"),
+        attack=layout.files_of_set(HEADLINE, "frames"),
+        plain=layout.files_of_set("plain_frames", "frames"),
         recognizer=result("recognizer/recognizer.safetensors"),
         code=PLAN.code_of("experts"),
     output:
@@ -29,11 +24,8 @@ rule experts:
         mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
         runtime=plan.attempted(5 * PLAN.passes),
     shell:
-        "glassguard experts --config {input.config} --manifest {input.manifest} "
-        "--images {input.images} --examples {input.examples} "
-        "--adversarial-images {input.adversarial_images} --frames {input.frames} "
-        "--plain-examples {input.plain_examples} --plain-images {input.plain_images} "
-        "--plain-frames {input.plain_frames} --recognizer {input.recognizer} "
+        "glassguard experts --config {input.config} --benign {input.benign} "
+        "--attack {input.attack} --plain {input.plain} --recognizer {input.recognizer} "
         "--maps {output.maps} --shares {output.shares} --record {output.record} > {log} 2>&1"
 
 

@@ -4,12 +4,8 @@
 rule mask_grid_shard:
     input:
         config=section_of("mask_grid"),
-        manifest=result("data/manifest.csv"),
-        images=result("data/images.npy"),
-        maps=result("saliency/maps/benign.npz"),
-        examples=result(f"attacks/{HEADLINE}/examples.csv"),
-        adversarial_images=result(f"attacks/{HEADLINE}/images.npy"),
-        adversarial_maps=result(f"saliency/maps/{HEADLINE}.npz"),
+        benign=layout.files_of_set("benign", "maps"),
+        attack=layout.files_of_set(HEADLINE, "maps"),
         recognizer=result("recognizer/recognizer.safetensors"),
         code=PLAN.code_of("mask_grid_shard"),
     output:
@@ -29,10 +25,8 @@ rule mask_grid_shard:
         shard=lambda wildcards: plan.position(wildcards.scatteritem),
         shards=PLAN.grid_shards,
     shell:
-        "glassguard mask_grid_shard --config {input.config} --manifest {input.manifest} "
-        "--images {input.images} --maps {input.maps} --examples {input.examples} "
-        "--adversarial-images {input.adversarial_images} "
-        "--adversarial-maps {input.adversarial_maps} --recognizer {input.recognizer} "
+        "glassguard mask_grid_shard --config {input.config} --benign {input.benign} "
+        "--attack {input.attack} --recognizer {input.recognizer} "
         "--shard {params.shard} --shards {params.shards} --results {output.results} "
         "--record {output.record} > {log} 2>&1"
 
@@ -66,13 +60,8 @@ rule mask_grid:
 rule mask_evaluation:
     input:
         config=section_of("mask_evaluation"),
-        manifest=result("data/manifest.csv"),
-        images=result("data/images.npy"),
-        maps=result("saliency/maps/benign.npz"),
-        examples=result(f"attacks/{HEADLINE}/examples.csv"),
-        adversarial_images=result(f"attacks/{HEADLINE}/images.npy"),
-        frames=result(f"attacks/{HEADLINE}/frames.npy"),
-        adversarial_maps=result(f"saliency/maps/{HEADLINE}.npz"),
+        benign=layout.files_of_set("benign", "maps"),
+        attack=layout.files_of_set(HEADLINE, "frames", "maps"),
         recognizer=result("recognizer/recognizer.safetensors"),
         best=result("saliency/best.json"),
         grid=result("saliency/grid.csv"),
@@ -95,10 +84,8 @@ rule mask_evaluation:
         mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
         runtime=plan.attempted(6 * PLAN.passes),
     shell:
-        "glassguard mask_evaluation --config {input.config} --manifest {input.manifest} "
-        "--images {input.images} --maps {input.maps} --examples {input.examples} "
-        "--adversarial-images {input.adversarial_images} --frames {input.frames} "
-        "--adversarial-maps {input.adversarial_maps} --recognizer {input.recognizer} "
+        "glassguard mask_evaluation --config {input.config} --benign {input.benign} "
+        "--attack {input.attack} --recognizer {input.recognizer} "
         "--best {input.best} --grid {input.grid} --predictions {input.predictions} "
         "--evaluation {output.evaluation} --curve {output.curve} "
         "--working-point {output.working_point} "
@@ -109,12 +96,8 @@ rule mask_evaluation:
 use rule mask_grid_shard as accessory_mask_grid_shard with:
     input:
         config=section_of("mask_grid"),
-        manifest=result("data/manifest.csv"),
-        images=result("data/images.npy"),
-        maps=result("saliency/maps/benign.npz"),
-        examples=result("attacks/{attack}/examples.csv"),
-        adversarial_images=result("attacks/{attack}/images.npy"),
-        adversarial_maps=result("saliency/maps/{attack}.npz"),
+        benign=layout.files_of_set("benign", "maps"),
+        attack=layout.files_of_set("{attack}", "maps"),
         recognizer=result("recognizer/recognizer.safetensors"),
         code=PLAN.code_of("mask_grid_shard"),
     output:
@@ -148,13 +131,12 @@ use rule mask_grid as accessory_mask_grid with:
 rule mask_transfer:
     input:
         config=section_of("mask_evaluation"),
-        manifest=result("data/manifest.csv"),
-        images=result("data/images.npy"),
-        maps=result("saliency/maps/benign.npz"),
-        examples=PLAN.of_attacks("attacks/{attack}/examples.csv"),
-        adversarial_images=PLAN.of_attacks("attacks/{attack}/images.npy"),
-        frames=PLAN.of_attacks("attacks/{attack}/frames.npy"),
-        adversarial_maps=PLAN.of_attacks("saliency/maps/{attack}.npz"),
+        benign=layout.files_of_set("benign", "maps"),
+        attacks=[
+            file
+            for attack in PLAN.attacks
+            for file in layout.files_of_set(attack, "frames", "maps")
+        ],
         best=PLAN.best_masks,
         recognizer=result("recognizer/recognizer.safetensors"),
         code=PLAN.code_of("mask_transfer"),
@@ -172,9 +154,7 @@ rule mask_transfer:
         mem_mb=plan.attempted(1000 + 1500 * PLAN.pixels),
         runtime=plan.attempted(30 * PLAN.passes),
     shell:
-        "glassguard mask_transfer --config {input.config} --manifest {input.manifest} "
-        "--images {input.images} --maps {input.maps} --examples {input.examples} "
-        "--adversarial-images {input.adversarial_images} --frames {input.frames} "
-        "--adversarial-maps {input.adversarial_maps} --best {input.best} "
+        "glassguard mask_transfer --config {input.config} --benign {input.benign} "
+        "--attacks {input.attacks} --best {input.best} "
         "--recognizer {input.recognizer} --transfer {output.transfer} "
         "--record {output.record} > {log} 2>&1"

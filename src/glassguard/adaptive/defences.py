@@ -125,7 +125,7 @@ class Squeezed:
 def straight_through(forward: Tensor, backward: Tensor) -> Tensor:
     """The values of ``forward`` with the gradient of ``backward``."""
     # Not backward + (forward - backward): the sum would round.
-    return _StraightThrough.apply(backward, forward)  # type: ignore[no-untyped-call]
+    return _StraightThrough.apply(backward, forward)
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -134,7 +134,7 @@ class _StraightThrough(torch.autograd.Function):
         return forward.clone()
 
     @staticmethod
-    def backward(context: object, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(context: object, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
 
 

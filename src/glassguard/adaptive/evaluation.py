@@ -21,7 +21,7 @@ from glassguard.attack.masked_pixels import MaskedPixelAttack
 from glassguard.attack.starts import Colour, Face, Noise, Start
 from glassguard.progress import track
 from glassguard.recognizer.confidences import probabilities_of
-from glassguard.recognizer.network import FaceRecognizer, to_images, to_pixels
+from glassguard.recognizer.network import Recognizer, to_images, to_pixels
 from glassguard.statistics import Rate
 
 WORST = "worst"
@@ -70,7 +70,7 @@ class Outcome:
 
 
 def attack_all(
-    network: FaceRecognizer,
+    network: Recognizer,
     defences: Mapping[str, Defence],
     victims: Victims,
     settings: Adaptive,
@@ -113,8 +113,12 @@ def attack_all(
             fooled = np.array([passes(bare, one) for one in pictures])
             found.append(
                 Outcome(
-                    *(name, attacker, iterations, len(pictures) - 1),
-                    *(fooled.any(axis=0), through.any(axis=0)),
+                    name,
+                    attacker,
+                    iterations,
+                    len(pictures) - 1,
+                    np.any(fooled, axis=0),
+                    np.any(through, axis=0),
                 )
             )
 
@@ -200,7 +204,7 @@ def _attacked(
 
 
 def _best_of_k(
-    network: FaceRecognizer, victims: Victims, settings: Adaptive, seed: int
+    network: Recognizer, victims: Victims, settings: Adaptive, seed: int
 ) -> list[Tensor]:
     attempts = list(product((CrossEntropy(), LogitMargin()), settings.steps, STARTS))
     faces = to_pixels(torch.from_numpy(victims.faces))
@@ -227,7 +231,7 @@ def _random_textures(victims: Victims, count: int, seed: int) -> list[Tensor]:
 
 
 def _searched(
-    network: FaceRecognizer,
+    network: Recognizer,
     name: str,
     defence: Defence,
     victims: Victims,

@@ -75,8 +75,8 @@ def random_search(
         if not len(rows):
             break
         trial = best[rows].copy()
-        for place, row in enumerate(rows):
-            _replace_square(trial[place], masks[row], boxes[row], generators[row], query / queries)
+        for picture, row in zip(trial, rows.tolist(), strict=True):
+            _replace_square(picture, masks[row], boxes[row], generators[row], query / queries)
         found, through = judge(trial, rows)
         better = found <= loss[rows]
         better |= through

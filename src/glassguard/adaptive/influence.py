@@ -2,8 +2,8 @@
 
 Behind ReLU and max-pooling a logit is piecewise linear in the pixels, so influence is piecewise
 constant and its gradient zero almost everywhere: an attack by the plain gradient fails and proves
-nothing. The stand-in keeps ReLU's values and takes its slope for that of a softplus, which grows
-sharper while the attack goes on.
+nothing. The stand-in keeps the values of ReLU, and of other piecewise linear activations, and takes
+the slope for that of a softplus, which grows sharper while the attack goes on.
 """
 
 import copy
@@ -19,38 +19,62 @@ from torch import Tensor, nn
 
 from glassguard.adaptive.defences import straight_through
 from glassguard.detection.slice_detectors import SliceDetectors
+from glassguard.influence.guided_backpropagation import PIECEWISE_LINEAR
 from glassguard.influence.reduction import EVERYWHERE, Places, reduced
 from glassguard.influence.settings import Reduction
 from glassguard.recognizer.answers import logits_of
-from glassguard.recognizer.network import FaceRecognizer
+from glassguard.recognizer.layers import PRE_RELU
+from glassguard.recognizer.network import Network, Recognizer
 
 
 class SoftSlope(nn.Module):
-    """ReLU whose slope is a softplus's, ``sigmoid(sharpness * z)``, so that it has one in turn."""
+    """A piecewise linear activation with soft slopes, which have slopes in turn.
+
+    A ReLU's is a softplus's, ``sigmoid(sharpness * z)``; others are sums of ReLUs.
+
+    Args:
+        activation: of :data:`~glassguard.influence.guided_backpropagation.PIECEWISE_LINEAR`.
+    """
 
     sharpness: Tensor | float = 1.0
     """Of all pictures, or N of one each."""
 
+    def __init__(self, activation: nn.Module) -> None:
+        super().__init__()
+        self.activation = activation
+
     def forward(self, values: Tensor) -> Tensor:
         """N x ... to the same shape."""
-        sharpness = self.sharpness
+        return self.activation(values.detach()) + _slope_only(self._softened(values))
+
+    def _softened(self, values: Tensor) -> Tensor:
+        sharpness, unit = self.sharpness, self.activation
         if isinstance(sharpness, Tensor):
             sharpness = sharpness.view(-1, *[1] * (values.ndim - 1))
-        return F.relu(values.detach()) + _slope_only(F.softplus(values * sharpness) / sharpness)
+        if isinstance(unit, nn.Hardtanh):
+            rising, falling = values - unit.min_val, values - unit.max_val
+            return (F.softplus(rising * sharpness) - F.softplus(falling * sharpness)) / sharpness
+        positive = F.softplus(values * sharpness) / sharpness
+        if isinstance(unit, nn.PReLU):
+            leak = unit.weight.view(1, -1, *[1] * (values.ndim - 2))
+            return leak * values + (1 - leak) * positive
+        if isinstance(unit, nn.LeakyReLU):
+            return unit.negative_slope * values + (1 - unit.negative_slope) * positive
+        return positive
 
 
 def _slope_only(values: Tensor) -> Tensor:
     return straight_through(torch.zeros_like(values), values)
 
 
-def with_soft_slopes(network: FaceRecognizer) -> tuple[FaceRecognizer, list[SoftSlope]]:
+def with_soft_slopes(network: Network) -> tuple[Network, list[SoftSlope]]:
     """A copy of a network with the same answers and soft slopes, and the slopes to set."""
     soft = copy.deepcopy(network)
     slopes = []
     for part in list(soft.modules()):
         for name, child in part.named_children():
-            if isinstance(child, nn.ReLU):
-                slopes.append(SoftSlope())
+            if isinstance(child, PIECEWISE_LINEAR):
+                slopes.append(SoftSlope(child))
                 setattr(part, name, slopes[-1])
     return soft, slopes
 
@@ -71,13 +95,13 @@ class InfluenceDetected:
         ValueError: the detectors' profiles are prepared in another way.
     """
 
-    network: FaceRecognizer
+    network: Recognizer
     detectors: SliceDetectors
     threshold: float
     reduction: Reduction = "max"
     places: Places = EVERYWHERE
     sharpness: tuple[float, float] = (4.0, 64.0)
-    _soft: FaceRecognizer = field(init=False, repr=False)
+    _soft: Recognizer = field(init=False, repr=False)
     _slopes: Sequence[SoftSlope] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -108,12 +132,13 @@ class InfluenceDetected:
         return (named & (scores.detach() <= self.threshold)).detach()
 
     def _scores(
-        self, network: FaceRecognizer, pixels: Tensor, labels: Tensor, *, differentiable: bool
+        self, network: Recognizer, pixels: Tensor, labels: Tensor, *, differentiable: bool
     ) -> Tensor:
         """Scores of pictures that are taken for their labels, N float64."""
         kept: dict[str, Tensor] = {}
-        positions = ("pre_relu", "post_relu")
-        module = network.slice_modules(positions)[self.detectors.slice]
+        name = self.detectors.slice
+        layer = name.removesuffix(PRE_RELU)
+        module = network.slice_modules(("pre_relu", "post_relu"), (layer,))[name]
         hook = module.register_forward_hook(lambda _, __, output: kept.update(slice=output))
         try:
             logits = logits_of(network, pixels)

@@ -17,7 +17,7 @@ from glassguard.detection.slice_detectors import SliceDetectors
 from glassguard.detection.thresholds import FALSE_POSITIVE_RATES, HALF_WEARING
 from glassguard.influence.reduction import Places
 from glassguard.influence.settings import Reduction
-from glassguard.recognizer.network import FaceRecognizer, to_pixels
+from glassguard.recognizer.network import Recognizer, to_pixels
 from glassguard.saliency.explanation import Explain
 from glassguard.saliency.fill import filled
 from glassguard.saliency.grid import Combination, mask_parameters
@@ -36,7 +36,7 @@ class Known:
 
 
 def known_defences(
-    network: FaceRecognizer,
+    network: Recognizer,
     detectors: Detectors,
     *,
     squeezing: FeatureSqueezing,

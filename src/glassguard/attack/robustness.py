@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from glassguard.attack.settings import Goal, Robustness, Transformations
 from glassguard.attack.success import succeeded, through_jpeg
 from glassguard.attack.transformations import KINDS, draw, only, seen_under
 from glassguard.progress import track
 from glassguard.recognizer.confidences import probabilities_of
-from glassguard.recognizer.network import to_images, to_pixels
+from glassguard.recognizer.network import Recognizer, to_images, to_pixels
 from glassguard.statistics import Rate
 
 ALL = "all"
@@ -45,12 +44,17 @@ class Attacked:
 
     def picture(self, row: int, times: int) -> "Attacked":
         """One of the pictures, so many times."""
-        arrays = (self.images, self.faces, self.frames, self.attacker, self.target)
+        rows = np.full(times, row)
         return Attacked(
-            *(np.repeat(one[row : row + 1], times, axis=0) for one in arrays), self.goal
+            self.images[rows],
+            self.faces[rows],
+            self.frames[rows],
+            self.attacker[rows],
+            self.target[rows],
+            self.goal,
         )
 
-    def succeeds(self, network: nn.Module, pictures: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    def succeeds(self, network: Recognizer, pictures: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Whether the network errs as the attack wants it to; N x S x S x 3 pictures to N bool."""
         confidences = probabilities_of(network, pictures)
         return succeeded(confidences, self.attacker, self.target, self.goal)
@@ -99,7 +103,7 @@ def held_out_pictures(
 
 
 def held_out_success(
-    network: nn.Module,
+    network: Recognizer,
     attacked: Attacked,
     transformations: Transformations,
     *,
@@ -109,7 +113,7 @@ def held_out_success(
     """Whether attacks succeed in each of a picture's held-out circumstances.
 
     Args:
-        network: maps pixels in [0, 1] to logits, in evaluation mode.
+        network: the recognizer, in evaluation mode.
         attacked: N pictures.
         transformations: how far circumstances range.
         placements: circumstances a picture; the same ones for all pictures and all attacks.
@@ -129,12 +133,12 @@ def held_out_success(
 
 
 def robustness_table(
-    network: nn.Module, attacked: Attacked, settings: Robustness, *, seed: int
+    network: Recognizer, attacked: Attacked, settings: Robustness, *, seed: int
 ) -> pd.DataFrame:
     """Success under all transformations together and under each kind alone.
 
     Args:
-        network: maps pixels in [0, 1] to logits, in evaluation mode.
+        network: the recognizer, in evaluation mode.
         attacked: N pictures, at least 1.
         settings: transformations and numbers of circumstances.
         seed: of the draw of circumstances.

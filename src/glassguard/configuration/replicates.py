@@ -7,6 +7,7 @@ from typing import Any
 from glassguard.configuration.compose import compose_study
 from glassguard.configuration.schema import Study
 from glassguard.errors import InputError
+from glassguard.settings import leaves
 
 DEFAULT_EXPERIMENT = "embedded"
 WORKFLOW_KEYS = ("experiment", "overrides", "replicates", "variants")
@@ -139,19 +140,8 @@ def _check_same_jobs(name: str, study: Study, variant: Study) -> None:
 
 
 def _jobs(study: Study) -> dict[str, Any]:
-    flat = dict(_leaves("", study.model_dump(mode="json")))
     return {
         key: value
-        for key, value in flat.items()
+        for key, value in leaves(study.model_dump(mode="json"))
         if key in SAME_IN_ALL or key.startswith(TEACHER) or key.rpartition(".")[2] in SAME_ENDINGS
     }
-
-
-def _leaves(where: str, value: Any) -> list[tuple[str, Any]]:
-    if isinstance(value, dict):
-        return [
-            leaf
-            for key, inner in value.items()
-            for leaf in _leaves(f"{where}.{key}" if where else key, inner)
-        ]
-    return [(where, value)]

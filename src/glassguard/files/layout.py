@@ -152,6 +152,13 @@ def picture_set(wildcards: Any) -> dict[str, str]:
     }
 
 
+def files_of_set(name: str, *further: str) -> list[str]:
+    """Table and pictures of a set, and its ``frames`` and saliency ``maps`` where asked for."""
+    files = {"frames": f"{_folder_of_set(name)}/frames.npy", "maps": f"saliency/maps/{name}.npz"}
+    wanted = [table_of_set(name), images_of_set(name), *(files[one] for one in further)]
+    return [result(file) for file in wanted]
+
+
 def detector_files(*names: str) -> list[str]:
     """What detectors read of sets of pictures: table, profiles, masked decisions and baselines."""
     return [

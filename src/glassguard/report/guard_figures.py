@@ -62,7 +62,7 @@ def operating_curves(table: pd.DataFrame, summary: Mapping[str, Any]) -> Drawn:
             shown = NAMES.get(name, spelt(name))
             axes.plot(rows["false_reject"], rows[measure], label=shown, **look)
     legend_of(panels[0], loc="outside lower center", ncols=3, handlelength=3.5)
-    first = table.iloc[0]
+    first = table.to_dict("records")[0]
     return figure, {
         "honest": Rate.read(first, "false_reject").n,
         "attacked": Rate.read(first, "corrected").n,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from glassguard.settings import leaves
 from glassguard.statistics import mean_interval
 
 COLUMNS = (
@@ -74,18 +75,12 @@ def figures_of(summary: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         if point.get("auc") is not None:
             areas[f"{where}.auc"] = float(point["auc"])
     yield from areas.items()
-    yield from _leaves("", summary)
-
-
-def _leaves(where: str, values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    for key, value in values.items():
-        if key in LEFT_OUT or key.endswith(ABOUT_ANOTHER_FIGURE):
-            continue
-        name = f"{where}.{key}" if where else key
-        if isinstance(value, Mapping):
-            yield from _leaves(name, value)
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            yield name, float(value)
+    for figure, value in leaves(summary):
+        about_another = any(
+            part in LEFT_OUT or part.endswith(ABOUT_ANOTHER_FIGURE) for part in figure.split(".")
+        )
+        if isinstance(value, int | float) and not isinstance(value, bool) and not about_another:
+            yield figure, float(value)
 
 
 def _row(variant: str, figure: str, values: np.ndarray) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from glassguard.detection.detector_file import from_arrays
 from glassguard.detection.detectors import Detectors
 from glassguard.detection.feature_squeezing import FeatureSqueezing
 from glassguard.errors import InputError
-from glassguard.files.formats import check_rows, read_frames, read_json, read_safetensors
+from glassguard.files.formats import read_json, read_safetensors
 from glassguard.saliency.explanation import explainer
 from glassguard.stages.judged_masks import read_best
 from glassguard.stages.paths import OutputPath
@@ -46,18 +46,15 @@ def run(
     if not 0 <= shard < shards:
         raise InputError(f"--shard must be between 0 and {shards - 1}: {shard}")
     study = open_pictures(
-        manifest=manifest,
-        images=images,
-        examples=examples,
-        adversarial_images=adversarial_images,
+        benign=[manifest, images],
+        attack=[examples, adversarial_images, frames],
         recognizer=recognizer,
     )
-    masks = read_frames(frames)
-    check_rows(study.attacks, masks, examples, frames)
-    rows = first_of_pairs(study.attacks, settings.pictures)[shard::shards]
-    chosen = study.attacks.iloc[rows]
+    faces, attack = study.benign, study.attack
+    rows = first_of_pairs(attack.table, settings.pictures)[shard::shards]
+    chosen = attack.table.iloc[rows]
     _, targets = study.attacked_classes(chosen)
-    row_of = {name: row for row, name in enumerate(study.people["image_id"])}
+    row_of = {name: row for row, name in enumerate(faces.table["image_id"])}
     if unknown := sorted(set(chosen["image_id"]) - set(row_of)):
         raise InputError(f"{examples}: {unknown[0]} is not in {manifest}")
     own = [row_of[name] for name in chosen["image_id"]]
@@ -81,10 +78,10 @@ def run(
         study.network,
         {name: one.defence for name, one in defences.items()},
         Victims(
-            np.ascontiguousarray(study.clean[own]),
-            np.ascontiguousarray(masks[rows]),
+            np.ascontiguousarray(faces.images[own]),
+            np.ascontiguousarray(attack.frames[rows]),
             targets,
-            np.ascontiguousarray(study.attacked[rows]),
+            np.ascontiguousarray(attack.images[rows]),
             rows.tolist(),
         ),
         settings,

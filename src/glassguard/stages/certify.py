@@ -67,7 +67,9 @@ def run(
         curve,
     )
     test = table[table["split"] == "test"]
-    judged = {name: judged_in(of_set, people) for name, of_set in test.groupby("set", sort=False)}
+    judged = {
+        str(name): judged_in(of_set, people) for name, of_set in test.groupby("set", sort=False)
+    }
     write_csv(certificate_table(judged), certificate)
     bare = judged[BENIGN]
     write_csv(targets_table(bare, people, least_banded=least["least_banded"]), targets)

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from glassguard.configuration.sections import ExpertsSection
-from glassguard.files.formats import check_rows, read_examples, read_frames, read_images, write_csv
+from glassguard.files.formats import write_csv
+from glassguard.files.picture_set import PictureSet
 from glassguard.influence.expert_shares import Worn, evenly, expert_maps, expert_shares, shown_pairs
 from glassguard.influence.measure import internal_influence, pictures_at_once
 from glassguard.stages.paths import OutputPath
@@ -21,19 +22,16 @@ from glassguard.stages.saliency_inputs import (
 def run(
     config: ExpertsSection,
     *,
-    manifest: Path,
-    images: Path,
-    examples: Path,
-    adversarial_images: Path,
-    frames: Path,
-    plain_examples: Path,
-    plain_images: Path,
-    plain_frames: Path,
+    benign: list[Path],
+    attack: list[Path],
+    plain: list[Path],
     recognizer: Path,
     maps: OutputPath,
     shares: OutputPath,
 ) -> dict[str, float | int | str]:
     """Propagate the experts' influence back to the pixels of test pictures.
+
+    Every set is table, pictures and, for wearers, frames.
 
     ``maps`` is for the figures: rows are pictures (:func:`shown_pairs`; none if no attack
     succeeded), with ``images``, ``frames`` (of impersonations only), ``pair``, ``kind``,
@@ -44,32 +42,23 @@ def run(
         InputError: a file cannot be used, or files do not belong together.
     """
     use_threads(config.influence.threads)
-    study = open_pictures(
-        manifest=manifest,
-        images=images,
-        examples=examples,
-        adversarial_images=adversarial_images,
-        recognizer=recognizer,
-    )
-    attack_frames = read_frames(frames)
-    check_rows(study.attacks, attack_frames, examples, frames)
-    plain, worn = read_examples(plain_examples), read_images(plain_images)
-    control_frames = read_frames(plain_frames)
-    check_rows(plain, worn, plain_examples, plain_images)
-    check_rows(plain, control_frames, plain_examples, plain_frames)
-    open_recognizer(recognizer, worn, plain_images)
+    study = open_pictures(benign=benign, attack=attack, recognizer=recognizer)
+    people, attacks, wearers = study.benign.table, study.attack.table, PictureSet.open(plain)
+    open_recognizer(recognizer, wearers.images, plain[1])
+    clean, attacked_images, worn = study.benign.images, study.attack.images, study.attack.frames
+    plainly_worn = wearers.frames
     settings, network = config.experts, study.network
     modules = chosen_slices(network, config.slices)
-    tested = study.attacks["split"] == "test"
-    succeeded = study.attacks[tested & study.attacks["success"].astype(bool)]
+    tested = attacks["split"] == "test"
+    succeeded = attacks[tested & attacks["success"].astype(bool)]
 
-    shown = shown_pairs(succeeded, study.people, settings.pairs)
-    pictures = np.zeros((len(shown), *study.clean.shape[1:]), dtype=np.uint8)
+    shown = shown_pairs(succeeded, people, settings.pairs)
+    pictures = np.zeros((len(shown), *clean.shape[1:]), dtype=np.uint8)
     glasses = np.zeros(pictures.shape[:3], dtype=bool)
     for place, (row, kind) in enumerate(zip(shown["row"], shown["kind"], strict=True)):
-        pictures[place] = (study.attacked if kind == "impersonation" else study.clean)[row]
+        pictures[place] = (attacked_images if kind == "impersonation" else clean)[row]
         if kind == "impersonation":
-            glasses[place] = attack_frames[row]
+            glasses[place] = worn[row]
     layers = settings.layers or network.shown_layers()
     slices = chosen_slices(network, layers, key="influence.experts.layers")
     seen = expert_maps(internal_influence(config.influence, network, slices), pictures, settings)
@@ -86,13 +75,13 @@ def run(
     )
 
     attacked = evenly(succeeded.index.to_numpy(), settings.pictures)
-    honest = evenly(np.flatnonzero(plain["split"] == "test"), settings.pictures)
-    row_of = pd.Series(study.people.index, index=study.people["image_id"])
-    bare = row_of[study.attacks.loc[attacked, "image_id"]].to_numpy(dtype=np.int64)
+    honest = evenly(np.flatnonzero(wearers.table["split"] == "test"), settings.pictures)
+    row_of = pd.Series(people.index, index=people["image_id"])
+    bare = row_of[attacks.loc[attacked, "image_id"]].to_numpy(dtype=np.int64)
     sets = {
-        "impersonations": Worn(study.attacked[attacked], attack_frames[attacked]),
-        "without_glasses": Worn(study.clean[bare], attack_frames[attacked]),
-        "plain_frames": Worn(worn[honest], control_frames[honest]),
+        "impersonations": Worn(attacked_images[attacked], worn[attacked]),
+        "without_glasses": Worn(clean[bare], worn[attacked]),
+        "plain_frames": Worn(wearers.images[honest], plainly_worn[honest]),
     }
     table = expert_shares(
         internal_influence(config.influence, network, modules),

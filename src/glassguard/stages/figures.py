@@ -51,10 +51,8 @@ def run(
 ) -> dict[str, float | int | str]:
     """Draw every figure that :func:`glassguard.report.figures.figures_of` names.
 
-    Args:
-        config: the whole configuration; the figures are of its first attack.
-        results: folder of the experiment.
-        figures: folder to write ``<name>.svg``, ``<name>.png`` and ``captions.json`` into.
+    The figures are of the first attack. The folder ``figures`` gets ``<name>.svg``, ``<name>.png``
+    and ``captions.json``.
 
     Raises:
         InputError: a file of an earlier stage is missing or cannot be read.

@@ -3,12 +3,10 @@
 from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from glassguard.errors import InputError
 from glassguard.files.formats import read_json, read_table, require_columns
-from glassguard.files.saliency_maps import read_maps
 from glassguard.saliency.choice import Row, combination_of
 from glassguard.saliency.defences import Explained, HeldOutPictures
 from glassguard.saliency.grid import PARAMETERS, Combination
@@ -16,33 +14,26 @@ from glassguard.saliency.settings import MapKind
 from glassguard.stages.saliency_inputs import StudyPictures
 
 
-def open_split(
-    study: StudyPictures,
-    split: str,
-    *,
-    maps: Path,
-    adversarial_maps: Path,
-    kinds: Collection[MapKind],
-    frames: np.ndarray,
-) -> HeldOutPictures:
+def open_split(study: StudyPictures, split: str, *, kinds: Collection[MapKind]) -> HeldOutPictures:
     """Clean and attacked pictures of a split with their maps of some kinds.
 
     Raises:
         InputError: no picture of the split is attacked, or a map is missing.
     """
-    people = study.people[study.people["split"] == split]
-    attacks = study.attacks[study.attacks["split"] == split]
+    benign, attack = study.benign, study.attack
+    people = benign.table[benign.table["split"] == split]
+    attacks = attack.table[attack.table["split"] == split]
     if attacks.empty:
-        raise InputError(f"{study.tables[1]}: has no attacked {split} picture to evaluate on")
+        raise InputError(f"{attack.files[0]}: has no attacked {split} picture to evaluate on")
     real, target = study.attacked_classes(attacks)
     clean, attacked = (
-        Explained(images[table.index], names, read_maps(path, names, kinds=kinds), classes)
-        for images, table, names, path, classes in (
-            (study.clean, people, people["image_id"].tolist(), maps, study.classes_of(people)),
-            (study.attacked, attacks, attacks["example_id"].tolist(), adversarial_maps, real),
+        Explained(one.images[rows.index], one.ids(rows), one.maps(rows, kinds=kinds), classes)
+        for one, rows, classes in (
+            (benign, people, study.classes_of(people)),
+            (attack, attacks, real),
         )
     )
-    return HeldOutPictures(clean, attacked, target, frames[attacks.index])
+    return HeldOutPictures(clean, attacked, target, attack.frames[attacks.index])
 
 
 def read_best(path: Path, *, of_map: MapKind | None = None) -> tuple[Combination, Row]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from glassguard.configuration.sections import MaskEvaluationSection
-from glassguard.files.formats import check_rows, read_frames, write_csv, write_json
+from glassguard.files.formats import write_csv, write_json
 from glassguard.saliency.choice import affordable_row, combination_of
 from glassguard.saliency.defences import controls, evaluation_rows, headline, judged
 from glassguard.saliency.grid import source_combination
@@ -21,13 +21,8 @@ from glassguard.stages.saliency_inputs import open_pictures, use_threads
 def run(
     config: MaskEvaluationSection,
     *,
-    manifest: Path,
-    images: Path,
-    maps: Path,
-    examples: Path,
-    adversarial_images: Path,
-    frames: Path,
-    adversarial_maps: Path,
+    benign: list[Path],
+    attack: list[Path],
     recognizer: Path,
     best: Path,
     grid: Path,
@@ -39,6 +34,8 @@ def run(
 ) -> dict[str, float | int | str]:
     """Classify the test split without and with each defence.
 
+    Both sets are table, pictures, for the attack frames, and saliency maps.
+
     ``saliency`` has the best goodness on the validation split; ``saliency_affordable`` the best of
     those that lower the mean confidence in the clean validation pictures by at most
     ``largest_clean_loss``, if there is one; ``saliency_guided`` the best of guided backpropagation;
@@ -48,17 +45,10 @@ def run(
     """
     settings, seed = config.saliency, config.seed
     use_threads(settings.threads)
-    study = open_pictures(
-        manifest=manifest,
-        images=images,
-        examples=examples,
-        adversarial_images=adversarial_images,
-        recognizer=recognizer,
-    )
-    all_frames = read_frames(frames)
-    check_rows(study.attacks, all_frames, examples, frames)
+    study = open_pictures(benign=benign, attack=attack, recognizer=recognizer)
+    attacks, examples = study.attack.table, study.attack.files[0]
     (chosen, best_row), source = read_best(best), source_combination(settings.source_setting)
-    attacked = study.attacks.loc[study.attacks["split"] == "val", "image_id"].unique()
+    attacked = attacks.loc[attacks["split"] == "val", "image_id"].unique()
     affordable = affordable_row(
         best_row,
         read_grid(grid),
@@ -72,14 +62,7 @@ def run(
         "saliency_source": source,
     }
     validation, test = (
-        open_split(
-            study,
-            split,
-            maps=maps,
-            adversarial_maps=adversarial_maps,
-            kinds={one.map for one in tuned.values()},
-            frames=all_frames,
-        )
+        open_split(study, split, kinds={one.map for one in tuned.values()})
         for split in ("val", "test")
     )
     how: dict[str, Any] = {"kernel": settings.kernel, "batch_size": settings.batch_size}

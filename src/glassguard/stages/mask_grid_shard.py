@@ -6,7 +6,6 @@ import numpy as np
 
 from glassguard.configuration.sections import MaskGridSection
 from glassguard.errors import InputError
-from glassguard.files.saliency_maps import read_maps
 from glassguard.saliency.grid import PARAMETERS, with_maps
 from glassguard.saliency.search import mask_search, searched_attacks
 from glassguard.saliency.settings import ONE_JOB
@@ -17,18 +16,16 @@ from glassguard.stages.saliency_inputs import open_pictures, use_threads
 def run(
     config: MaskGridSection,
     *,
-    manifest: Path,
-    images: Path,
-    maps: Path,
-    examples: Path,
-    adversarial_images: Path,
-    adversarial_maps: Path,
+    benign: list[Path],
+    attack: list[Path],
     recognizer: Path,
     shard: int,
     shards: int,
     results: OutputPath,
 ) -> dict[str, float | int | str]:
     """Search over this shard's part of the validation split.
+
+    Both sets are table, pictures and saliency maps.
 
     The attacked pictures (at most ``saliency.grid.images``, evenly spread) and the different clean
     pictures that they were made from are each sorted by id and dealt to the shards one by one. A
@@ -44,27 +41,19 @@ def run(
             f"--shards {shards}: with saliency.search.method={settings.search.method} all pictures "
             "are one shard"
         )
-    study = open_pictures(
-        manifest=manifest,
-        images=images,
-        examples=examples,
-        adversarial_images=adversarial_images,
-        recognizer=recognizer,
-    )
-    attacks, people = searched_attacks(study.attacks, settings, seed=config.seed), study.people
+    study = open_pictures(benign=benign, attack=attack, recognizer=recognizer)
+    people = study.benign.table
+    attacks = searched_attacks(study.attack.table, settings, seed=config.seed)
     if unknown := sorted(set(attacks["image_id"]) - set(people["image_id"])):
-        raise InputError(f"{examples}: image_id {unknown[0]} is not in {manifest}")
+        raise InputError(f"{attack[0]}: image_id {unknown[0]} is not in {benign[0]}")
     clean = people[people["image_id"].isin(attacks["image_id"])].sort_values("image_id")
     attacks, clean = attacks.iloc[shard::shards], clean.iloc[shard::shards]
-    clean_ids, attack_ids = clean["image_id"].tolist(), attacks["example_id"].tolist()
     kinds = {*settings.grid.map, settings.source_setting.map}
     points, found = mask_search(
         study.network,
-        with_maps(study.clean, clean.index, read_maps(maps, clean_ids, kinds=kinds)),
+        with_maps(study.benign.images, clean.index, study.benign.maps(clean, kinds=kinds)),
         study.classes_of(clean),
-        with_maps(
-            study.attacked, attacks.index, read_maps(adversarial_maps, attack_ids, kinds=kinds)
-        ),
+        with_maps(study.attack.images, attacks.index, study.attack.maps(attacks, kinds=kinds)),
         *study.attacked_classes(attacks),
         settings,
         seed=config.seed,
@@ -80,9 +69,9 @@ def run(
         shard=shard,
         shards=shards,
         **{name: np.array([getattr(one, name) for one in points]) for name in PARAMETERS},
-        clean_ids=np.array(clean_ids, dtype=np.str_),
+        clean_ids=np.array(study.benign.ids(clean), dtype=np.str_),
         clean_confidence_real=of_clean[..., 0],
-        adversarial_ids=np.array(attack_ids, dtype=np.str_),
+        adversarial_ids=np.array(study.attack.ids(attacks), dtype=np.str_),
         adversarial_confidence_real=of_attacked[..., 0],
         adversarial_confidence_target=of_attacked[..., 1],
         **passes,

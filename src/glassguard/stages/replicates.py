@@ -14,10 +14,7 @@ def run(
 ) -> dict[str, float | int | str]:
     """Mean and interval over seeds of every headline figure, for each variant.
 
-    Args:
-        config: the studies, in the order of ``summaries``.
-        summaries: ``summary.json`` of each study.
-        table: ``replicates.csv`` to write.
+    ``summaries`` are the ``summary.json`` of the studies in ``config``, in the same order.
 
     Raises:
         InputError: a summary is missing, is none, or belongs to another seed.

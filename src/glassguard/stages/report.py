@@ -32,17 +32,10 @@ def run(
     timings: OutputPath,
     machine: OutputPath,
 ) -> dict[str, float | int | str]:
-    """Gather what all stages left.
+    """Gather what all stages left below ``results``.
 
-    Args:
-        config: the whole configuration.
-        results: folder of the experiment.
-        records: records of the jobs that this run consists of; the folder may hold others, of
-            shards or attacks that the configuration no longer has.
-        summary: ``summary.json`` to write.
-        page: ``report.html`` to write.
-        timings: ``timings.csv`` to write.
-        machine: ``machine.json`` to write.
+    ``records`` are those of the jobs that this run consists of; their folder may hold others, of
+    shards or attacks that the configuration no longer has.
 
     Raises:
         InputError: a file of an earlier stage is missing or cannot be read.

@@ -74,9 +74,5 @@ def run(
         seed=config.seed,
     )
     write_csv(found, table)
-    together = found.set_index("transformation").loc[ALL]
-    return {
-        "pictures": len(rows),
-        "success": float(together["success"]),
-        "undistorted": float(together["undistorted"]),
-    }
+    (together,) = found[found["transformation"] == ALL].to_dict("records")
+    return {"pictures": len(rows), **{name: together[name] for name in ("success", "undistorted")}}

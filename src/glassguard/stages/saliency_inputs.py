@@ -12,13 +12,8 @@ import torch
 from torch import nn
 
 from glassguard.errors import InputError
-from glassguard.files.formats import (
-    check_rows,
-    read_examples,
-    read_images,
-    read_manifest,
-    require_columns,
-)
+from glassguard.files.formats import require_columns
+from glassguard.files.picture_set import PictureSet
 from glassguard.recognizer.network import Recognizer
 from glassguard.recognizer.settings import Position, SliceChoice
 from glassguard.recognizer.weights import read_recognizer
@@ -27,25 +22,19 @@ from glassguard.saliency.grid import NO_TARGET
 
 @dataclass(frozen=True)
 class StudyPictures:
-    """The study's and an attack's pictures with their tables, and the network that sees them.
+    """The study's and an attack's pictures, and the network that sees them.
 
     Attributes:
-        clean: uint8 N x H x W x 3, memory-mapped.
-        people: the manifest; row = picture.
-        attacked: uint8 M x H x W x 3, memory-mapped.
-        attacks: the attack's examples; row = picture.
+        benign: the study's pictures.
+        attack: the attack's.
         network: the recognizer.
         identities: its classes.
-        tables: the files of ``people`` and ``attacks``.
     """
 
-    clean: np.ndarray
-    people: pd.DataFrame
-    attacked: np.ndarray
-    attacks: pd.DataFrame
+    benign: PictureSet
+    attack: PictureSet
     network: Recognizer
     identities: list[str]
-    tables: tuple[Path, Path]
 
     def classes_of(self, people: pd.DataFrame) -> np.ndarray:
         """The recognizer's classes of the people in rows of the manifest, N int64.
@@ -53,7 +42,7 @@ class StudyPictures:
         Raises:
             InputError: the recognizer does not know somebody.
         """
-        return self._classes(people["identity"], self.tables[0])
+        return self._classes(people["identity"], self.benign.files[0])
 
     def attacked_classes(self, attacks: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Real and target class of rows of the attack, N int64 each.
@@ -63,11 +52,12 @@ class StudyPictures:
         Raises:
             InputError: a column is missing or the recognizer does not know somebody.
         """
-        require_columns(attacks, ("attacker", "target", "goal"), self.tables[1])
+        path = self.attack.files[0]
+        require_columns(attacks, ("attacker", "target", "goal"), path)
         target = np.full(len(attacks), NO_TARGET, dtype=np.int64)
         impersonates = (attacks["goal"] != "dodging").to_numpy()
-        target[impersonates] = self._classes(attacks["target"][impersonates], self.tables[1])
-        return self._classes(attacks["attacker"], self.tables[1]), target
+        target[impersonates] = self._classes(attacks["target"][impersonates], path)
+        return self._classes(attacks["attacker"], path), target
 
     def _classes(self, names: pd.Series, path: Path) -> np.ndarray:
         position = {name: index for index, name in enumerate(self.identities)}
@@ -77,17 +67,13 @@ class StudyPictures:
 
 
 def open_pictures(
-    *, manifest: Path, images: Path, examples: Path, adversarial_images: Path, recognizer: Path
+    *, benign: Sequence[Path], attack: Sequence[Path], recognizer: Path
 ) -> StudyPictures:
-    """Open pictures, tables and recognizer (``InputError`` where they do not belong together)."""
-    clean, attacked = read_images(images), read_images(adversarial_images)
-    people, attacks = read_manifest(manifest), read_examples(examples)
-    check_rows(people, clean, manifest, images)
-    check_rows(attacks, attacked, examples, adversarial_images)
-    network, identities = open_recognizer(recognizer, clean, images)
-    open_recognizer(recognizer, attacked, adversarial_images)
-    tables = manifest, examples
-    return StudyPictures(clean, people, attacked, attacks, network, identities, tables)
+    """Open two sets and the recognizer (``InputError`` where they do not belong together)."""
+    sets = PictureSet.open(benign), PictureSet.open(attack)
+    for one in sets:
+        network, identities = open_recognizer(recognizer, one.images, one.files[1])
+    return StudyPictures(*sets, network, identities)
 
 
 def use_threads(threads: int) -> None:

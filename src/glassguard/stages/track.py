@@ -18,13 +18,7 @@ from glassguard.tracking.records import datasets_of, folded, parse_record
 def run(
     config: TrackSection, *, records: list[Path], results: Path, done: OutputPath
 ) -> dict[str, float | int | str]:
-    """Upsert the runs of one experiment.
-
-    Args:
-        config: the stage's section of the configuration.
-        records: ``tracking/outbox/*.json``.
-        results: folder of the experiment.
-        done: JSON file that is written when everything is stored.
+    """Upsert the runs of one experiment; ``done`` is written when everything is stored.
 
     Raises:
         InputError: a record is broken, or the store cannot be opened or written.

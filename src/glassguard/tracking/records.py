@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from glassguard.errors import InputError
+from glassguard.settings import leaves
 
 LONGEST_VALUE = 5000
 """Characters that are kept of a value; MLflow refuses parameters beyond 6,000."""
@@ -214,26 +215,22 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def flatten(values: Mapping[str, Any]) -> dict[str, str]:
     """Nested settings to dotted names and text, sorted by name.
 
     Lists become JSON; text longer than :data:`LONGEST_VALUE` is cut.
     """
-    flat: dict[str, str] = {}
-    for key in sorted(values):
-        value, name = values[key], f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            flat.update(flatten(value, f"{name}."))
-        elif isinstance(value, str):
-            flat[name] = value[:LONGEST_VALUE]
-        else:
-            flat[name] = json.dumps(value, sort_keys=True, ensure_ascii=False)[:LONGEST_VALUE]
-    return flat
+    return {
+        name: (
+            value
+            if isinstance(value, str)
+            else json.dumps(value, sort_keys=True, ensure_ascii=False)
+        )[:LONGEST_VALUE]
+        for name, value in sorted(leaves(values))
+    }
 
 
-def split_metrics(
-    values: Mapping[str, Any], prefix: str = ""
-) -> tuple[dict[str, float], dict[str, str]]:
+def split_metrics(values: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, str]]:
     """Nested results to dotted names: finite numbers on one side, words on the other.
 
     Truth values count as numbers; ``None``, NaN and infinities are left out, since no tracking
@@ -241,16 +238,11 @@ def split_metrics(
     """
     numbers: dict[str, float] = {}
     words: dict[str, str] = {}
-    for key in sorted(values):
-        value, name = values[key], f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            below = split_metrics(value, f"{name}.")
-            numbers |= below[0]
-            words |= below[1]
+    for name, value in sorted(leaves(values)):
+        if isinstance(value, str):
+            words[name] = value[:LONGEST_VALUE]
         elif isinstance(value, int | float) and math.isfinite(value):
             numbers[name] = float(value)
-        elif isinstance(value, str):
-            words[name] = value[:LONGEST_VALUE]
     return numbers, words
 
 

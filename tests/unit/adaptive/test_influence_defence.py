@@ -3,20 +3,27 @@
 import numpy as np
 import pytest
 import torch
-from adaptive.small_defences import PEOPLE, images, network, pixels
+from adaptive.small_defences import PEOPLE, SIZE, images, network, pixels
+from recognizer.onnx_writing import residual_network, write
+from torch import nn
 
 from glassguard.adaptive.influence import InfluenceDetected, with_soft_slopes
 from glassguard.detection.pictures import NOBODY, Pictures
 from glassguard.detection.slice_detectors import DetectorSettings, SliceDetectors, fit_slice
 from glassguard.influence.internal import InternalInfluence
 from glassguard.influence.profiles import profiles_of_images
+from glassguard.recognizer.embedding_recognizer import EmbeddingRecognizer
+from glassguard.recognizer.network import Recognizer
+from glassguard.recognizer.onnx_file import read_onnx
 
 SLICE = "conv3_2"
 
 
-def pictures(seed: int, count: int = 24) -> Pictures:
-    model = network()
-    modules = {SLICE: model.slice_modules()[SLICE]}
+def pictures(
+    seed: int, count: int = 24, *, model: Recognizer | None = None, name: str = SLICE
+) -> Pictures:
+    model = model or network()
+    modules = {name: model.slice_modules(("pre_relu", "post_relu"), "all")[name]}
     found = profiles_of_images(
         InternalInfluence(model, modules),
         images(count, seed),
@@ -41,8 +48,10 @@ def pictures(seed: int, count: int = 24) -> Pictures:
     )
 
 
-def detectors(variant: str = "unit_standardised") -> SliceDetectors:
-    training = pictures(0)
+def detectors(
+    variant: str = "unit_standardised", *, model: Recognizer | None = None, name: str = SLICE
+) -> SliceDetectors:
+    training = pictures(0, model=model, name=name)
     # A random network may see one person alone.
     identity = np.arange(len(training)) % PEOPLE
     training = training.take(np.arange(len(training)))
@@ -51,7 +60,7 @@ def detectors(variant: str = "unit_standardised") -> SliceDetectors:
     return fit_slice(
         training,
         training,
-        slice_name=SLICE,
+        slice_name=name,
         variant=variant,
         people=np.arange(PEOPLE),
         settings=DetectorSettings(alpha=0.005, max_iter=50, acceptance=0.9),
@@ -72,6 +81,49 @@ def test_the_attacker_computes_the_detectors_own_score(variant):
     assert np.array_equal(passes.numpy(), fitted(seen) <= middle)
     stranger = (labels + 1) % PEOPLE
     assert not InfluenceDetected(network(), fitted, threshold=1e9).passes(leaf, stranger).any()
+
+
+@pytest.mark.parametrize("activation", ["PRelu", "LeakyRelu", "Clip"])
+def test_a_recognizer_on_an_onnx_file_is_attacked_too(activation, tmp_path):
+    torch.manual_seed(0)
+    model = EmbeddingRecognizer(
+        read_onnx(write(tmp_path / "network.onnx", residual_network(activation))),
+        identities=PEOPLE,
+        image_size=SIZE,
+        hidden=8,
+        mean=(127.5, 127.5, 127.5),
+        scale=32.0,
+        channels="rgb",
+    )
+    model.requires_grad_(False).eval()
+    name = next(iter(model.slice_modules(("pre_relu",), "all")))
+    fitted, seen = detectors(model=model, name=name), pictures(1, 6, model=model, name=name)
+    defence, labels = InfluenceDetected(model, fitted, 0.0), torch.from_numpy(seen.prediction)
+    leaf = pixels(6, 1).requires_grad_(True)
+    found = defence._scores(model, leaf, labels, differentiable=False)
+    np.testing.assert_allclose(found.detach(), fitted(seen), rtol=1e-4, atol=1e-4)
+    soft = defence.surplus(leaf, labels, torch.full((6,), 0.5))
+    (gradient,) = torch.autograd.grad(soft.sum(), leaf)
+    assert gradient.isfinite().all()
+    assert (gradient.abs().amax(dim=(1, 2, 3)) > 0).all()
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [nn.ReLU(), nn.ReLU6(), nn.Hardtanh(-0.5, 0.7), nn.PReLU(3, 0.3), nn.LeakyReLU(0.2)],
+)
+def test_a_sharp_soft_slope_is_the_activations(activation: nn.Module) -> None:
+    soft, slopes = with_soft_slopes(nn.Sequential(activation))
+    # No value lies on a kink.
+    values = (torch.arange(-40, 41).repeat(2, 3, 1) / 5 + 0.03).requires_grad_(True)
+    slopes[0].sharpness = torch.tensor([1e4, 1.0])
+    assert torch.equal(soft(values), activation(values))
+    (found,) = torch.autograd.grad(soft(values).sum(), values, create_graph=True)
+    (expected,) = torch.autograd.grad(activation(values).sum(), values)
+    torch.testing.assert_close(found[0], expected[0])
+    assert (found[1] - expected[1]).abs().max() > 0.1
+    (curvature,) = torch.autograd.grad(found[1].sum(), values)
+    assert curvature[1].any()
 
 
 def test_soft_slopes_keep_the_answers_and_sharpen_to_the_gradient():

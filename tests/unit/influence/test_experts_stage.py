@@ -19,6 +19,7 @@ from glassguard.stages import experts
 
 SIZE = 32
 PEOPLE = ["ada", "bob", "cyd"]
+WORN = ("examples.csv", "images.npy", "frames.npy")
 
 
 def settings(**changes: object) -> ExpertsSection:
@@ -77,14 +78,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(study: Path, out: Path, config: ExpertsSection, attack: str = "glasses") -> dict:
     return experts.run(
         config,
-        manifest=study / "manifest.csv",
-        images=study / "images.npy",
-        examples=study / attack / "examples.csv",
-        adversarial_images=study / attack / "images.npy",
-        frames=study / attack / "frames.npy",
-        plain_examples=study / "plain" / "examples.csv",
-        plain_images=study / "plain" / "images.npy",
-        plain_frames=study / "plain" / "frames.npy",
+        benign=[study / "manifest.csv", study / "images.npy"],
+        attack=[study / attack / name for name in WORN],
+        plain=[study / "plain" / name for name in WORN],
         recognizer=study / "recognizer.safetensors",
         maps=out / "experts.npz",
         shares=out / "share_inside.csv",

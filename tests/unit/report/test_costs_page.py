@@ -2,38 +2,39 @@
 
 import csv
 import io
+import sys
 from pathlib import Path
 
 import pytest
-from shipped import DOCS, ROOT, script_of
+from shipped import ROOT, script_of
 
-costs = script_of("costs")
+figures = script_of("figures")
 bounds = script_of("bounds", ROOT / "benchmarks")
 
 
-def test_the_pages_show_the_committed_tables() -> None:
-    for page in ("influence", "saliency"):
-        text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
-        assert "<!-- cost of " in text
-        assert costs.published.filled(text, costs.render) == text, "run: python docs/costs.py"
-
-
 def test_a_bound_that_is_not_kept_is_marked() -> None:
-    row = {"measured": "0.24", "relation": "<=", "bound": "0.1"}
-    assert costs.bound_of(row) == "≤ 0.1, **missed**"
-    assert costs.bound_of(row | {"relation": ">="}) == "≥ 0.1"
-    assert costs.bound_of(row | {"relation": ""}) == ""
+    row = {"figure": "share", "measured": "0.24", "relation": "<=", "bound": "0.1"}
+    rows = [row, row | {"relation": ">="}, row | {"relation": "", "bound": ""}]
+    table = figures.published.rendered("costs", "cost", rows=[*rows, {"measured": "a machine"}])
+    assert table.splitlines()[2:] == [
+        "| share | 0.24 | ≤ 0.1, **missed** |",
+        "| share | 0.24 | ≥ 0.1 |",
+        "| share | 0.24 |  |",
+        "",
+        "Machine: a machine.",
+    ]
 
 
 def test_a_missing_table_is_named_before_a_page_is_touched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = "<!-- cost of influence: start -->\n\nold\n\n<!-- cost of influence: end -->"
-    for name in ("influence", "saliency"):
+    for name in figures.PAGES:
         (tmp_path / f"{name}.md").write_text(page)
-    monkeypatch.setattr(costs.published, "DOCS", tmp_path)
-    with pytest.raises(SystemExit, match=r"cost-influence\.csv: no such table; the benchmark"):
-        costs.main()
+    monkeypatch.setattr(figures.published, "DOCS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["figures.py"])
+    with pytest.raises(SystemExit, match=r"cost-influence\.csv: no such table; a run or, by --ta"):
+        figures.main()
     assert (tmp_path / "influence.md").read_text() == page
 
 

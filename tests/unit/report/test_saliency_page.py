@@ -4,15 +4,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from shipped import DOCS, script_of
+from shipped import script_of
 
-saliency = script_of("saliency")
+figures = script_of("figures")
+saliency = figures.saliency_tables
+published = figures.published
 
 
-def test_the_page_shows_the_committed_tables() -> None:
-    page = (DOCS / "saliency.md").read_text(encoding="utf-8")
-    assert "<!-- embedded: start -->" in page
-    assert saliency.published.filled(page, saliency.render) == page, "run: python docs/saliency.py"
+def table(name: str, rows: list[dict]) -> str:
+    """A table of the page, of rows that went through a file."""
+    texts = [{key: str(value) for key, value in row.items()} for row in rows]
+    return published.rendered("saliency", name, rows=texts)
 
 
 def test_the_best_point_of_every_fill_and_threshold() -> None:
@@ -27,9 +29,7 @@ def test_the_best_point_of_every_fill_and_threshold() -> None:
         point("navier_stokes", "quantile", 0.9, 0.75),
         point("navier_stokes", "value", 0.2, 0.7),
     ]
-    text = saliency.rendered_fills(
-        pd.DataFrame(saliency.best_of_fills(pd.DataFrame(grid)), dtype=str)
-    )
+    text = table("fills", saliency.best_of_fills(pd.DataFrame(grid)))
     assert "over 9 attacked and 8 clean validation pictures" in text
     assert "| zero | 0.625 (0.8, 1, 4) | 0.400 (0.3, 1, 4) |" in text
     assert "| navier-stokes | 0.750 (0.9, 1, 4) | 0.700 (0.2, 1, 4) |" in text
@@ -61,9 +61,9 @@ def test_masks_and_rates_become_tables(tmp_path: Path, monkeypatch: pytest.Monke
     best["affordable"] = mask | {"goodness": 0.78}
     rows = [*saliency.masks(best), *saliency.rates(test)]
     (tmp_path / "tables").mkdir()
-    monkeypatch.setattr(saliency.published, "DOCS", tmp_path)
-    saliency.published.write("made_up", saliency.published.COLUMNS, rows)
-    read = saliency.Figures.read("made_up")
+    monkeypatch.setattr(published, "DOCS", tmp_path)
+    published.write("made_up", rows)
+    read = saliency.Figures.of(published.read("made_up"))
     text = saliency.rendered(read, "somebody's")
     assert "aim" not in text
     assert "900 passes through the network, 75 % of those" in text
@@ -84,10 +84,9 @@ def test_masks_and_rates_become_tables(tmp_path: Path, monkeypatch: pytest.Monke
     assert "| best relative map | relative, 0.96, 1, 4, navier-stokes | 0.800 | 0.700 |" in text
     assert "300 attacked and 400 clean" in text
     assert "| saliency mask | 0.050 [0.025–1.000] | – | 0.450 [0.225–1.000] | – | – | 0.5" in text
-    page = "a <!-- x: start -->\n\nold\n\n<!-- x: end --> b"
-    assert saliency.published.filled(page, lambda name: None) == page
-    filled = saliency.published.filled(page, {"x": text}.get)
-    assert filled == page.replace("old", text)
+    page = "a <!-- cost of x: start -->\n\nold\n\n<!-- cost of x: end --> b"
+    monkeypatch.setattr(figures, "render", {"cost of x": text}.get)
+    assert figures.filled(page) == page.replace("old", text)
 
 
 def test_what_finds_the_frame_becomes_a_table() -> None:
@@ -96,7 +95,7 @@ def test_what_finds_the_frame_becomes_a_table() -> None:
         row | {"figure": "recall", "of": "guided"},
         row | {"figure": "sensitivity inside over outside", "of": "bare faces"},
     ]
-    text = saliency.rendered_recall(pd.DataFrame(rows))
+    text = table("frame_recall", rows)
     assert "| map | top 6.7 % | top 12 % | time, of guided |" in text
     assert "| guided | 0.20 | 0.30 | 1.10 |" in text
     assert text.endswith("| bare faces | 0.20 |")
@@ -115,7 +114,7 @@ def test_masks_of_every_attack_on_every_attack_become_a_table() -> None:
     ]
     crossed = saliency.crossed(pd.DataFrame(rows))
     assert len(crossed) == 4
-    lines = saliency.rendered_generality(pd.DataFrame(crossed, dtype=str)).splitlines()
+    lines = table("generality", crossed).splitlines()
     assert lines[0].endswith("| glasses (n = 30) | sticker (n = 30) | clean, right |")
     assert lines[2] == "| no mask | – | 0.900; – | 0.900; – | – |"
     assert lines[4].startswith("| sticker | guided, 0.94, 1, 0, telea | 0.100; 0.500 | 0.100; 0.8")

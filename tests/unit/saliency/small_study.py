@@ -147,14 +147,18 @@ def search(study, config, out, *, shards):
     return out / "grid.csv", out / "best.json"
 
 
-def inputs(study):
-    return {
-        "manifest": study / "manifest.csv",
-        "images": study / "images.npy",
-        "maps": study / "benign/maps.npz",
+def inputs(study, **others):
+    """What the stages read of the study, apart from those of the attack's files that are given."""
+    files = {
         "examples": study / "glasses/examples.csv",
-        "adversarial_images": study / "glasses/images.npy",
-        "adversarial_maps": study / "attacked/maps.npz",
+        "images": study / "glasses/images.npy",
+        "frames": study / "glasses/frames.npy",
+        "maps": study / "attacked/maps.npz",
+        **others,
+    }
+    return {
+        "benign": [study / name for name in ("manifest.csv", "images.npy", "benign/maps.npz")],
+        "attack": [*files.values()],
         "recognizer": study / "recognizer.safetensors",
     }
 
@@ -167,7 +171,6 @@ def evaluate(study, config, best, out, clean_confidence=0.0):
     metrics = mask_evaluation.run(
         config,
         **inputs(study),
-        frames=study / "glasses/frames.npy",
         best=best,
         grid=best.parent / "grid.csv",
         predictions=out / "predictions.csv",

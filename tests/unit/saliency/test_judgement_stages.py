@@ -8,6 +8,7 @@ import pytest
 import torch
 from saliency.small_study import (
     evaluate,
+    inputs,
     judging,
     respond,
     responding,
@@ -231,13 +232,11 @@ def test_masks_tuned_on_one_attack_are_tried_on_all(study, sticker, searched, tm
     tuned.parent.mkdir(exist_ok=True)
     tuned.write_text(json.dumps({"goodness": other}))
     given = {
-        "manifest": study / "manifest.csv",
-        "images": study / "images.npy",
-        "maps": study / "benign/maps.npz",
-        "examples": [study / "glasses/examples.csv", sticker / "examples.csv"],
-        "adversarial_images": [study / "glasses/images.npy", sticker / "images.npy"],
-        "frames": [study / "glasses/frames.npy", sticker / "frames.npy"],
-        "adversarial_maps": [study / "attacked/maps.npz", sticker / "maps.npz"],
+        "benign": inputs(study)["benign"],
+        "attacks": [
+            *inputs(study)["attack"],
+            *(sticker / name for name in ("examples.csv", "images.npy", "frames.npy", "maps.npz")),
+        ],
         "best": [searched[1], tuned],
         "recognizer": study / "recognizer.safetensors",
         "transfer": tmp_path / "generality.csv",
@@ -265,8 +264,8 @@ def test_masks_tuned_on_one_attack_are_tried_on_all(study, sticker, searched, tm
         assert free.iloc[0][name] == headline.iloc[0][name]
         assert free.iloc[0][f"{name}_low"] == headline.iloc[0][f"{name}_low"]
 
-    with pytest.raises(InputError, match="as many files each"):
-        mask_transfer.run(judging(), **{**given, "frames": given["frames"][:1]})
+    with pytest.raises(InputError, match="maps of every attack, and names 7 files"):
+        mask_transfer.run(judging(), **{**given, "attacks": given["attacks"][:-1]})
     mask_transfer.run(judging(), **{**given, "best": given["best"][:1]})
     untuned = pd.read_csv(given["transfer"])
     kept = table[table["tuned_on"] == "glasses"].reset_index(drop=True)

@@ -173,7 +173,8 @@ def test_maps_of_a_kind_that_was_not_made_are_refused(study, tmp_path):
         study / "recognizer.safetensors",
         tmp_path,
     )
-    given = inputs(study) | {"maps": tmp_path / "maps.npz"}
+    given = inputs(study)
+    given["benign"][-1] = tmp_path / "maps.npz"
     with pytest.raises(InputError, match=r"maps\.npz: holds no relative maps; run responses"):
         mask_grid_shard.run(
             settings(map=["guided", "relative"]),
@@ -190,7 +191,7 @@ def test_dodging_has_no_target(study, tmp_path):
     table = pd.read_csv(study / "glasses/examples.csv").assign(goal="dodging", target="")
     table.to_csv(folder / "examples.csv", index=False)
     config = settings(mu=[0.5], n=[1], mu_as=["value"])
-    given = {**inputs(study), "examples": folder / "examples.csv"}
+    given = inputs(study, examples=folder / "examples.csv")
     mask_grid_shard.run(config, **given, shard=0, shards=1, results=folder / "0.npz")
     with np.load(folder / "0.npz") as file:
         np.testing.assert_allclose(
@@ -206,18 +207,12 @@ def test_bad_input_is_named(study, searched, tmp_path):
     shard = {"shard": 0, "shards": 1, "results": tmp_path / "0.npz"}
     table.assign(attacker="eve").to_csv(tmp_path / "stranger.csv", index=False)
     with pytest.raises(InputError, match=r"stranger\.csv: the recognizer does not know 'eve'"):
-        mask_grid_shard.run(
-            config, **{**inputs(study), "examples": tmp_path / "stranger.csv"}, **shard
-        )
+        mask_grid_shard.run(config, **inputs(study, examples=tmp_path / "stranger.csv"), **shard)
     with pytest.raises(InputError, match=r"maps\.npz: has no saliency map of"):
-        mask_grid_shard.run(
-            config, **{**inputs(study), "adversarial_maps": study / "benign/maps.npz"}, **shard
-        )
+        mask_grid_shard.run(config, **inputs(study, maps=study / "benign/maps.npz"), **shard)
     table.iloc[:-1].to_csv(tmp_path / "short.csv", index=False)
     with pytest.raises(InputError, match=r"has 30 rows, .*short\.csv has 29"):
-        mask_grid_shard.run(
-            config, **{**inputs(study), "examples": tmp_path / "short.csv"}, **shard
-        )
+        mask_grid_shard.run(config, **inputs(study, examples=tmp_path / "short.csv"), **shard)
     table[table["split"] == "test"].to_csv(tmp_path / "test_only.csv", index=False)
     with pytest.raises(InputError, match="no attacked validation picture"):
         mask_grid.run(

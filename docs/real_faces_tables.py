@@ -1,15 +1,11 @@
-"""Write the figures of docs/real-faces.md from a finished run of experiment ``faces``.
+"""The figures of experiment ``faces`` in docs/tables/real-faces.csv, beside the sources' own.
 
-``python docs/real_faces.py results/faces`` writes ``docs/tables/real-faces.csv`` from
-``summary.json``, ``timings.csv``, ``backbone/metrics.json`` and, for the machine, ``report.html``
-there. It puts the same figures into the page, and the comparison of backbones
-(``docs/tables/backbones.csv``, which ``benchmarks/backbones.py`` writes). Without an argument the
-page is written anew from the tables.
+They come from ``summary.json``, ``timings.csv``, ``backbone/metrics.json`` and, for the machine,
+``report.html``.
 """
 
 import html
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
@@ -17,31 +13,23 @@ from typing import Any
 
 import pandas as pd
 import published
+from detection_tables import TABLE_1
 from published import figures_of
 
 from glassguard.report import sources_figures as source
-from glassguard.report.tables import decimals, markdown
-from glassguard.report.wording import RATES, TABLE_1_RATES, spelt
+from glassguard.report.wording import HEADLINE_RATE, RATES, TABLE_1_RATES, spelt
 
 COLUMNS = ("part", "figure", "here", "low", "high", "n", "source")
-DIMENSION = "effective_dimension"
-PAIR = "detection, pair {}"
 BACKBONE = ("pool_identities", "pool_images", "pool_val_accuracy", "precision", "accelerator")
 MACHINE = ("system", "processor", "cores", "memory")
 """As the report names them, the only file of a run that says what it ran on."""
-TIMES = {"wall_s": "wall_s", "cpu_s": "processor_s"}
-SHOWN = 0.05
-"""The false-alarm rate at which detectors are compared."""
 
+TIMES = {"wall_s": "wall_s", "cpu_s": "processor_s"}
 MASK = ("map", "mu", "n", "phi", "fill")
 DEFENCES = {
     "before": source.UNDEFENDED,
     "after": source.DEFENDED,
     "after_threshold_0.8": source.DEFENDED_WITH_THRESHOLD,
-}
-TABLE_1_MEANS = {
-    name: sum(getattr(pair, name) for pair in source.TABLE_1) / len(source.TABLE_1)
-    for name in TABLE_1_RATES
 }
 PRINTED = {
     "recognizer: train_accuracy": source.RECOGNIZER.train_accuracy,
@@ -49,7 +37,7 @@ PRINTED = {
     "attack glasses: success": source.UNDEFENDED.adversarial_success,
     "attack glasses: still_correct": source.UNDEFENDED.adversarial_correct,
     "detection: slice": f"layer {source.BEST_LAYER_INDEX}",
-    **{f"detection: {name}, mean over pairs": decimals(x) for name, x in TABLE_1_MEANS.items()},
+    **{f"detection: {name}, mean over pairs": mean for name, mean in TABLE_1.items()},
     f"detection: tpr at fpr {source.AMI_FALSE_POSITIVE_RATE}": "AmI {:g} to {:g}".format(
         *source.AMI_DETECTION
     ),
@@ -65,43 +53,13 @@ PRINTED = {
 """What the sources print, by part and figure."""
 
 
-def main() -> None:
-    """Write the table of the results that are given, and the page."""
-    published.folders(__doc__, write_table)
-    published.rewrite(render, "real-faces")
-
-
-def render(place: str) -> str:
-    """The table of a run without single pairs, or the comparison of backbones."""
-    if place == "figures":
-        return rendered(published.read("real-faces"))
-    right = (
-        (row["backbone"], f"{row['right']} [{row['low']}–{row['high']}]", row["n"], row[DIMENSION])
-        for row in published.read("backbones")
-    )
-    return markdown(["backbone", "right", "n", spelt(DIMENSION)], right)
-
-
-def rendered(rows: list[dict[str, str]]) -> str:
-    """The table of a run in Markdown, without single pairs."""
-    lines = []
-    for row in rows:
-        if not row["part"].startswith(PAIR.format("")):
-            interval = f"{row['low']}–{row['high']}" if row["low"] else ""
-            name = f"{row['part']}: {row['figure']}"
-            lines.append([name, row["here"], interval, row["n"], row["source"]])
-    return markdown(["", "here", "95 % interval", "n", "source"], lines)
-
-
-def write_table(results: Path) -> None:
+def write(results: Path) -> None:
     """Write the figures of a finished run."""
     summary = published.read_json(results / "summary.json")
-    if summary["experiment"] != "faces":
-        sys.exit(f"{results}: of experiment {summary['experiment']}; the page is of faces")
     backbone = published.read_json(results / "backbone" / "metrics.json")
     machine = machine_of((results / "report.html").read_text(encoding="utf-8"))
     rows = rows_of(summary, backbone, pd.read_csv(results / "timings.csv"), machine)
-    published.write("real-faces", COLUMNS, rows)
+    published.write("real-faces", rows, COLUMNS)
 
 
 def machine_of(page: str) -> dict[str, str]:
@@ -124,12 +82,12 @@ def measured(
     machine: Mapping[str, str],
 ) -> Iterator[dict[str, Any]]:
     """Every figure of a run."""
-    yield from figures_of(backbone, "backbone", "", *(key for key in BACKBONE if key in backbone))
-    accuracies = (f"{split}_accuracy" for split in ("train", "val", "test"))
-    yield from figures_of(summary["recognizer"], "recognizer", "", *accuracies)
+    yield from figures_of(backbone, "backbone", "", [key for key in BACKBONE if key in backbone])
+    accuracies = [f"{split}_accuracy" for split in ("train", "val", "test")]
+    yield from figures_of(summary["recognizer"], "recognizer", "", accuracies)
     for name, attack in summary["attacks"].items():
         rates = ("pairs", "success", "success_jpeg", "still_correct")
-        yield from figures_of(attack, f"attack {name}", "", *rates)
+        yield from figures_of(attack, f"attack {name}", "", rates)
     yield from detection_of(summary["detection"])
     saliency = summary["saliency"]
     best = saliency["best"]
@@ -138,44 +96,40 @@ def measured(
     chosen |= {f"goodness, best with fill {x}": y for x, y in saliency["by_fill"].items()}
     chosen |= {f"goodness, best {x} map": y for x, y in saliency["by_map"].items()}
     chosen |= {"goodness, source's mask": saliency["source_setting"]["goodness"]}
-    yield from figures_of(chosen, "saliency", "", *chosen)
+    yield from figures_of(chosen, "saliency", "", [*chosen])
     for defence, found in saliency["test"].items():
-        rates = (key for key in found if f"{key}_n" in found)
-        yield from figures_of(found, f"saliency, test, {defence}", "", *rates)
+        rates = [key for key in found if f"{key}_n" in found]
+        yield from figures_of(found, f"saliency, test, {defence}", "", rates)
     stages = timings["stage"].str.replace(r"_\d+-of-\d+$", "", regex=True)
     seconds = timings.fillna(0).groupby(stages, sort=False)[[*TIMES]].sum().rename(columns=TIMES)
     run = {"started": summary["started"], "wall_s": round(summary["wall_s"])}
     run["processor_s"] = round(seconds["processor_s"].sum())
     for stage, times in seconds.iterrows():
         run |= {f"{stage}, {name}": round(value) for name, value in times.items()}
-    yield from figures_of(run | dict(machine), "run", "", *run, *machine)
+    run |= machine
+    yield from figures_of(run, "run", "", [*run])
 
 
 def detection_of(detection: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Table 1, curves and flag rates."""
     part = "detection"
-    yield from figures_of(detection, part, "", "slice", "variant")
+    yield from figures_of(detection, part, "", ("slice", "variant"))
     means = {f"{name}, mean over pairs": name for name in TABLE_1_RATES}
-    yield from figures_of(detection["mean"], part, "", **means)
+    yield from figures_of(detection["mean"], part, "", means)
     # By number: the photographs show real people, whom a published table need not name.
     for number, pair in enumerate(detection["pairs"], start=1):
-        yield from figures_of(pair, PAIR.format(number), "", *TABLE_1_RATES)
-    yield from figures_of(detection, part, "", "auc")
+        yield from figures_of(pair, f"detection, pair {number}", "", TABLE_1_RATES.keys())
+    yield from figures_of(detection, part, "", ["auc"])
     for rates, figure in (("tpr_at_fpr", "tpr at fpr {}"), ("flag_rate", "flag rate, {}")):
         found = {
             f"{key}{end}": value
             for end in ("", "_n", "_low", "_high")
             for key, value in detection.get(f"{rates}{end}", {}).items()
         }
-        yield from figures_of(
-            found, part, "", **{figure.format(key): key for key in detection[rates]}
-        )
+        keys = {figure.format(key): key for key in detection[rates]}
+        yield from figures_of(found, part, "", keys)
     for point in detection["detectors"]:
-        if point["wanted_fpr"] == SHOWN:
+        if point["wanted_fpr"] == HEADLINE_RATE:
             of = f"detector {point['detector']}, benign {spelt(point['population'])}"
-            rates = {f"{name} at {SHOWN:g}": name for name in ("tpr", "fpr")}
-            yield from figures_of(point, of, "", "auc", **rates)
-
-
-if __name__ == "__main__":
-    main()
+            rates = {f"{name} at {HEADLINE_RATE:g}": name for name in ("tpr", "fpr")}
+            yield from figures_of(point, of, "", {"auc": "auc"} | rates)

@@ -1,0 +1,67 @@
+"""Write the figures of finished runs and of benchmarks into the pages.
+
+``python docs/figures.py results/embedded`` writes what that run measured into ``docs/tables/`` and
+from there into the pages; it also prints what no page shows. Without an argument, the pages are
+written anew from the tables. Benchmarks write their tables themselves (``--table``). No person is
+named.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import detection_tables
+import published
+import real_faces_tables
+import saliency_tables
+
+PAGES = ("detection", "influence", "real-faces", "saliency")
+
+
+def main() -> None:
+    """Write the tables of the results that are given, and the pages."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("results", type=Path, nargs="*", help="folders of finished runs, or none")
+    for folder in parser.parse_args().results:
+        try:
+            write_tables(folder.resolve())
+        except OSError as error:
+            sys.exit(f"{error.filename}: {error.strerror}; give the folder of a finished run")
+    try:
+        texts = {page: filled((published.DOCS / f"{page}.md").read_text("utf-8")) for page in PAGES}
+    except OSError as error:
+        sys.exit(f"{error.filename}: no such table; a run or, by --table, a benchmark writes it")
+    for page, text in texts.items():
+        (published.DOCS / f"{page}.md").write_text(text, encoding="utf-8")
+
+
+def write_tables(results: Path) -> None:
+    """Write every table that a finished run has figures for."""
+    saliency_tables.write(results)
+    if results.name != saliency_tables.ALL_FILLS:
+        detection_tables.write(results)
+    if results.name == "faces":
+        real_faces_tables.write(results)
+
+
+def filled(page: str) -> str:
+    """The page with its tables anew."""
+    return published.PLACES.sub(lambda at: f"{at[1]}\n{render(at['name'])}\n\n{at[3]}", page)
+
+
+def render(place: str) -> str:
+    """What stands between the markers of a name."""
+    page, _, name = place.rpartition(": ")
+    if page == "figures":
+        return detection_tables.render(name)
+    if place.startswith("cost of "):
+        rows = published.read(f"cost-{place.removeprefix('cost of ')}")
+        return published.rendered("costs", "cost", rows=rows)
+    if place in ("figures", "backbones"):
+        rows = published.read("real-faces" if place == "figures" else place)
+        return published.rendered("real-faces", place, rows=rows)
+    return saliency_tables.render(place)
+
+
+if __name__ == "__main__":
+    main()
