@@ -28,11 +28,9 @@ def main() -> None:
         except OSError as error:
             sys.exit(f"{error.filename}: {error.strerror}; give the folder of a finished run")
     try:
-        texts = {page: filled((published.DOCS / f"{page}.md").read_text("utf-8")) for page in PAGES}
+        published.rewrite(render, *PAGES)
     except OSError as error:
         sys.exit(f"{error.filename}: no such table; a run or, by --table, a benchmark writes it")
-    for page, text in texts.items():
-        (published.DOCS / f"{page}.md").write_text(text, encoding="utf-8")
 
 
 def write_tables(results: Path) -> None:
@@ -42,11 +40,6 @@ def write_tables(results: Path) -> None:
         detection_tables.write(results)
     if results.name == "faces":
         real_faces_tables.write(results)
-
-
-def filled(page: str) -> str:
-    """The page with its tables anew."""
-    return published.PLACES.sub(lambda at: f"{at[1]}\n{render(at['name'])}\n\n{at[3]}", page)
 
 
 def render(place: str) -> str:

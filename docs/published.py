@@ -133,3 +133,16 @@ def rendered(page: str, table: str, **given: Any) -> str:
     """A block of ``docs/templates/<page>.jinja``."""
     template = TEMPLATES.get_template(f"{page}.jinja", globals={"kept": kept, "bound": bound})
     return "".join(template.blocks[table](template.new_context(given))).strip()
+
+
+def filled(page: str, render: Callable[[str], str]) -> str:
+    """A page with its tables anew; ``render`` gives a table by the name in its marker."""
+    return PLACES.sub(lambda at: f"{at[1]}\n{render(at['name'])}\n\n{at[3]}", page)
+
+
+def rewrite(render: Callable[[str], str], *pages: str) -> None:
+    """Write ``docs/<page>.md`` with its tables anew; no page where a table is missing."""
+    paths = [DOCS / f"{page}.md" for page in pages]
+    texts = [filled(path.read_text(encoding="utf-8"), render) for path in paths]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text, encoding="utf-8")
