@@ -57,12 +57,15 @@ STAGES = (
     "track",
     "replicates",
 )
+COMMANDS = {"inspect": "glassguard.inspection"}
+"""What is no stage of a study: the module of each, whose ``main`` takes the rest of the line."""
+
 INTERRUPTED = 130
 """Exit status of a program that the user stopped (128 + SIGINT), as shells give it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one stage.
+    """Run one stage, or a command that has an exit status of its own.
 
     Returns:
         0 when the stage finished, 2 for bad input (one line on standard error, no traceback
@@ -72,19 +75,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="glassguard", description=summary)
     parser.add_argument("--traceback", action="store_true", help="show where bad input was found")
     parser.add_argument(
-        "stage", type=_stage_name, choices=STAGES, metavar="stage", help=", ".join(STAGES)
+        "stage",
+        type=_stage_name,
+        choices=(*STAGES, *COMMANDS),
+        metavar="stage",
+        help=", ".join((*STAGES, *COMMANDS)),
     )
     parser.add_argument("options", nargs=argparse.REMAINDER, help="see glassguard <stage> --help")
     chosen = parser.parse_args(arguments)
     started = time.time()
     try:
+        if chosen.stage in COMMANDS:
+            return int(importlib.import_module(COMMANDS[chosen.stage]).main(chosen.options))
         kernels.choose(_kernels_asked_for(chosen.options))
-    except InputError as error:
-        print(f"glassguard {chosen.stage}: {error}", file=sys.stderr)
-        return 2
-    stage = importlib.import_module(f"glassguard.stages.{chosen.stage}")
-    options = vars(_stage_parser(chosen.stage, stage).parse_args(chosen.options))
-    try:
+        stage = importlib.import_module(f"glassguard.stages.{chosen.stage}")
+        options = vars(_stage_parser(chosen.stage, stage).parse_args(chosen.options))
         _run(chosen.stage, stage, options, started=started)
     except InputError as error:
         if chosen.traceback:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from glassguard.errors import InputError
-from glassguard.faces.alignment import common_pose
 from glassguard.files.formats import read_json
 from glassguard.guard.banding import banded
 from glassguard.guard.decision import ACCEPT, NOBODY, agreed, decided
@@ -107,15 +106,13 @@ class Guard:
             raise InputError(f"mode must be accept_or_reject or correct: {chosen!r}")
         return cls(full, hidden, tuple(identities), full.image_size, edges, least, chosen)
 
-    def inspect(
-        self, images: NDArray[np.uint8], eyes: NDArray[np.floating] | None = None
-    ) -> list[Inspection]:
+    def inspect(self, images: NDArray[np.uint8], eyes: NDArray[np.floating]) -> list[Inspection]:
         """Accept, reject or correct aligned faces.
 
         Args:
             images: N x S x S x 3 uint8 RGB, aligned as the study's.
-            eyes: N x 2 x 2, see :meth:`EyeBand.masks`; those of the common pose when None, where
-                alignment by landmarks brings them.
+            eyes: N x 2 x 2, see :meth:`EyeBand.masks`; where alignment brought them
+                (:attr:`glassguard.faces.alignment.AlignedFace.eyes`).
 
         Raises:
             ValueError: pictures or eyes are of another type or shape.
@@ -128,8 +125,6 @@ class Guard:
             )
         if not len(images):
             return []
-        if eyes is None:
-            eyes = np.repeat(common_pose(self.size)[None, :2], len(images), axis=0)
         full = classify(self.full, images, batch_size=BATCH)
         covered = banded(images, self.band.masks(eyes, self.size))
         hidden = classify(self.hidden, covered, batch_size=BATCH)
@@ -153,7 +148,7 @@ class Guard:
         return found
 
     def detect(
-        self, x: NDArray[np.floating], eyes: NDArray[np.floating] | None = None
+        self, x: NDArray[np.floating], eyes: NDArray[np.floating]
     ) -> tuple[dict[str, Any], NDArray[np.bool_]]:
         """The interface of the Adversarial Robustness Toolbox's evasion detectors.
 

@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 import torch
+from worn_frames import EYES as EYES_AT_96
 
 from glassguard.errors import InputError
-from glassguard.faces.alignment import common_pose
 from glassguard.guard.eye_band import eye_band
 from glassguard.guard.guard import Guard
 from glassguard.guard.settings import Placements
@@ -18,6 +18,7 @@ from glassguard.recognizer.weights import write_recognizer
 
 PEOPLE = ["ada", "bob"]
 SIZE = 32
+EYES = np.repeat(EYES_AT_96[None] * SIZE / 96, 6, axis=0)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def pictures(count=6):
 
 
 def test_a_picture_is_accepted_where_both_recognizers_agree(results):
-    found = Guard.load(results).inspect(pictures())
+    found = Guard.load(results).inspect(pictures(), EYES)
     assert len(found) == 6
     for one in found:
         agree = one.seen == one.banded
@@ -54,22 +55,24 @@ def test_a_picture_is_accepted_where_both_recognizers_agree(results):
 
 
 def test_the_mode_can_be_changed(results):
-    for one in Guard.load(str(results), mode="correct").inspect(pictures()):
+    for one in Guard.load(str(results), mode="correct").inspect(pictures(), EYES):
         assert one.answer == one.banded
 
 
 def test_paint_in_the_band_changes_no_banded_answer(results):
     guard = Guard.load(results)
     painted = pictures()
-    bands = guard.band.masks(np.repeat(common_pose(SIZE)[None, :2], 6, axis=0), SIZE)
+    bands = guard.band.masks(EYES, SIZE)
     painted[bands] = 255 - painted[bands]
-    for bare, worn in zip(guard.inspect(pictures()), guard.inspect(painted), strict=True):
+    for bare, worn in zip(
+        guard.inspect(pictures(), EYES), guard.inspect(painted, EYES), strict=True
+    ):
         assert (bare.banded, bare.banded_confidence) == (worn.banded, worn.banded_confidence)
 
 
 def test_confidence_is_needed(results):
     guard = dataclasses.replace(Guard.load(results), least={"least_full": 1.0, "least_banded": 1.0})
-    found = guard.inspect(pictures())
+    found = guard.inspect(pictures(), EYES)
     assert all(one.decision == "reject" for one in found)
     agreed = [one for one in found if one.seen == one.banded]
     assert all("is below 1.000" in one.why for one in agreed)
@@ -77,18 +80,18 @@ def test_confidence_is_needed(results):
 
 def test_arts_interface_flags_what_is_not_accepted(results):
     guard = Guard.load(results)
-    report, flagged = guard.detect(pictures().transpose(0, 3, 1, 2) / 255)
-    assert report["inspections"] == guard.inspect(pictures())
-    assert flagged.tolist() == [one.decision != "accept" for one in guard.inspect(pictures())]
+    report, flagged = guard.detect(pictures().transpose(0, 3, 1, 2) / 255, EYES)
+    assert report["inspections"] == guard.inspect(pictures(), EYES)
+    assert flagged.tolist() == [one.decision != "accept" for one in guard.inspect(pictures(), EYES)]
     with pytest.raises(ValueError, match=r"pixels are in \[0, 1\]"):
-        guard.detect(pictures().transpose(0, 3, 1, 2).astype(float))
+        guard.detect(pictures().transpose(0, 3, 1, 2).astype(float), EYES)
 
 
 def test_other_pictures_are_refused(results):
     guard = Guard.load(results)
-    assert guard.inspect(pictures(0)) == []
+    assert guard.inspect(pictures(0), EYES[:0]) == []
     with pytest.raises(ValueError, match=re.escape("uint8, N x 32 x 32 x 3: uint8, 6 x 32 x 31")):
-        guard.inspect(pictures()[:, :, 1:])
+        guard.inspect(pictures()[:, :, 1:], EYES)
 
 
 def test_files_that_are_no_guard_are_named(results, tmp_path):
