@@ -20,6 +20,7 @@ from glassguard.attack.losses import CrossEntropy, LogitMargin
 from glassguard.attack.masked_pixels import MaskedPixelAttack
 from glassguard.attack.starts import Colour, Face, Noise, Start
 from glassguard.progress import track
+from glassguard.recognizer.answers import logits_of
 from glassguard.recognizer.confidences import probabilities_of
 from glassguard.recognizer.network import Recognizer, to_images, to_pixels
 from glassguard.statistics import Rate
@@ -241,11 +242,14 @@ def _searched(
     def judge(
         images: NDArray[np.uint8], rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        targets = victims.targets[rows]
-        confidences = probabilities_of(network, images)
-        loss = -confidences[np.arange(len(rows)), targets].astype(np.float64)
-        pixels = to_pixels(torch.from_numpy(images))
-        return loss, defence.passes(pixels, torch.from_numpy(targets)).numpy()
+        targets, losses, passed = torch.from_numpy(victims.targets[rows]), [], []
+        pixels = to_pixels(torch.from_numpy(images)).split(settings.batch_size)
+        for batch, labels in zip(pixels, targets.split(settings.batch_size), strict=True):
+            with torch.no_grad():
+                # A confidence of 0 would hide who comes nearer.
+                losses.append(LogitMargin()(logits_of(network, batch), labels))
+            passed.append(defence.passes(batch, labels))
+        return torch.cat(losses).double().numpy(), torch.cat(passed).numpy()
 
     found = random_search(
         judge,
