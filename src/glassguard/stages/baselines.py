@@ -9,8 +9,9 @@ from glassguard.detection.activations import activation_profiles
 from glassguard.detection.picture_sets import LARGEST, MEAN
 from glassguard.detection.pixel_detectors import pixel_scores
 from glassguard.files.formats import check_rows, read_images, read_pictures_table
+from glassguard.stages.network_slices import chosen_slices
 from glassguard.stages.paths import OutputPath
-from glassguard.stages.saliency_inputs import chosen_slices, open_recognizer, use_threads
+from glassguard.stages.saliency_inputs import open_recognizer, use_threads
 
 
 def run(

@@ -11,8 +11,8 @@ from glassguard.files.formats import check_rows, read_images, read_pictures_tabl
 from glassguard.influence.measure import internal_influence, pictures_at_once
 from glassguard.influence.profiles import profiles_of_images
 from glassguard.recognizer.weights import read_recognizer
+from glassguard.stages.network_slices import chosen_slices
 from glassguard.stages.paths import OutputPath
-from glassguard.stages.saliency_inputs import chosen_slices
 
 
 def run(
