@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from checkouts import ROOT, Checkout
+from recognizer.onnx_writing import residual_network
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -260,6 +261,7 @@ def workplace(
     (copy.folder / "backbone.safetensors").write_bytes(
         (copy.results / "backbone" / "backbone.safetensors").read_bytes()
     )
+    (copy.folder / "recognizer.onnx").write_bytes(residual_network(side=112))
     (copy.folder / "lfw-deepfunneled.tgz").write_bytes(b"\x1f\x8b as far as a plan can tell")
     return copy
 

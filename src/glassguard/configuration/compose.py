@@ -26,10 +26,13 @@ from glassguard.recognizer.onnx_file import OnnxError, read_onnx
 from glassguard.recognizer.onnx_preprocessing import check_input
 
 NOT_SHIPPED = {
+    "faces_mobilefacenet": "what this experiment reads lies beside the checkout that it was "
+    "measured in and is no part of the project (docs/real-faces.md); for a folder and a network of "
+    "your own take experiment=folder, data.root, backbone=mobilefacenet and backbone.weights",
     "faces": "what this experiment reads lies beside the checkout that it was measured in and is "
     "no part of the project: people and pool are photographs of Pins Face Recognition, Glint360K "
     "and LFW, which may not be passed on (docs/real-faces.md); for folders of your own take "
-    "experiment=folder, data.root, backbone.pool and backbone=faces"
+    "experiment=folder, data.root, backbone.pool and backbone=faces",
 }
 """Where the files come from that an experiment names and that no download brings."""
 

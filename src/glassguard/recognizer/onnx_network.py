@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from glassguard.recognizer.layers import PRE_RELU, SLICES
 from glassguard.recognizer.onnx_file import Graph, Node, OnnxError
-from glassguard.recognizer.onnx_operators import Operands, Shape, module_of, shown
+from glassguard.recognizer.onnx_operands import Operands, Shape, shown
+from glassguard.recognizer.onnx_operators import module_of
 
 ACTIVATIONS = ("Relu", "Clip", "PRelu", "LeakyRelu")
 """Piecewise linear ones, whose outputs are slices."""

@@ -10,9 +10,9 @@ from glassguard.files.formats import write_csv
 from glassguard.files.picture_set import PictureSet
 from glassguard.influence.expert_shares import Worn, evenly, expert_maps, expert_shares, shown_pairs
 from glassguard.influence.measure import internal_influence, pictures_at_once
+from glassguard.stages.network_slices import chosen_slices
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import (
-    chosen_slices,
     open_pictures,
     open_recognizer,
     use_threads,

@@ -1,7 +1,5 @@
 """Readers that several stages share: a recognizer, and pictures with their tables and classes."""
 
-from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,13 +7,11 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
 from glassguard.errors import InputError
 from glassguard.files.formats import require_columns
 from glassguard.files.picture_set import PictureSet
 from glassguard.recognizer.network import Recognizer
-from glassguard.recognizer.settings import Position, SliceChoice
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.saliency.grid import NO_TARGET
 
@@ -80,20 +76,6 @@ def use_threads(threads: int) -> None:
     """Fix the threads of torch, and of OpenCV to one: its work here is too small to share."""
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
-
-
-def chosen_slices(
-    network: Recognizer,
-    chosen: SliceChoice,
-    positions: Sequence[Position] = ("post_relu",),
-    *,
-    key: str = "influence.slices",
-) -> OrderedDict[str, nn.Module]:
-    """The slices that the setting ``key`` asks for (``InputError``: the network has no such)."""
-    try:
-        return network.slice_modules(positions, chosen)
-    except ValueError as error:
-        raise InputError(f"{key}: {error}") from None
 
 
 def open_recognizer(

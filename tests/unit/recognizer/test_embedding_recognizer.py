@@ -106,7 +106,7 @@ def deep_network(layers: int) -> bytes:
 def test_a_deep_network_has_a_few_slices_of_every_stage(tmp_path: Path) -> None:
     network = recognizer(graph_of(tmp_path, deep_network(30)))
     # The first activation reads the pictures: it has nothing before it. c29 has none behind it.
-    stages = ["r7", "r13", "c19", "r23", "r27", "c29"]
+    stages = ["r7", "r14", "c19", "r23", "r27", "c29"]
     assert list(network.slice_modules()) == [*stages, "fc1", "fc2"]
     assert len(network.slice_modules(chosen="all")) > 30
     assert network.slice_at(0.0) is network.features.module(network.features.steps[2])
@@ -235,12 +235,13 @@ def test_from_a_file_to_a_trained_recognizer(tmp_path: Path) -> None:
     assert "ONNX" in json.loads(files["metrics"].read_text())["backbone"]
 
     draw = np.random.default_rng(0)
-    rows, images = ["image_id,identity,split"], []
+    facts = "source,sha256,width,height,left_eye_x,left_eye_y,right_eye_x,right_eye_y,aligned_by"
+    rows, images = [f"image_id,identity,split,{facts}"], []
     for person in range(3):
         colour = draw.integers(40, 215, 3)
         for number in range(8):
             split = ("train", "train", "train", "train", "val", "val", "test", "test")[number]
-            rows.append(f"p{person}_{number},p{person},{split}")
+            rows.append(f"p{person}_{number},p{person},{split},made,0,32,32,10,12,21,12,crop")
             images.append(np.clip(colour + draw.integers(-20, 20, (SIDE, SIDE, 3)), 0, 255))
     np.save(tmp_path / "images.npy", np.array(images, dtype=np.uint8))
     manifest = tmp_path / "manifest.csv"
