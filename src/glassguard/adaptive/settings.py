@@ -17,7 +17,9 @@ class Adaptive(Strict):
     )
     shards: int = Field(ge=1, le=10000, description="jobs")
     iterations: int = Field(ge=1, description="of every gradient attack")
-    momentum: float = Field(ge=0, lt=1, description="share of the steps before that each step keeps")
+    momentum: float = Field(
+        ge=0, lt=1, description="share of the steps before that each step keeps"
+    )
     steps: tuple[Annotated[float, Field(gt=0, le=255)], ...] = Field(
         min_length=1,
         description="step lengths on the 0-255 scale that the best of K tries; the first is that "

@@ -297,7 +297,7 @@ class Plan:
     @property
     def tracked(self) -> list[str]:
         """Files that tracking keeps with the runs of stages."""
-        stages = ["attack", *self.jobs, "figures", "report"]
+        stages = ["attack", "robustness", *self.jobs, "figures", "report"]
         found = layout.tracked(stages, self.attacks, self.figures, self.tuned)
         return [layout.result(path) for path in found]
 
