@@ -25,7 +25,7 @@ from glassguard.tracking.address import runs_page
 
 IMAGES = Path(__file__).parent / "images"
 PORT = 5875
-PATIENCE = 120
+PATIENCE = 300
 """Seconds that the server and each page may take."""
 
 SETTLED = 4_000
@@ -94,6 +94,8 @@ def served(database: Path) -> Iterator[None]:
                 urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=2)
                 break
             time.sleep(0.5)
+        else:
+            sys.exit(f"MLflow's server did not answer within {PATIENCE} seconds")
         yield
     finally:
         os.killpg(server.pid, 15)
