@@ -93,6 +93,10 @@ pictures: $(VENV)/.installed ## redraw docs/images from results/embedded (needs 
 	cp results/embedded/figures/attack_examples.png docs/images/result.png
 	$(SNAKEMAKE) --rulegraph dot 2>/dev/null | $(IN_VENV) python docs/draw_dag.py > docs/images/dag.svg
 
+.PHONY: screenshots
+screenshots: $(VENV)/.installed-docs ## retake the pictures of docs/tracking.md from the tracked runs (needs Chromium)
+	$(IN_VENV) python docs/screenshots.py results/mlflow/mlflow.db
+
 .PHONY: lock
 lock: $(VENV)/.installed-dev ## lock what changed in pyproject.toml (UPGRADE=1: everything)
 	$(IN_VENV) python requirements/lock.py $(if $(UPGRADE),--upgrade,--fix)

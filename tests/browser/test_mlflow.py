@@ -73,13 +73,15 @@ def server(tracked: Path) -> Iterator[str]:
         start_new_session=True,
     )
     try:
-        for _ in range(360):
+        for _ in range(600):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=2)
                 break
             except (urllib.error.URLError, OSError):
                 assert running.poll() is None, "the server ended"
                 time.sleep(0.5)
+        else:
+            pytest.fail("the server did not answer")
         yield runs_page(database, port=PORT)
     finally:
         os.killpg(running.pid, 15)

@@ -190,6 +190,7 @@ COMMANDS: dict[str, Run | str] = {
     "make format": INSTALLS,
     "make docs": INSTALLS,
     "make pictures": "needs graphviz and a run of the default study",
+    "make screenshots": "needs Chromium and a run of the default study",
     "python docs/reference.py": literally,
     "make lock": INSTALLS,
     "make lock UPGRADE=1": INSTALLS,
