@@ -102,7 +102,7 @@ def _inspected(paths: Sequence[Path], given: argparse.Namespace) -> Iterator[dic
         except ValueError as error:
             raise InputError(f"{file}: {error}") from None
     pixels = getattr(data, "maximum_pixels", MAXIMUM_PIXELS)
-    pose = getattr(data, "pose", "close")
+    pose: Pose = getattr(data, "pose", "close")
 
     def read(path: Path) -> AlignedFace | str:
         try:

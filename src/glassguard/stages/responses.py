@@ -13,8 +13,9 @@ from glassguard.influence.measure import internal_influence, pictures_at_once
 from glassguard.saliency.agreement import masked_agreement
 from glassguard.saliency.explanation import explained
 from glassguard.saliency.grid import Combination, with_maps
+from glassguard.stages.network_slices import chosen_slices
 from glassguard.stages.paths import OutputPath
-from glassguard.stages.saliency_inputs import chosen_slices, open_recognizer, use_threads
+from glassguard.stages.saliency_inputs import open_recognizer, use_threads
 
 
 def run(

@@ -1,5 +1,6 @@
 """Readers that several stages share: a recognizer, and pictures with their tables and classes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
