@@ -336,11 +336,6 @@ def _check_kind(key: str, file: Path) -> None:
             f"{key}: {file}: neither a folder nor an archive; allowed: {', '.join(ARCHIVES)}"
         )
     weights = key == "backbone.weights"
-    if weights and file.suffix.lower() == ".onnx":
-        raise InputError(
-            f"{key}: {file}: is an ONNX network, which backbone=onnx reads "
-            "(docs/your-own-recognizer.md)"
-        )
     if not weights and key not in ("data.detector", "backbone.pretraining.teacher.file"):
         return
     try:
@@ -350,6 +345,9 @@ def _check_kind(key: str, file: Path) -> None:
         raise InputError(f"{key}: {file}: cannot be read: {error.strerror}") from None
     reason = why_no_weights(start) if weights else why_no_onnx(start)
     if reason is not None:
-        raise InputError(
-            f"{key}: {file}: {reason}; {READABLE if weights else 'an ONNX model is wanted'}"
+        wanted = (
+            f"{READABLE}; backbone=onnx reads ONNX networks"
+            if weights
+            else "an ONNX model is wanted"
         )
+        raise InputError(f"{key}: {file}: {reason}; {wanted}")

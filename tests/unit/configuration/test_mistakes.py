@@ -24,7 +24,10 @@ FOLDER = ["data.root=a", "backbone.pool=b"]
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"experiment": "embeded"}, ["embeded", "dong2019, embedded, faces, folder, lfw, smoke"]),
+        (
+            {"experiment": "embeded"},
+            ["embeded", "dong2019, embedded, faces, faces_mobilefacenet, folder, lfw, smoke"],
+        ),
         ({"experiment": None}, ["--config experiment: is empty", "experiment=NAME"]),
         ({"experimnt": "smoke"}, ["experimnt", "unknown key", "experiment=NAME"]),
         ({"overrides": 3}, ["--config overrides", "list of key=value"]),
