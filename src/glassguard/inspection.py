@@ -84,7 +84,7 @@ def _inspected(paths: Sequence[Path], given: argparse.Namespace) -> Iterator[dic
     import numpy as np
 
     from glassguard.configuration.sections import DataSection, read_section
-    from glassguard.faces.alignment import AlignedFace
+    from glassguard.faces.alignment import AlignedFace, Pose
     from glassguard.faces.decoding import PictureError, decode, maximum_bytes
     from glassguard.faces.detection import LandmarkDetector, align
     from glassguard.guard.guard import Guard

@@ -343,13 +343,11 @@ def _check_kind(key: str, file: Path) -> None:
             start = content.read(START)
     except OSError as error:
         raise InputError(f"{key}: {file}: cannot be read: {error.strerror}") from None
-    if weights and file.suffix.lower() == ".onnx" and why_no_onnx(start) is None:
-        raise InputError(
-            f"{key}: {file}: is an ONNX network, which backbone=onnx reads "
-            "(docs/your-own-recognizer.md)"
-        )
     reason = why_no_weights(start) if weights else why_no_onnx(start)
     if reason is not None:
-        raise InputError(
-            f"{key}: {file}: {reason}; {READABLE if weights else 'an ONNX model is wanted'}"
+        wanted = (
+            f"{READABLE}; backbone=onnx reads ONNX networks"
+            if weights
+            else "an ONNX model is wanted"
         )
+        raise InputError(f"{key}: {file}: {reason}; {wanted}")
