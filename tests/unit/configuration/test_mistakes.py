@@ -130,10 +130,16 @@ FOLDER = ["data.root=a", "backbone.pool=b"]
             },
             ["influence.distribution", "layer_line only"],
         ),
-        ({"overrides": ["backbone.weights=nowhere"]}, ["backbone.weights", "nowhere"]),
-        ({"overrides": ["backbone.weights=vggface"]}, ["vggface", "imagenet, vgg_face,"]),
         (
-            {"overrides": ["backbone.weights=yunet"]},
+            {"overrides": ["backbone=pretrain", "backbone.weights=nowhere"]},
+            ["backbone.weights", "nowhere"],
+        ),
+        (
+            {"overrides": ["backbone=pretrain", "backbone.weights=vggface"]},
+            ["vggface", "imagenet, vgg_face,"],
+        ),
+        (
+            {"overrides": ["backbone=pretrain", "backbone.weights=yunet"]},
             ["backbone.weights: yunet is a download for data.detector", "imagenet, vgg_face,"],
         ),
         (

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worn_frames import EYES
 
-from glassguard.guard.banding import banded, banded_pixels
+from glassguard.guard.banded_pixels import banded_pixels
+from glassguard.guard.banding import banded
 from glassguard.guard.eye_band import eye_band
 from glassguard.guard.settings import Placements
 from glassguard.recognizer.network import FaceRecognizer, channels_last

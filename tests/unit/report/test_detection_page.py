@@ -22,7 +22,7 @@ POPULATIONS = ("bare", "half_wearing")
 def test_the_pages_show_the_committed_tables(name: str) -> None:
     text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     assert "end -->" in text
-    assert figures.filled(text) == text, "run: python docs/figures.py"
+    assert published.filled(text, figures.render) == text, "run: python docs/figures.py"
 
 
 def test_every_table_of_the_page_has_its_place() -> None:

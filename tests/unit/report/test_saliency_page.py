@@ -86,7 +86,7 @@ def test_masks_and_rates_become_tables(tmp_path: Path, monkeypatch: pytest.Monke
     assert "| saliency mask | 0.050 [0.025–1.000] | – | 0.450 [0.225–1.000] | – | – | 0.5" in text
     page = "a <!-- cost of x: start -->\n\nold\n\n<!-- cost of x: end --> b"
     monkeypatch.setattr(figures, "render", {"cost of x": text}.get)
-    assert figures.filled(page) == page.replace("old", text)
+    assert figures.published.filled(page, figures.render) == page.replace("old", text)
 
 
 def test_what_finds_the_frame_becomes_a_table() -> None:
