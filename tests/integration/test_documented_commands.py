@@ -165,8 +165,6 @@ COMMANDS: dict[str, Run | str] = {
     # README
     "make reproduce": INSTALLS,
     "make test": INSTALLS,
-    "make reproduce TORCH=cpu": INSTALLS,
-    "make test TORCH=cpu": INSTALLS,
     "make help": literally,
     "make clean": literally,
     "make unlock": made,
