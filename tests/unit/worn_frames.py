@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassguard.attack.accessories import GLASSES, SAMPLES_PER_PIXEL, covers
-from glassguard.attack.settings import Shape
+from glassguard.attack.shape_settings import Shape
 from glassguard.guard.settings import Placements
 
 EYES = np.array([[30.29, 41.7], [65.53, 41.5]])

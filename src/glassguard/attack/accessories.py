@@ -9,7 +9,7 @@ aligned face, as the frame of Sharif et al. (2016) does at 224 px.
 import numpy as np
 from numpy.typing import NDArray
 
-from glassguard.attack.settings import PlacedShape, Shape, WornShape
+from glassguard.attack.shape_settings import PlacedShape, Shape, WornShape
 
 GLASSES = WornShape(kind="glasses")
 

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from glassguard.attack.shape_settings import Shape
 from glassguard.settings import Colour, PositiveFraction, Strict, Threads
 
 Goal = Literal["impersonation", "dodging"]
@@ -18,28 +19,6 @@ class NamedPair(Strict):
 
     attacker: str
     target: str
-
-
-class WornShape(Strict):
-    """Eyeglasses, which sit where eyes are, or the whole picture."""
-
-    kind: Literal["glasses", "whole"]
-
-
-class PlacedShape(Strict):
-    """An accessory at a place of its own, in units of the distance between the eyes."""
-
-    kind: Literal["sticker", "patch", "band"] = Field(
-        description="an ellipse, a rectangle, a headband"
-    )
-    x: float = Field(ge=-3, le=3, description="centre, rightwards from midway between the eyes")
-    y: float = Field(ge=-3, le=3, description="centre, downwards from midway between the eyes")
-    width: float = Field(gt=0, le=6, description="along the line between the eyes")
-    height: float = Field(gt=0, le=6, description="across the line between the eyes")
-
-
-Shape = WornShape | PlacedShape
-"""Which pixels of a face an attack may change, told apart by ``kind``."""
 
 
 class Transformations(Strict):

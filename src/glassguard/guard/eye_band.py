@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassguard.attack.accessories import GLASSES, covers
-from glassguard.attack.settings import Shape
+from glassguard.attack.shape_settings import Shape
 from glassguard.guard.settings import Placements
 
 REACH = 3.0

@@ -7,7 +7,7 @@ import pytest
 from shipped import section
 
 from glassguard.attack.accessories import GLASSES, accessory_mask, accessory_masks, frame_masks
-from glassguard.attack.settings import PlacedShape, WornShape
+from glassguard.attack.shape_settings import PlacedShape, WornShape
 
 EYES_AT_96 = np.array([[30.29, 41.7], [65.53, 41.5]])
 

@@ -24,7 +24,7 @@ from glassguard.attack.directions import Scaled, Sign
 from glassguard.attack.masked_pixels import MaskedPixelAttack
 from glassguard.attack.printing import TotalVariation
 from glassguard.attack.rounding import ROUNDING
-from glassguard.attack.settings import WornShape
+from glassguard.attack.shape_settings import WornShape
 
 INTEGERS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
 wide = settings(max_examples=60)

@@ -7,7 +7,7 @@ import pytest
 from worn_frames import EYES, samples_outside, worn
 
 from glassguard.attack.accessories import GLASSES, accessory_mask
-from glassguard.attack.settings import PlacedShape, WornShape
+from glassguard.attack.shape_settings import PlacedShape, WornShape
 from glassguard.guard.eye_band import EyeBand, eye_band
 from glassguard.guard.settings import Placements
 
