@@ -105,6 +105,7 @@ def test_figures_report_and_tracking_read_what_the_layout_names() -> None:
         assert transfer in getattr(several, files)
         assert transfer not in getattr(smoke, files)
     assert "results/{study}/saliency/tuned_on/patch/grid.csv" in several.tracked
+    assert "results/{study}/attacks/glasses/robustness.csv" in smoke.tracked
     assert "results/{study}/figures/roc.png" in smoke.tracked
     assert "results/{study}/detection/detectors.safetensors" not in smoke.tracked
 
