@@ -1,11 +1,10 @@
 """Does the eye band hold every frame? Draws 100,000 placements at each of four picture sizes.
 
-    python benchmarks/eye_band.py [PLACEMENTS]
-
 A frame is drawn by its samples, as the package draws it, on the pixels just outside the band: a
 frame that leaves the band covers one of them. Prints how many samples outside were covered.
 """
 
+import argparse
 import sys
 import time
 from pathlib import Path
@@ -21,8 +20,11 @@ from worn_frames import EYES, samples_outside, worn  # type: ignore[import-not-f
 PLACEMENTS = Placements(shift=4 / 224, rotation=4, scale=0.05)
 
 
-def main(count: int) -> None:
+def main() -> None:
     """Print a line for every size."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--placements", type=int, default=100_000, help="at each size")
+    count = parser.parse_args().placements
     band = eye_band(PLACEMENTS)
     for size in (96, 112, 128, 224):
         start = time.perf_counter()
@@ -39,4 +41,4 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+    main()

@@ -114,6 +114,8 @@ def main() -> None:
     bare = np.array(read_images(results / "data" / "images.npy")[originals])
 
     slices = network.slice_modules()
+    at = network.slice_at(settings["relative"]["slice"])
+    chosen = next(name for name, module in slices.items() if module is at)
     blur, floor = settings["relative"]["blur"], settings["relative"]["floor"]
     guided = partial(saliency_maps, network, channel_reduction=settings["channel_reduction"])
     relative = partial(relative_maps, network, floor=floor)
@@ -128,9 +130,7 @@ def main() -> None:
             f"relative, evidence at {name}": partial(relative, slices[name], blur=blur)
             for name in SLICES
         },
-        f"relative, {settings['relative']['slice']}, no blur": partial(
-            relative, slices[settings["relative"]["slice"]], blur=0.0
-        ),
+        f"relative, {chosen}, no blur": partial(relative, slices[chosen], blur=0.0),
     }
     batches = [slice(start, start + BATCH) for start in range(0, len(attacked), BATCH)]
     first = None

@@ -184,6 +184,13 @@ COMMANDS: dict[str, Run | str] = {
     "glassguard <stage> --help": every_stage,
     "profiles/slurm/run": CLUSTER,
     # CONTRIBUTING
+    # docs/configuration.md
+    "snakemake --cores 2 --config experiment=smoke": literally,
+    # docs/guard.md
+    "glassguard inspect photo.jpg holiday/ --study results/faces": (
+        "needs photographs that may not be passed on"
+    ),
+    "python benchmarks/eye_band.py": options_exist,
     "make lint": INSTALLS,
     "make format": INSTALLS,
     "make docs": INSTALLS,
