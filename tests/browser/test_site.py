@@ -101,10 +101,13 @@ def test_the_search_finds_keys_classes_and_files(browser, served, asked, answer)
     page = browser.new_page()
     page.goto(f"{served}/index.html")
     page.wait_for_load_state("networkidle")
-    page.locator("input.md-search__input").fill(asked)
-    page.locator(".md-search-result__link").first.wait_for(timeout=20_000)
+    page.locator("input.md-search__input").click()
+    # Key by key: a value put in at once is lost where the search has not listened yet.
+    page.locator("input.md-search__input").press_sequentially(asked, delay=20)
+    page.locator(".md-search-result__link").first.wait_for(timeout=60_000)
     found = page.locator(".md-search-result__link").evaluate_all("all => all.map(a => a.href)")
-    assert any(answer in address for address in found[:5]), found[:5]
+    pages = list(dict.fromkeys(urlsplit(address).path for address in found))
+    assert any(answer in page for page in pages[:3]), pages
     page.close()
 
 
