@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 
 import detection_tables
+import guard_tables
 import published
 import real_faces_tables
 import saliency_tables
 
-PAGES = ("detection", "influence", "real-faces", "saliency")
+PAGES = ("detection", "guard", "influence", "real-faces", "saliency")
 
 
 def main() -> None:
@@ -38,6 +39,8 @@ def write_tables(results: Path) -> None:
     saliency_tables.write(results)
     if results.name != saliency_tables.ALL_FILLS:
         detection_tables.write(results)
+    if (results / "guard").is_dir():
+        guard_tables.write(results)
     if results.name == "faces":
         real_faces_tables.write(results)
 
@@ -50,6 +53,8 @@ def render(place: str) -> str:
     if place.startswith("cost of "):
         rows = published.read(f"cost-{place.removeprefix('cost of ')}")
         return published.rendered("costs", "cost", rows=rows)
+    if place.startswith("guard of "):
+        return guard_tables.render(place.removeprefix("guard of "))
     if place in ("figures", "backbones"):
         rows = published.read("real-faces" if place == "figures" else place)
         return published.rendered("real-faces", place, rows=rows)

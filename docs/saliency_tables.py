@@ -1,7 +1,7 @@
 """The figures of runs in the tables of docs/saliency.md, and what the page shows of them.
 
 A study has ``<study>-saliency.csv``, from ``summary.json``, ``saliency/best.json`` and
-``saliency/working_point.json``. Of a study with several attacks ``saliency/generality.csv`` is read
+``saliency/working_point.json``. Of the study ``accessories``, ``saliency/generality.csv`` is read
 instead, of the variant ``all_fills`` ``saliency/grid.csv``.
 """
 
@@ -34,7 +34,7 @@ PARAMETERS = ("map", "mu", "n", "phi", "fill")
 MEASURES = ("ac_clean_real", "ac_adv_real", "ac_adv_target", "goodness")
 FILLS = ("fill", "mu_as", "mu", "n", "phi", "goodness", "n_adv", "n_clean")
 CROSSED = ("undefended_success", "adversarial_success", "adversarial_correct")
-ALL_FILLS = "variant_all_fills"
+ALL_FILLS, ACCESSORIES = "variant_all_fills", "accessories"
 
 
 def render(place: str) -> str:
@@ -78,7 +78,7 @@ def write(results: Path) -> None:
     saliency = results / "saliency"
     if results.name == ALL_FILLS:
         published.write("fills", best_of_fills(pd.read_csv(saliency / "grid.csv")), FILLS)
-    elif (saliency / "generality.csv").exists():
+    elif results.name == ACCESSORIES:
         table = crossed(pd.read_csv(saliency / "generality.csv"))
         published.write("generality", table, table[0])
     else:
