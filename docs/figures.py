@@ -16,7 +16,7 @@ import published
 import real_faces_tables
 import saliency_tables
 
-PAGES = ("detection", "guard", "influence", "real-faces", "saliency")
+PAGES = ("detection", "guard", "influence", "real-faces", "saliency", "../README")
 
 
 def main() -> None:
@@ -53,12 +53,24 @@ def render(place: str) -> str:
     if place.startswith("cost of "):
         rows = published.read(f"cost-{place.removeprefix('cost of ')}")
         return published.rendered("costs", "cost", rows=rows)
+    if place == "headline":
+        return headline()
     if place.startswith("guard of "):
         return guard_tables.render(place.removeprefix("guard of "))
     if place in ("figures", "backbones"):
         rows = published.read("real-faces" if place == "figures" else place)
         return published.rendered("real-faces", place, rows=rows)
     return saliency_tables.render(place)
+
+
+def headline() -> str:
+    """What the default study found, for the README."""
+    found, masks, guard = (
+        published.Figures.of(published.read(f"{detection_tables.STUDY}-{table}"))
+        for table in ("detection", "saliency", "guard")
+    )
+    given = {"found": found, "masks": masks, "guard": guard, "run": found.of_run()}
+    return published.rendered("readme", "headline", **given)
 
 
 if __name__ == "__main__":
