@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from checkouts import ROOT, Checkout
 
-
 pytestmark = pytest.mark.integration
 
 
