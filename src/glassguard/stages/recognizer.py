@@ -32,6 +32,7 @@ from glassguard.recognizer.head import (
 )
 from glassguard.recognizer.network import Recognizer
 from glassguard.recognizer.onnx_file import OnnxError
+from glassguard.recognizer.predictions import accuracies, parameter_counts, predictions_table
 from glassguard.recognizer.trainer import LabelledPictures
 from glassguard.recognizer.weights import read_backbone, write_recognizer
 from glassguard.saliency.explanation import explainer
@@ -83,11 +84,10 @@ def run(
             copies = copies_to_mask(train.images, settings, seed=seed + 1)
             explain = explainer(trained, masks.map, masks)
             yield from masked_copies(copies, explain, masks, generator=np.random.default_rng(seed))
-        if not settings.framed_copies:
-            return
-        eyes = rows.loc[split["train"], list(EYES)].to_numpy(dtype=float).reshape(-1, 2, 2)
-        for worn in framed_copies(train.images, eyes, copies=settings.framed_copies, seed=seed):
-            yield from in_batches(worn)
+        if worn_copies := settings.framed_copies:
+            eyes = rows.loc[split["train"], list(EYES)].to_numpy(dtype=float).reshape(-1, 2, 2)
+            for worn in framed_copies(train.images, eyes, copies=worn_copies, seed=seed):
+                yield from in_batches(worn)
 
     epochs = train_dense_layers(
         network, train, validation, settings, seed=seed, further_copies=further
@@ -95,24 +95,14 @@ def run(
     write_recognizer(recognizer, network, identities.tolist())
     write_csv(pd.DataFrame(epochs), history)
 
-    probabilities = probabilities_of(network, pictures)
-    predicted = probabilities.argmax(1)
-    table = rows[["image_id", "identity", "split"]].assign(
-        prediction=identities[predicted],
-        confidence=probabilities.max(1),
-        confidence_true=probabilities[np.arange(len(labels)), labels],
-    )
+    table = predictions_table(rows, identities.tolist(), probabilities_of(network, pictures))
     write_csv(table, predictions)
-    correct = predicted == labels
-    trained = sum(p.numel() for p in network.classifier.parameters())
     described = {
-        **{f"{name}_accuracy": float(correct[chosen].mean()) for name, chosen in split.items()},
-        **{f"{name}_images": int(chosen.sum()) for name, chosen in split.items()},
+        **accuracies(table, tuple(split)),
         "identities": len(identities),
         "epochs": settings.epochs,
         "backbone": read_json(backbone_metrics)["backbone"],
-        "parameters_trained": trained,
-        "parameters_frozen": sum(p.numel() for p in network.parameters()) - trained,
+        **parameter_counts(network),
     }
     write_json(described, metrics)
     if warning := chance_warning(described["train_accuracy"], len(identities)):
