@@ -15,13 +15,46 @@ from glassguard.report.detection_tables import (
 )
 from glassguard.report.figures import FIGURES
 from glassguard.report.guard_tables import certificate_table
-from glassguard.report.page import Picture, Section
+from glassguard.report.overview import numbers, sentence
+from glassguard.report.page import Picture, Section, headline
 from glassguard.report.saliency_tables import (
     evaluation_table,
     generality_table,
     masks_table,
     working_point_table,
 )
+from glassguard.report.verdicts import verdicts
+from glassguard.report.wording import TABLE_1_RATES
+
+FIRST_SCREEN = "operating_curves"
+"""The figure that the page shows first, and therefore not among the guard's."""
+
+
+def contents(
+    read: Mapping[str, Any],
+    *,
+    summary: Mapping[str, Any],
+    pictures: Mapping[str, Picture],
+    threshold: float,
+) -> dict[str, Any]:
+    """What :func:`glassguard.report.page.render` shows of the tables, by its arguments' names.
+
+    Args:
+        read: see :func:`sections`.
+        summary: what ``summary.json`` holds.
+        pictures: the figures by name.
+        threshold: the study's confidence threshold.
+    """
+    means = {name: float(read["pairs"][name].mean()) for name in TABLE_1_RATES}
+    return {
+        "summary": summary,
+        "sentence": sentence(summary, people=read["manifest"]["identity"].nunique()),
+        "numbers": numbers(summary),
+        "verdicts": verdicts(summary),
+        "curve": pictures[FIRST_SCREEN],
+        "sentences": headline(summary, means=means, threshold=threshold),
+        "sections": sections(read, summary=summary, pictures=pictures, threshold=threshold),
+    }
 
 
 def sections(
@@ -93,7 +126,7 @@ def sections(
                     read["certificate"], band=read["band"], thresholds=read["guard_thresholds"]
                 ),
             ),
-            _of(pictures, "guard"),
+            tuple(one for one in _of(pictures, "guard") if one.name != FIRST_SCREEN),
         ),
     )
     if several:

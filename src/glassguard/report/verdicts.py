@@ -125,6 +125,12 @@ FIGURES = {
 }
 """By the name of the metric, at most 25: what a list of runs shows."""
 
+LEADING = (
+    *("attack_success", "influence_rejects_attacks", "influence_at_10_percent"),
+    *("masked_attack_success", "masked_attack_correct", "masked_clean_accuracy"),
+)
+"""The figures that say whether a study is reproduced."""
+
 
 def verdict(summary: Mapping[str, Any], figure: Figure) -> str:
     """How a figure compares with the study's.
@@ -170,17 +176,21 @@ class Verdict(NamedTuple):
         study: ``Study I`` or ``Study S``.
         figure: what is compared.
         printed: what the study prints.
-        here: what was measured, with its interval where it has one.
+        here: what was measured.
+        interval: its 95 % interval, where it has one.
         verdict: see :func:`verdict`.
         why: what stands beside it in the tables and qualifies it; may be empty.
+        leads: whether it is shown before all are asked for; what is not reached always is.
     """
 
     study: str
     figure: str
     printed: str
     here: str
+    interval: str
     verdict: str
     why: str
+    leads: bool
 
 
 def verdicts(summary: Mapping[str, Any]) -> tuple[Verdict, ...]:
@@ -196,16 +206,19 @@ def verdicts(summary: Mapping[str, Any]) -> tuple[Verdict, ...]:
         if here is None or figure.study is None:
             continue
         low, high = bounds(summary, figure.path)
-        interval = "" if low is None or high is None else f" [{100 * low:.1f}–{100 * high:.1f}]"
+        interval = "" if low is None or high is None else f"[{100 * low:.1f}–{100 * high:.1f}]"
+        found_here = verdict(summary, figure)
         written = decimals if name == "mask_goodness" else percent
         found.append(
             Verdict(
                 "Study I" if figure.path[0] == "detection" else "Study S",
                 figure.title,
                 written(figure.study),
-                written(here) + interval,
-                verdict(summary, figure),
+                written(here),
+                interval,
+                found_here,
                 reasons.get(name, ""),
+                name in LEADING or found_here == "not reached",
             )
         )
     return tuple(found)

@@ -58,15 +58,22 @@ def test_a_row_says_what_is_printed_what_was_measured_and_why():
     rows = {row.figure: row for row in verdicts(SUMMARY)}
     assert len(rows) == 6, "what was not measured has no verdict"
     success = rows["attacks that succeed"]
-    assert success[:5] == (
+    assert success[:6] == (
         *("Study S", "attacks that succeed", "85.0 %"),
-        *("95.0 % [93.0–97.0]", "exceeded"),
+        *("95.0 %", "[93.0–97.0]", "exceeded"),
     )
+    assert [row.leads for row in rows.values()] == [False, True, True, True, False, True]
     assert success.why == "After a JPEG round trip 12.3 %."
     rejected = rows["influence: impersonations rejected"]
     assert (rejected.study, rejected.here, rejected.verdict) == ("Study I", "90.0 %", "not reached")
     assert "45.6 % of honest plain frames" in rejected.why
     assert "41.5 %" in rows["influence: attacks found at 9.91 % false alarms (AmI's)"].why
-    assert rows["best mask, goodness"][2:5] == ("0.777", "0.777", "reproduced")
+    assert rows["best mask, goodness"][2:6] == ("0.777", "0.777", "", "reproduced")
     assert "own setting, " in rows["masked: attacks that succeed"].why
     assert "32.1 %" in rows["masked: attacks that succeed"].why
+
+
+def test_what_is_not_reached_is_shown_at_once():
+    saliency = {"best": {"goodness": 0.7}}
+    (row,) = verdicts({"saliency": saliency})
+    assert (row.verdict, row.leads) == ("not reached", True)
