@@ -67,7 +67,7 @@ def numbers(summary: Mapping[str, Any]) -> tuple[Number, ...]:
         _number(
             points.get(HALF_WEARING, {}),
             "tpr",
-            "of the attacks are flagged by influence",
+            "of the successful attacks are flagged by influence",
             f"At {alarms} false alarms where half of the honest wear glasses; "
             f"{percent(points.get(BARE, {}).get('tpr'))} where nobody does.",
         ),

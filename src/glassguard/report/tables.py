@@ -25,6 +25,7 @@ class Table:
         emphasised: positions of rows that carry the result.
         from_source: positions of rows that a source prints.
         note: how to read it.
+        files: where its numbers come from, below the study's folder.
     """
 
     title: str
@@ -33,6 +34,7 @@ class Table:
     emphasised: frozenset[int] = frozenset()
     from_source: frozenset[int] = frozenset()
     note: str = ""
+    files: tuple[str, ...] = ()
 
     @property
     def leading(self) -> frozenset[int]:

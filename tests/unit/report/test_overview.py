@@ -40,4 +40,5 @@ def test_five_numbers_come_from_the_summary(summary):
 
 def test_a_number_that_is_not_known_is_a_dash(summary):
     summary["detection"]["detectors"] = []
-    assert numbers(summary)[1][:3] == ("–", "of the attacks are flagged by influence", "")
+    assert numbers(summary)[1].value == "–"
+    assert numbers(summary)[1].interval == ""

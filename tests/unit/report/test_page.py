@@ -115,6 +115,18 @@ def test_page_escapes_names(results, tmp_path):
     assert "&lt;script&gt;" in page
 
 
+def test_every_table_names_the_file_that_its_numbers_come_from(results):
+    page = (results / "report.html").read_text()
+    tables = re.findall(
+        r'<figure class="table">\n<figcaption>(.*?)</figcaption>(.*?)</figure>', page, re.S
+    )
+    assert len(tables) == 13 + 1
+    for title, table in tables:
+        named = re.findall(r"<code>(.*?)</code>", table)
+        assert named or title == "Time and memory", title
+        assert all((results / name).is_file() for name in named)
+
+
 def test_the_policy_lets_only_the_pages_own_script_run(results):
     page = (results / "report.html").read_text()
     (script,) = re.findall(r"<script>(.*?)</script>", page, re.S)
