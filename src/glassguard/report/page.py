@@ -78,6 +78,7 @@ def render(**parts: Any) -> str:
             defends; ``numbers``, the five of :func:`glassguard.report.overview.numbers`;
             ``verdicts``, of :func:`glassguard.report.verdicts.verdicts`; ``curve``, the figure of
             the first screen; ``story``, a sequence of :class:`glassguard.report.story.Step`;
+            ``not_covered``, what the guard's numbers do not speak of;
             ``sentences``, the headline in words; ``sections``, a sequence of :class:`Section`;
             ``configuration``, the resolved one as YAML; ``versions`` and ``machine``, texts by
             name; ``timings``, a :class:`Table`.

@@ -16,7 +16,7 @@ from glassguard.report.detection_tables import (
     variants_table,
 )
 from glassguard.report.figures import FIGURES
-from glassguard.report.guard_tables import certificate_table
+from glassguard.report.guard_tables import NOT_COVERED, certificate_table
 from glassguard.report.overview import numbers, sentence
 from glassguard.report.page import Picture, Section, headline
 from glassguard.report.saliency_tables import (
@@ -55,6 +55,7 @@ def contents(
         "numbers": numbers(summary),
         "verdicts": verdicts(summary),
         "curve": pictures[FIRST_SCREEN],
+        "not_covered": NOT_COVERED,
         "sentences": headline(summary, means=means, threshold=threshold),
         "sections": sections(read, summary=summary, pictures=pictures, threshold=threshold),
     }

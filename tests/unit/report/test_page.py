@@ -21,6 +21,7 @@ from made_up_study import (
 
 from glassguard import kernels
 from glassguard.report.figures import FIGURES
+from glassguard.report.guard_tables import NOT_COVERED
 from glassguard.report.page import headline
 from glassguard.stages import figures as figures_stage
 from glassguard.stages import report as report_stage
@@ -154,6 +155,7 @@ def test_the_first_screen_has_the_numbers_the_curve_and_verdicts_before_any_fold
         assert f"{sign} {count} {verdict}</span>" in first
         assert first.count(f'<td class="verdict {verdict}">') == count
     assert "▼ 3 not reached</span>" in first
+    assert NOT_COVERED in first, "beside the guard's picture"
 
 
 def test_headline_follows_the_numbers(results):
