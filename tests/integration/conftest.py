@@ -51,7 +51,7 @@ def edited(finished: Checkout) -> Iterator[Checkout]:
         path: path.read_bytes()
         for part in ("conf", "src")
         for path in sorted((finished.folder / part).rglob("*"))
-        if path.suffix in (".yaml", ".py", ".jinja")
+        if path.suffix in (".yaml", ".py", ".jinja", ".css", ".js")
     }
     yield finished
     for path, content in kept.items():

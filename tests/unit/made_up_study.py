@@ -431,6 +431,8 @@ def write_results(root: Path) -> None:
     masks = generator.random((count, SIDE, SIDE)) > 0.7
     np.savez(
         root / "saliency/masks.npz",
+        # Of those that succeeded.
+        example_ids=np.array(["g00013", "g00014", "g00016", "g00017", "g00019"]),
         images=pictures(count),
         filled=pictures(count),
         saliency=generator.random((count, SIDE, SIDE), dtype=np.float32),
@@ -442,9 +444,9 @@ def write_results(root: Path) -> None:
         mu=0.9,
         n=1,
         phi=4,
-        attacker=np.array(["007"] * count),
-        target=np.array(["ann"] * count),
-        prediction_before=np.array(["ann"] * count),
+        attacker=np.array(["007", "007", "NA", "NA", "007"]),
+        target=np.array(["ann"] * 4 + ["bob"]),
+        prediction_before=np.array(["ann"] * 4 + ["bob"]),
         prediction_after=np.array(["007"] * count),
         confidence_before=np.linspace(0.5, 1, count),
         confidence_after=np.linspace(0.4, 1, count),

@@ -207,8 +207,10 @@ def tables(attacks: Sequence[str], tuned: Sequence[str]) -> list[str]:
 
 
 def reported(attacks: Collection[str]) -> dict[str, str]:
-    """Tables and JSON that the headline and the page are made from, by name."""
+    """Tables, JSON and pictures that the headline and the page are made from, by name."""
     found = {
+        "manifest": "data/manifest.csv",
+        "images": "data/images.npy",
         "backbone": "backbone/metrics.json",
         "recognizer": "recognizer/metrics.json",
         "layers": "detection/layers.csv",
@@ -219,10 +221,12 @@ def reported(attacks: Collection[str]) -> dict[str, str]:
         "points": "detection/attacks.csv",
         "choices": "detection/choices.csv",
         "best_masks": "saliency/best.json",
+        "masks": "saliency/masks.npz",
         "evaluation": "saliency/evaluation.csv",
         "working_point": "saliency/working_point.json",
         "band": "guard/band.json",
         "certificate": "guard/certificate.csv",
+        "decisions": "guard/decisions.csv",
         "operating_curve": "guard/operating_curve.csv",
         "guard": "guard/summary.json",
         "guard_thresholds": "guard/thresholds.json",

@@ -3,12 +3,15 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from glassguard.detection.thresholds import HALF_WEARING
 from glassguard.report import sources_figures
+from glassguard.report.figures import Figure
 from glassguard.report.tables import Table
 from glassguard.report.wording import HEADLINE_RATE, percent, spelt, whole_percent
 
@@ -22,24 +25,39 @@ KINDS = {
 """What is counted as flagged, in words."""
 
 
+SAFE = " !$()*+,-./:;=?@[]^_`{|}~"
+"""Characters of an SVG that stand for themselves in an address in a quoted attribute of HTML."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """A figure with its caption.
 
     Attributes:
         name: name of the figure.
+        summary: what it shows, in one sentence.
         caption: plain text that says how many things were counted.
         svg: the file's bytes.
     """
 
     name: str
+    summary: str
     caption: str
     svg: bytes
 
+    @classmethod
+    def of(cls, figure: Figure, caption: str, svg: bytes) -> "Picture":
+        """The drawing of a figure."""
+        return cls(figure.name, " ".join(figure.summary.split()), caption, svg)
+
     @property
     def address(self) -> str:
-        """The picture itself as a ``data:`` address."""
-        return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode("ascii")
+        """The picture itself as a ``data:`` address.
+
+        Percent-encoded: base64 is a third longer, and pictures inside are in base64 already. Line
+        ends, which an address must not have, become spaces, which they mean in XML.
+        """
+        return "data:image/svg+xml," + quote(self.svg.replace(b"\n", b" "), safe=SAFE)
 
 
 @dataclass(frozen=True)
@@ -56,12 +74,18 @@ def render(**parts: Any) -> str:
     """Write the page.
 
     Args:
-        parts: ``summary``, what ``summary.json`` holds; ``sentences``, the headline in words;
-            ``sections``, a sequence of :class:`Section`; ``configuration``, the resolved one as
-            YAML; ``versions`` and ``machine``, texts by name; ``timings``, a :class:`Table`.
+        parts: ``summary``, what ``summary.json`` holds; ``sentence``, what was attacked and what
+            defends; ``numbers``, the five of :func:`glassguard.report.overview.numbers`;
+            ``verdicts``, of :func:`glassguard.report.verdicts.verdicts`; ``curve``, the figure of
+            the first screen; ``story``, a sequence of :class:`glassguard.report.story.Step`;
+            ``not_covered``, what the guard's numbers do not speak of;
+            ``sentences``, the headline in words; ``sections``, a sequence of :class:`Section`;
+            ``configuration``, the resolved one as YAML; ``versions`` and ``machine``, texts by
+            name; ``timings``, a :class:`Table`.
 
     Returns:
-        HTML without any address outside the page.
+        HTML without any address outside the page. Its policy forbids a browser to load anything
+        and to run any script but the page's own.
 
     Raises:
         jinja2.UndefinedError: a part is missing.
@@ -73,8 +97,14 @@ def render(**parts: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    sources = (sources_figures.STUDY_I, sources_figures.STUDY_S)
-    return environment.get_template("page.html.jinja").render(sources=sources, **parts)
+    style, script = (environment.get_template(name).render() for name in ("page.css", "page.js"))
+    return environment.get_template("page.html.jinja").render(
+        sources=(sources_figures.STUDY_I, sources_figures.STUDY_S),
+        style=style,
+        script=script,
+        script_digest=base64.b64encode(sha256(script.encode()).digest()).decode("ascii"),
+        **parts,
+    )
 
 
 MASKING = ("masking", "squeezing_and_masking")

@@ -1,8 +1,10 @@
 """The body of the page: which tables and figures it shows, and in which order."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from glassguard.files.layout import reported
 from glassguard.report.attack_tables import attack_table, recognizer_table, robustness_table
 from glassguard.report.detection_tables import (
     POPULATIONS,
@@ -14,14 +16,49 @@ from glassguard.report.detection_tables import (
     variants_table,
 )
 from glassguard.report.figures import FIGURES
-from glassguard.report.guard_tables import certificate_table
-from glassguard.report.page import Picture, Section
+from glassguard.report.guard_tables import NOT_COVERED, certificate_table
+from glassguard.report.overview import numbers, sentence
+from glassguard.report.page import Picture, Section, headline
 from glassguard.report.saliency_tables import (
     evaluation_table,
     generality_table,
     masks_table,
     working_point_table,
 )
+from glassguard.report.tables import Table
+from glassguard.report.verdicts import verdicts
+from glassguard.report.wording import TABLE_1_RATES
+
+FIRST_SCREEN = "operating_curves"
+"""The figure that the page shows first, and therefore not among the guard's."""
+
+
+def contents(
+    read: Mapping[str, Any],
+    *,
+    summary: Mapping[str, Any],
+    pictures: Mapping[str, Picture],
+    threshold: float,
+) -> dict[str, Any]:
+    """What :func:`glassguard.report.page.render` shows of the tables, by its arguments' names.
+
+    Args:
+        read: see :func:`sections`.
+        summary: what ``summary.json`` holds.
+        pictures: the figures by name.
+        threshold: the study's confidence threshold.
+    """
+    means = {name: float(read["pairs"][name].mean()) for name in TABLE_1_RATES}
+    return {
+        "summary": summary,
+        "sentence": sentence(summary, people=read["manifest"]["identity"].nunique()),
+        "numbers": numbers(summary),
+        "verdicts": verdicts(summary),
+        "curve": pictures[FIRST_SCREEN],
+        "not_covered": NOT_COVERED,
+        "sentences": headline(summary, means=means, threshold=threshold),
+        "sections": sections(read, summary=summary, pictures=pictures, threshold=threshold),
+    }
 
 
 def sections(
@@ -40,6 +77,12 @@ def sections(
         threshold: the study's confidence threshold.
     """
     several = "generality" in read
+    robustness = {name: f"robustness_{name}" for name in summary["attacks"]}
+    paths = reported(summary["attacks"]) | {"summary": "summary.json"}
+
+    def of(table: Table, *names: str) -> Table:
+        return replace(table, files=tuple(paths[name] for name in names))
+
     found: tuple[Section, ...] = (
         Section(
             "Recognizer and attack",
@@ -47,9 +90,12 @@ def sections(
             "connected layers are trained here. Then pixels inside a pair of glasses are changed "
             "until the recognizer sees the target.",
             (
-                recognizer_table(summary),
-                attack_table(summary),
-                robustness_table({name: read[f"robustness_{name}"] for name in summary["attacks"]}),
+                of(recognizer_table(summary), "recognizer"),
+                of(attack_table(summary), "summary"),
+                of(
+                    robustness_table({name: read[one] for name, one in robustness.items()}),
+                    *robustness.values(),
+                ),
             ),
             _of(pictures, "attack"),
         ),
@@ -58,12 +104,15 @@ def sections(
             "How much each filter matters for the answer, at a slice through the network, is a "
             "profile. A linear detector for every person says whether a profile is that person's.",
             (
-                pairs_table(read["pairs"]),
-                variants_table(read["layers"], chosen=read["best_layer"]["slice"]),
-                choices_table(read["choices"]),
-                *(operating_table(read["detection"], name) for name in POPULATIONS),
-                controls_table(read["controls"]),
-                *([attacks_table(read["points"])] if several else []),
+                of(pairs_table(read["pairs"]), "pairs"),
+                of(variants_table(read["layers"], chosen=read["best_layer"]["slice"]), "layers"),
+                of(choices_table(read["choices"]), "choices"),
+                *(
+                    of(operating_table(read["detection"], name), "detection")
+                    for name in POPULATIONS
+                ),
+                of(controls_table(read["controls"]), "controls"),
+                *([of(attacks_table(read["points"]), "points")] if several else []),
             ),
             _of(pictures, "detection", "influence"),
         ),
@@ -74,13 +123,16 @@ def sections(
             "relative to sensitivity – and the mask's parameters are searched on validation "
             "attacks.",
             (
-                masks_table(read["best_masks"]),
-                evaluation_table(
-                    summary["saliency"]["test"],
-                    threshold=threshold,
-                    others=read.get("generality"),
+                of(masks_table(read["best_masks"]), "best_masks"),
+                of(
+                    evaluation_table(
+                        summary["saliency"]["test"],
+                        threshold=threshold,
+                        others=read.get("generality"),
+                    ),
+                    *("evaluation", "generality")[: 1 + several],
                 ),
-                working_point_table(read["working_point"]),
+                of(working_point_table(read["working_point"]), "working_point"),
             ),
             _of(pictures, "saliency"),
         ),
@@ -89,11 +141,14 @@ def sections(
             "A second recognizer never sees the band of the eyes, so nothing that is painted there "
             "moves its answer. The guard accepts a name that both recognizers give.",
             (
-                certificate_table(
-                    read["certificate"], band=read["band"], thresholds=read["guard_thresholds"]
+                of(
+                    certificate_table(
+                        read["certificate"], band=read["band"], thresholds=read["guard_thresholds"]
+                    ),
+                    *("certificate", "band", "guard_thresholds"),
                 ),
             ),
-            _of(pictures, "guard"),
+            tuple(one for one in _of(pictures, "guard") if one.name != FIRST_SCREEN),
         ),
     )
     if several:
@@ -102,7 +157,7 @@ def sections(
                 "Study S: other attacks",
                 "The source expects its mask to undo whatever is worn. What the search found on "
                 "validation attacks of one kind was tried on all.",
-                (generality_table(read["generality"]),),
+                (of(generality_table(read["generality"]), "generality"),),
                 _of(pictures, several_attacks=True),
             ),
         )

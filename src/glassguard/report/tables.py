@@ -10,6 +10,9 @@ import pandas as pd
 from glassguard.report.wording import NOTHING, percent
 from glassguard.statistics import Rate
 
+LEADING = 6
+"""Rows of a long table that are shown at first."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -22,6 +25,7 @@ class Table:
         emphasised: positions of rows that carry the result.
         from_source: positions of rows that a source prints.
         note: how to read it.
+        files: where its numbers come from, below the study's folder.
     """
 
     title: str
@@ -30,6 +34,22 @@ class Table:
     emphasised: frozenset[int] = frozenset()
     from_source: frozenset[int] = frozenset()
     note: str = ""
+    files: tuple[str, ...] = ()
+
+    @property
+    def leading(self) -> frozenset[int]:
+        """Positions of the rows that a page shows before it is asked for all.
+
+        At most :data:`LEADING`, first those that carry the result, then those of a source, then
+        others in their order; all where that would hide a single row or two.
+        """
+        places = range(len(self.rows))
+        if len(places) <= LEADING + 2:
+            return frozenset(places)
+        rank = sorted(
+            places, key=lambda at: (at not in self.emphasised, at not in self.from_source, at)
+        )
+        return frozenset(rank[:LEADING])
 
 
 def rate(values: Mapping[Any, Any], name: str, *, counted: bool = True) -> str:

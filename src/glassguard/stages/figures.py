@@ -1,6 +1,5 @@
 """Draw the figures of a study."""
 
-from collections.abc import Callable
 from functools import cache, reduce
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,8 @@ import pandas as pd
 
 from glassguard.configuration.sections import ReportSection
 from glassguard.errors import InputError
-from glassguard.files.formats import (
-    read_arrays,
-    read_examples,
-    read_images,
-    read_json,
-    read_manifest,
-    read_table,
-    write_json,
-)
+from glassguard.files.formats import read_examples, read_json, write_json
+from glassguard.files.reading import read_result
 from glassguard.progress import track
 from glassguard.report import (
     attack_figures,
@@ -38,11 +30,6 @@ DRAWN_IN = {
     "influence": influence_figures,
     "saliency": saliency_figures,
     "guard": guard_figures,
-}
-READERS: dict[str, Callable[[Path], Any]] = {
-    "manifest.csv": read_manifest,
-    "examples.csv": read_examples,
-    "images.npy": read_images,
 }
 
 
@@ -87,9 +74,7 @@ def _read(results: Path, path: str) -> Any:
     file = results / path
     if file.name == "profiles.npz":
         return _profiles(file, read_json(results / "detection" / "best_layer.json")["slice"])
-    if file.suffix == ".npz":
-        return read_arrays(file, kind="a file of arrays")
-    return READERS.get(file.name, read_json if file.suffix == ".json" else read_table)(file)
+    return read_result(file)
 
 
 def _profiles(path: Path, slice_name: str) -> pd.DataFrame:

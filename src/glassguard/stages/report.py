@@ -5,21 +5,25 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from glassguard.configuration.schema import Study
 from glassguard.configuration.sections import ReportSection
 from glassguard.errors import InputError
-from glassguard.files.formats import read_examples, read_json, read_table, write_csv, write_json
+from glassguard.files.formats import read_examples, read_json, write_csv, write_json
 from glassguard.files.layout import reported
+from glassguard.files.reading import read_result
 from glassguard.report.figures import figures_of
 from glassguard.report.machine import machine as this_machine
 from glassguard.report.machine import versions
-from glassguard.report.page import Picture, headline, render
-from glassguard.report.sections import sections
+from glassguard.report.page import Picture, render
+from glassguard.report.sections import contents
+from glassguard.report.story import story
 from glassguard.report.summary import summarise
 from glassguard.report.summary import timings as timings_of
 from glassguard.report.tables import timings_table
-from glassguard.report.wording import TABLE_1_RATES
 from glassguard.stages.paths import OutputPath
 from glassguard.tracking.records import parse_record
+
+THREADED = ("recognizer", "influence", "detector", "saliency")
 
 
 def run(
@@ -44,13 +48,10 @@ def run(
     attacks = {
         name: read_examples(results / "attacks" / name / "examples.csv") for name in study.attacks
     }
-    read = {
-        name: (read_json if path.endswith(".json") else read_table)(results / path)
-        for name, path in reported(attacks).items()
-    }
+    read = {name: read_result(results / path) for name, path in reported(attacks).items()}
     jobs = [parse_record(path.stem, read_json(path)) for path in sorted(records)]
     here = this_machine()
-    numbers = summarise(
+    headline = summarise(
         experiment=study.experiment,
         seed=study.seed,
         faces=study.data.source,
@@ -59,42 +60,25 @@ def run(
         attacks=attacks,
         read=read,
     )
-    write_json(numbers, summary)
-    benchmarks = {
-        path.stem: pd.read_csv(path, sep="\t")
-        for path in (results / "benchmarks" / f"{record.stem}.tsv" for record in sorted(records))
-        if path.exists()
-    }
-    times = timings_of(benchmarks)
-    write_csv(times, timings)
-    write_json(
-        {
-            **here,
-            "device": read["backbone"].get("accelerator", "cpu"),
-            "threads": {
-                "pretraining": study.backbone.pretraining.threads,
-                "recognizer": study.recognizer.threads,
-                "influence": study.influence.threads,
-                "detector": study.detector.threads,
-                "saliency": study.saliency.threads,
-                **{f"attacks.{name}": attack.threads for name, attack in study.attacks.items()},
-            },
-            "versions": versions(),
-        },
-        machine,
+    write_json(headline, summary)
+    benchmarks = (results / "benchmarks" / f"{record.stem}.tsv" for record in sorted(records))
+    times = timings_of(
+        {path.stem: pd.read_csv(path, sep="\t") for path in benchmarks if path.exists()}
     )
-    threshold = study.saliency.confidence_threshold
-    means = {name: float(read["pairs"][name].mean()) for name in TABLE_1_RATES}
+    write_csv(times, timings)
+    device = read["backbone"].get("accelerator", "cpu")
+    used = {"device": device, "threads": _threads(study), "versions": versions()}
+    write_json({**here, **used}, machine)
+    first, examples = next(iter(attacks.items()))
     page.write_text(
         render(
-            summary=numbers,
-            sentences=headline(numbers, means=means, threshold=threshold),
-            sections=sections(
+            **contents(
                 read,
-                summary=numbers,
+                summary=headline,
                 pictures=_pictures(results / "figures", len(attacks)),
-                threshold=threshold,
+                threshold=study.saliency.confidence_threshold,
             ),
+            story=story(attack=first, examples=examples, read=read, colour=study.controls.colour),
             configuration=yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False),
             versions=versions(),
             machine=here,
@@ -102,19 +86,24 @@ def run(
         ),
         encoding="utf-8",
     )
+    size = page.stat().st_size
+    return {"wall_s": headline["wall_s"], "jobs_timed": len(times), "page_bytes": size}
+
+
+def _threads(study: Study) -> dict[str, int]:
     return {
-        "wall_s": numbers["wall_s"],
-        "jobs_timed": len(times),
-        "page_bytes": page.stat().st_size,
+        "pretraining": study.backbone.pretraining.threads,
+        **{name: getattr(study, name).threads for name in THREADED},
+        **{f"attacks.{name}": attack.threads for name, attack in study.attacks.items()},
     }
 
 
 def _pictures(folder: Path, attacks: int) -> dict[str, Picture]:
     captions = read_json(folder / "captions.json")
     found = {}
-    for name in (figure.name for figure in figures_of(attacks)):
-        path = folder / f"{name}.svg"
-        if name not in captions or not path.exists():
+    for figure in figures_of(attacks):
+        path = folder / f"{figure.name}.svg"
+        if figure.name not in captions or not path.exists():
             raise InputError(f"{path}: no such figure; run the stage figures first")
-        found[name] = Picture(name, captions[name], path.read_bytes())
+        found[figure.name] = Picture.of(figure, captions[figure.name], path.read_bytes())
     return found

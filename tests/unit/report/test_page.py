@@ -1,10 +1,13 @@
 """The report's page."""
 
+import base64
+import hashlib
 import itertools
 import json
 import re
 import shutil
 from importlib.metadata import version
+from urllib.parse import unquote
 
 import pandas as pd
 from made_up_study import (
@@ -18,6 +21,7 @@ from made_up_study import (
 
 from glassguard import kernels
 from glassguard.report.figures import FIGURES
+from glassguard.report.guard_tables import NOT_COVERED
 from glassguard.report.page import headline
 from glassguard.stages import figures as figures_stage
 from glassguard.stages import report as report_stage
@@ -26,8 +30,15 @@ from glassguard.stages import report as report_stage
 def test_page_is_self_contained_and_generated_from_numbers(results):
     page = (results / "report.html").read_text()
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
-    assert "url(" not in page
-    assert page.count("data:image/svg+xml;base64,") == len(OF_ONE_ATTACK)
+    drawn = re.findall(r'src="data:image/svg\+xml,([^"]*)"', page)
+    assert len(drawn) == len(OF_ONE_ATTACK)
+    names = re.findall(r'<figure class="picture" id="(\w+)">', page)
+    assert sorted(names) == sorted(OF_ONE_ATTACK)
+    for name, address in zip(names, drawn, strict=True):
+        assert not set(address) & set('<>#"%&') - {"%", "&"}
+        svg = (results / f"figures/{name}.svg").read_text()
+        assert unquote(address) == svg.replace("\n", " ")
+    assert "url(" not in re.sub(r'src="[^"]*"', "", page)
     assert "These are not real faces" in page
     assert "66.7 % of 12 test attacks" in page
     assert "What attacks survive" in page
@@ -61,7 +72,7 @@ def test_several_attacks_are_shown_under_each_others_masks(results, tmp_path):
     assert "n = 12;" in captions["generality"]
     write_report(root, config)
     page = (root / "report.html").read_text()
-    assert page.count("data:image/svg+xml;base64,") == len(FIGURES)
+    assert page.count("data:image/svg+xml,") == len(FIGURES)
     assert "saliency mask, sticker attack (undefended 91.7 %)" in page
     assert "Study S: other attacks" in page
     assert "glasses → sticker" in page
@@ -101,8 +112,50 @@ def test_page_escapes_names(results, tmp_path):
     path.write_text(path.read_text().replace("ann", "<script>alert(1)</script>"))
     write_report(copy, configuration())
     page = (copy / "report.html").read_text()
-    assert "<script>" not in page
+    assert "<script>alert" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_every_table_names_the_file_that_its_numbers_come_from(results):
+    page = (results / "report.html").read_text()
+    tables = re.findall(
+        r'<figure class="table">\n<figcaption>(.*?)</figcaption>(.*?)</figure>', page, re.S
+    )
+    assert len(tables) == 13 + 1
+    for title, table in tables:
+        named = re.findall(r"<code>(.*?)</code>", table)
+        assert named or title == "Time and memory", title
+        assert all((results / name).is_file() for name in named)
+
+
+def test_the_policy_lets_only_the_pages_own_script_run(results):
+    page = (results / "report.html").read_text()
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert "default-src 'none'" in policy
+    assert f"script-src 'sha256-{digest}';" in policy
+
+
+def test_every_picture_says_what_it_shows(results):
+    page = (results / "report.html").read_text()
+    texts = re.findall(r'<img src="[^"]*" alt="([^"]*)"', page)
+    assert len(texts) == page.count("<img ") == len(OF_ONE_ATTACK) + 7
+    assert all(len(text) > 10 for text in texts)
+
+
+def test_the_first_screen_has_the_numbers_the_curve_and_verdicts_before_any_fold(results):
+    page = (results / "report.html").read_text()
+    first = page[: page.index("<details")]
+    assert "A face recognizer of 4 people was attacked with 12 test pictures" in first
+    assert first.count("<li><b>") == 5
+    assert "<b>66.7\u00a0%</b><span>of the attacks succeed undefended" in first
+    assert 'id="operating_curves"' in first
+    for verdict, sign, count in (("exceeded", "▲", 2), ("reproduced", "=", 6)):
+        assert f"{sign} {count} {verdict}</span>" in first
+        assert first.count(f'<td class="verdict {verdict}">') == count
+    assert "▼ 3 not reached</span>" in first
+    assert NOT_COVERED in first, "beside the guard's picture"
 
 
 def test_headline_follows_the_numbers(results):

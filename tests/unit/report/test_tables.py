@@ -6,7 +6,7 @@ from glassguard.report import sources_figures
 from glassguard.report.detection_tables import attacks_table, choices_table, pairs_table
 from glassguard.report.saliency_tables import evaluation_table
 from glassguard.report.summary import evaluation_rates
-from glassguard.report.tables import markdown, rate
+from glassguard.report.tables import Table, markdown, rate
 from glassguard.report.wording import whole_percent
 
 
@@ -59,3 +59,12 @@ def test_sources_figures_are_those_of_the_texts():
 def test_headings_of_markdown_may_be_empty():
     written = markdown(["", "n"], [["a", "1"], ["b", ""]])
     assert written == "| | n |\n|---|---|\n| a | 1 |\n| b |  |"
+
+
+def test_a_long_table_shows_the_six_rows_that_matter():
+    rows = tuple((str(at),) for at in range(12))
+    table = Table("t", ("a",), rows, emphasised=frozenset({7}), from_source=frozenset({10, 11}))
+    assert table.leading == {7, 10, 11, 0, 1, 2}
+    assert Table("t", ("a",), rows[:8]).leading == set(range(8)), "two rows are not worth a click"
+    many = Table("t", ("a",), rows, emphasised=frozenset(range(3, 12)))
+    assert many.leading == {3, 4, 5, 6, 7, 8}

@@ -1,8 +1,7 @@
 """The few figures that the list of runs shows, and their verdicts."""
 
-import pytest
-
-from glassguard.tracking.headline import FIGURES, Figure, description, metrics, verdict
+from glassguard.report.verdicts import FIGURES
+from glassguard.tracking.headline import description, metrics
 
 
 def rate(name, value, low, high):
@@ -42,27 +41,6 @@ def test_the_headline_is_short_and_its_names_do_not_depend_on_the_study():
         "seconds": 60.5,
     }
     assert metrics({}) == {}
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("recognizer_accuracy", "reproduced"),  # 0.981 lies in [0.95, 0.985]
-        ("attack_success", "exceeded"),  # 0.850 lies below [0.93, 0.97]
-        ("influence_at_10_percent", "not reached"),  # 0.83 lies above [0.70, 0.82]
-        ("mask_goodness", "reproduced"),  # no interval, the same to three decimals
-        ("masked_attack_success", "exceeded"),  # fewer is better: 0.217 above [0.05, 0.20]
-        ("seconds", ""),
-        ("influence_auc", ""),
-    ],
-)
-def test_a_verdict_compares_the_interval_with_the_study(name, expected):
-    assert verdict(SUMMARY, FIGURES[name]) == expected
-
-
-def test_where_less_is_better_more_is_not_reached():
-    figure = Figure("flagged", ("rate",), study=0.1, falls=True)
-    assert verdict(rate("rate", 0.3, 0.2, 0.4), figure) == "not reached"
 
 
 def test_the_description_has_a_table_and_leads_to_the_stages():
