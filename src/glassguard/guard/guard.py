@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from glassguard.errors import InputError
 from glassguard.files.formats import read_json
@@ -14,6 +13,7 @@ from glassguard.guard.banding import banded
 from glassguard.guard.decision import ACCEPT, NOBODY, agreed, decided
 from glassguard.guard.eye_band import EyeBand
 from glassguard.guard.settings import Mode
+from glassguard.recognizer.network import Recognizer
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.saliency.evaluation import classify
 
@@ -64,8 +64,8 @@ class Guard:
         mode: what becomes of pictures on which they disagree.
     """
 
-    full: nn.Module
-    hidden: nn.Module
+    full: Recognizer
+    hidden: Recognizer
     identities: tuple[str, ...]
     size: int
     band: EyeBand
@@ -156,6 +156,10 @@ class Guard:
                 )
             )
         return found
+
+    def hide(self, image: NDArray[np.uint8], eyes: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """What the banded recognizer sees of one S x S x 3 uint8 picture with its 2 x 2 eyes."""
+        return banded(image[None], self.band.masks(eyes[None], self.size))[0]
 
     def detect(
         self, x: NDArray[np.floating], eyes: NDArray[np.floating]
