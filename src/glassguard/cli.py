@@ -57,7 +57,7 @@ STAGES = (
     "track",
     "replicates",
 )
-COMMANDS = {"inspect": "glassguard.inspection.command"}
+COMMANDS = {"inspect": "glassguard.inspection.command", "doctor": "glassguard.doctor"}
 """What is no stage of a study: the module of each, whose ``main`` takes the rest of the line."""
 
 INTERRUPTED = 130
