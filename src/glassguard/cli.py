@@ -57,7 +57,11 @@ STAGES = (
     "track",
     "replicates",
 )
-COMMANDS = {"inspect": "glassguard.inspection"}
+COMMANDS = {
+    "inspect": "glassguard.inspection.command",
+    "doctor": "glassguard.doctor",
+    "faces": "glassguard.preview.command",
+}
 """What is no stage of a study: the module of each, whose ``main`` takes the rest of the line."""
 
 INTERRUPTED = 130

@@ -157,6 +157,17 @@ def options_exist(command: str, copy: Checkout) -> None:
         assert option in described
 
 
+def form(command: str, copy: Checkout) -> None:
+    """A command with names in capitals for what the reader gives."""
+    assert "usage: " in shell(f"{re.split(' [A-Z]{2,}', command)[0]} --help", copy)
+
+
+def without_detector(command: str, copy: Checkout) -> None:
+    """The detector would have to be downloaded."""
+    shell(re.sub(r" --detector \S+", "", command), copy)
+    assert (copy.folder / "people.png").exists()
+
+
 INSTALLS = "needs network: installs packages"
 DOWNLOADS_IMAGE = "needs network and Docker or Apptainer"
 CLUSTER = "needs a cluster: tests/slurm runs it on one of its own"
@@ -182,6 +193,12 @@ COMMANDS: dict[str, Run | str] = {
         "needs photographs that may not be passed on, and a GPU"
     ),
     "glassguard <stage> --help": every_stage,
+    # docs/commands.md, docs/own-data.md
+    "glassguard doctor": literally,
+    "glassguard faces preview FOLDER": form,
+    "glassguard inspect PICTURE… --study results/NAME": form,
+    "glassguard faces preview people --detector downloads/face_detection_yunet_2023mar.onnx "
+    "--sheet people.png": without_detector,
     "profiles/slurm/run": CLUSTER,
     # CONTRIBUTING
     # docs/configuration.md

@@ -25,7 +25,7 @@ ORDER = (
     ("report",),
     ("tracking",),
     ("configuration",),
-    ("stages", "inspection"),
+    ("stages", "inspection", "doctor", "preview"),
     ("cli",),
 )
 """Rooms from the ground up; those side by side do not know each other."""

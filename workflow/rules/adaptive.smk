@@ -13,6 +13,9 @@ rule adaptive_shard:
         detectors=result("detection/detectors.safetensors"),
         description=result("detection/detectors.json"),
         best=result("saliency/best.json"),
+        banded_recognizer=result("guard/banded_recognizer.safetensors"),
+        band=result("guard/band.json"),
+        thresholds=result("guard/thresholds.json"),
         code=PLAN.code_of("adaptive_shard"),
     output:
         results=result("adaptive/shards/{scatteritem}.npz"),
@@ -35,8 +38,9 @@ rule adaptive_shard:
         "--images {input.images} --examples {input.examples} "
         "--adversarial-images {input.adversarial_images} --frames {input.frames} "
         "--recognizer {input.recognizer} --detectors {input.detectors} "
-        "--description {input.description} --best {input.best} --shard {params.shard} "
-        "--shards {params.shards} --results {output.results} --record {output.record} "
+        "--description {input.description} --best {input.best} "
+        "--banded-recognizer {input.banded_recognizer} --band {input.band} "
+        "--thresholds {input.thresholds} --shard {params.shard} --shards {params.shards} --results {output.results} --record {output.record} "
         "> {log} 2>&1"
 
 
@@ -47,6 +51,7 @@ rule adaptive:
         code=PLAN.code_of("adaptive"),
     output:
         table=result("adaptive/table.csv"),
+        guard=result("adaptive/guard.csv"),
         record=record("adaptive"),
     log:
         log_of("adaptive"),
@@ -60,4 +65,4 @@ rule adaptive:
         runtime=plan.attempted(5),
     shell:
         "glassguard adaptive --config {input.config} --shards {input.shards} "
-        "--table {output.table} --record {output.record} > {log} 2>&1"
+        "--table {output.table} --guard {output.guard} --record {output.record} > {log} 2>&1"

@@ -45,7 +45,7 @@ class InformedAttack(MaskedPixelAttack):
     def look(self, iterates: Tensor, batch: Batch) -> Look:
         """See :meth:`MaskedPixelAttack.look`."""
         look = super().look(iterates, batch)
-        passed = self.defence.passes(iterates.detach(), batch.labels)
+        passed = self.defence.at(batch.numbers).passes(iterates.detach(), batch.labels)
         judged = replace(look, score=look.score + passed, done=look.done & passed)
         if bool((judged.done | batch.last).all()) or self.weight == 0:
             return judged
@@ -59,7 +59,8 @@ class InformedAttack(MaskedPixelAttack):
         """How far pictures are from getting past the defence with the margin: N floats."""
         taken = torch.tensor(batch.taken, dtype=iterates.dtype, device=iterates.device)
         progress = taken / max(1, self.iterations)
-        surplus = self.defence.surplus(iterates, batch.labels, progress)
+        defence = self.defence.at(batch.numbers)
+        surplus = defence.surplus(iterates, batch.labels, progress)
         return (surplus + self.margin).clamp(min=0)
 
 

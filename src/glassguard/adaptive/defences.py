@@ -6,7 +6,7 @@ stand-in is wrong, an attack fails that should not; where the decision is anothe
 defence's, a table is wrong.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +23,14 @@ from glassguard.recognizer.network import to_images, to_pixels
 class Defence(Protocol):
     """A recognizer together with what guards it."""
 
+    def at(self, numbers: Sequence[int]) -> "Defence":
+        """The defence of some pictures, for one that does not treat all pictures alike.
+
+        Args:
+            numbers: those by which random draws tell the pictures apart.
+        """
+        return self
+
     def surplus(self, pixels: Tensor, labels: Tensor, progress: Tensor) -> Tensor:
         """How far, by the stand-in, a picture is from getting through: N floats, 0 or below if not.
 
@@ -37,7 +45,7 @@ class Defence(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Undefended:
+class Undefended(Defence):
     """The recognizer alone.
 
     Attributes:
@@ -56,7 +64,7 @@ class Undefended:
 
 
 @dataclass(frozen=True, eq=False)
-class MaskedAnswer:
+class MaskedAnswer(Defence):
     """The answer to a picture from which a defence removes pixels: Study S's saliency mask.
 
     The mask is exact; backwards, removal is taken for the identity (backward pass differentiable
@@ -88,7 +96,7 @@ class MaskedAnswer:
 
 
 @dataclass(frozen=True, eq=False)
-class Squeezed:
+class Squeezed(Defence):
     """Feature squeezing (Xu et al. 2018): pictures whose answer moves when squeezed are stopped.
 
     Attributes:

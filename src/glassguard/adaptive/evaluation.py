@@ -14,6 +14,7 @@ from torch import Tensor
 from glassguard.adaptive.attacks import InformedAttack, OrthogonalAttack
 from glassguard.adaptive.defences import Defence, MaskedAnswer, Undefended
 from glassguard.adaptive.gradient_free import random_search
+from glassguard.adaptive.guarded import GUARD, Bound, Guarded
 from glassguard.adaptive.settings import Adaptive
 from glassguard.attack.controls import random_texture, wear
 from glassguard.attack.losses import CrossEntropy, LogitMargin
@@ -99,10 +100,12 @@ def attack_all(
     bare = Undefended(network)
 
     def passes(defence: Defence, pictures: Tensor) -> NDArray[np.bool_]:
-        parts = zip(
-            pictures.split(settings.batch_size), targets.split(settings.batch_size), strict=True
-        )
-        return np.concatenate([defence.passes(*part).numpy() for part in parts])
+        found = []
+        for start in range(0, len(pictures), settings.batch_size):
+            part = slice(start, start + settings.batch_size)
+            of_part = defence.at(victims.numbers[part])
+            found.append(of_part.passes(pictures[part], targets[part]).numpy())
+        return np.concatenate(found)
 
     found: list[Outcome] = []
 
@@ -135,13 +138,15 @@ def attack_all(
             ("bpda" if behind_mask else "hinge", InformedAttack),
             ("orthogonal", OrthogonalAttack),
         ]
+        iterations, restarts = settings.iterations, 0
+        if isinstance(defence, Guarded):
+            iterations, restarts = settings.guard.iterations, settings.guard.restarts
+        how = {"iterations": iterations, "restarts": [Noise()] * restarts}
         for attacker, kind in attackers:
-            attack = kind(
-                network, defence=defence, weight=settings.weight, **_arguments(settings, seed)
-            )
-            pixels = _attacked(attack, victims)
+            arguments = {**_arguments(settings, seed), **how, "weight": settings.weight}
+            pixels = _attacked(kind(network, defence=defence, **arguments), victims)
             outcome = passes(bare, pixels), passes(defence, pixels)
-            found.append(Outcome(name, attacker, settings.iterations, 0, *outcome))
+            found.append(Outcome(name, attacker, iterations, restarts, *outcome))
         if settings.queries:
             found.append(_searched(network, name, defence, victims, settings, seed))
     return found
@@ -161,11 +166,7 @@ def informed_table(outcomes: Sequence[Outcome], rates: Mapping[str, float]) -> p
     """
     rows = []
     for defence in dict.fromkeys(one.defence for one in outcomes):
-        own = [one for one in outcomes if one.defence == defence]
-        fooled = np.any([one.fooled for one in own], axis=0)
-        passed = np.any([one.passed for one in own], axis=0)
-        steps, restarts = max(one.iterations for one in own), max(one.restarts for one in own)
-        for one in [*own, Outcome(defence, WORST, steps, restarts, fooled, passed)]:
+        for one in _and_the_worst(outcomes, defence):
             stopped = ~one.passed[one.fooled]
             rows.append(
                 {
@@ -180,6 +181,48 @@ def informed_table(outcomes: Sequence[Outcome], rates: Mapping[str, float]) -> p
                 }
             )
     return pd.DataFrame(rows)
+
+
+def guard_table(outcomes: Sequence[Outcome], bound: Bound) -> pd.DataFrame:
+    """``adaptive/guard.csv``: the certificate, confronted with every attacker on the guard.
+
+    Args:
+        outcomes: of all pictures, on all defences.
+        bound: what the certificate allows.
+
+    Returns:
+        A row for each attacker on the guard and for the worst of all. ``accepted_as_target`` is a
+        share of all pictures. ``covered`` counts those of which the certificate says anything,
+        ``banded_target`` those whose bare face the banded recognizer takes for the target, and
+        ``beyond_bound`` the covered ones that are accepted as the target although it does not:
+        each would refute the certificate.
+    """
+    rows = []
+    for one in _and_the_worst(outcomes, GUARD):
+        beyond = one.passed & bound.covered & ~bound.banded_target
+        rows.append(
+            {
+                "attacker": one.attacker,
+                "iterations": one.iterations,
+                "restarts": one.restarts,
+                "n": len(one.passed),
+                "covered": int(bound.covered.sum()),
+                "banded_target": int(bound.banded_target.sum()),
+                **Rate.counted(int(one.passed.sum()), len(one.passed)).columns(
+                    "accepted_as_target"
+                ),
+                "beyond_bound": int(beyond.sum()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _and_the_worst(outcomes: Sequence[Outcome], defence: str) -> list[Outcome]:
+    own = [one for one in outcomes if one.defence == defence]
+    fooled = np.any([one.fooled for one in own], axis=0)
+    passed = np.any([one.passed for one in own], axis=0)
+    steps, restarts = max(one.iterations for one in own), max(one.restarts for one in own)
+    return [*own, Outcome(defence, WORST, steps, restarts, fooled, passed)]
 
 
 def _arguments(settings: Adaptive, seed: int) -> dict[str, Any]:
@@ -243,12 +286,16 @@ def _searched(
         images: NDArray[np.uint8], rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         targets, losses, passed = torch.from_numpy(victims.targets[rows]), [], []
-        pixels = to_pixels(torch.from_numpy(images)).split(settings.batch_size)
-        for batch, labels in zip(pixels, targets.split(settings.batch_size), strict=True):
+        pixels, numbers = (
+            to_pixels(torch.from_numpy(images)),
+            [victims.numbers[row] for row in rows],
+        )
+        for start in range(0, len(rows), settings.batch_size):
+            part = slice(start, start + settings.batch_size)
             with torch.no_grad():
                 # A confidence of 0 would hide who comes nearer.
-                losses.append(LogitMargin()(logits_of(network, batch), labels))
-            passed.append(defence.passes(batch, labels))
+                losses.append(LogitMargin()(logits_of(network, pixels[part]), targets[part]))
+            passed.append(defence.at(numbers[part]).passes(pixels[part], targets[part]))
         return torch.cat(losses).double().numpy(), torch.cat(passed).numpy()
 
     found = random_search(

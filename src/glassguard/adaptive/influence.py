@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from torch import Tensor, nn
 
-from glassguard.adaptive.defences import straight_through
+from glassguard.adaptive.defences import Defence, straight_through
 from glassguard.detection.slice_detectors import SliceDetectors
 from glassguard.influence.guided_backpropagation import PIECEWISE_LINEAR
 from glassguard.influence.reduction import EVERYWHERE, Places, reduced
@@ -80,7 +80,7 @@ def with_soft_slopes(network: Network) -> tuple[Network, list[SoftSlope]]:
 
 
 @dataclass(eq=False)
-class InfluenceDetected:
+class InfluenceDetected(Defence):
     """A recognizer whose pictures are stopped by influence detectors at one slice (Study I).
 
     Attributes:

@@ -7,6 +7,13 @@ from pydantic import Field
 from glassguard.settings import PositiveFraction, Strict, Threads
 
 
+class GuardAttack(Strict):
+    """Gradient attacks on the guard, through both of its recognizers."""
+
+    iterations: int = Field(ge=1, description="of every attempt")
+    restarts: int = Field(ge=0, description="attempts from noise, beyond the first")
+
+
 class Adaptive(Strict):
     """Attackers who know the defences."""
 
@@ -27,6 +34,7 @@ class Adaptive(Strict):
     )
     confidence: PositiveFraction = Field(description="target confidence at which an image is done")
     weight: float = Field(ge=0, description="of the defence beside the recognizer's loss")
+    guard: GuardAttack
     random_textures: int = Field(ge=0, description="a picture")
     queries: int = Field(ge=0, description="of random search, a picture and defence; none with 0")
     batch_size: int = Field(ge=1, description="pictures that are attacked together")

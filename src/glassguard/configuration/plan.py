@@ -273,7 +273,8 @@ class Plan:
     @property
     def tables(self) -> list[str]:
         """What a run leaves apart from its report and figures; a lost file is made again."""
-        informed = ["adaptive/table.csv"] if self.study.adaptive.pictures else []
+        files = ["adaptive/table.csv", "adaptive/guard.csv"]
+        informed = files if self.study.adaptive.pictures else []
         names = [*layout.tables(self.attacks, self.tuned), *informed]
         return [layout.result(name) for name in names]
 

@@ -76,7 +76,7 @@ ARTIFACTS = {
     "landmarks": ("guard/landmarks.csv",),
     "guard": tuple(f"guard/{name}" for name in GUARD_TABLES[2:5]),
     "certify": tuple(f"guard/{name}" for name in GUARD_TABLES[5:]),
-    "adaptive": ("adaptive/table.csv",),
+    "adaptive": ("adaptive/table.csv", "adaptive/guard.csv"),
     "figures": ("figures/captions.json", "figures/{figure}.png", "figures/{figure}.svg"),
     "report": ("summary.json", "report.html", "timings.csv"),
 }

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from glassguard.errors import InputError
 from glassguard.files.formats import read_json
@@ -14,10 +13,18 @@ from glassguard.guard.banding import banded
 from glassguard.guard.decision import ACCEPT, NOBODY, agreed, decided
 from glassguard.guard.eye_band import EyeBand
 from glassguard.guard.settings import Mode
+from glassguard.recognizer.network import Recognizer
 from glassguard.recognizer.weights import read_recognizer
 from glassguard.saliency.evaluation import classify
 
 BATCH = 32
+FILES = (
+    "recognizer/recognizer.safetensors",
+    "guard/banded_recognizer.safetensors",
+    "guard/band.json",
+    "guard/thresholds.json",
+)
+"""What the guard of a study is read from, below the study's folder."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,8 @@ class Guard:
         mode: what becomes of pictures on which they disagree.
     """
 
-    full: nn.Module
-    hidden: nn.Module
+    full: Recognizer
+    hidden: Recognizer
     identities: tuple[str, ...]
     size: int
     band: EyeBand
@@ -76,32 +83,35 @@ class Guard:
         Raises:
             InputError: a file is missing, or is not the guard's of this study.
         """
-        folder = Path(results)
-        paths = [
-            folder / name
-            for name in (
-                "recognizer/recognizer.safetensors",
-                "guard/banded_recognizer.safetensors",
-                "guard/band.json",
-                "guard/thresholds.json",
-            )
-        ]
-        full, identities = read_recognizer(paths[0])
-        hidden, known = read_recognizer(paths[1])
+        return cls.open(*(Path(results) / name for name in FILES), mode=mode)
+
+    @classmethod
+    def open(
+        cls,
+        recognizer: Path,
+        banded_recognizer: Path,
+        band: Path,
+        thresholds: Path,
+        *,
+        mode: Mode | None = None,
+    ) -> "Guard":
+        """The guard in four files; see :meth:`load`."""
+        full, identities = read_recognizer(recognizer)
+        hidden, known = read_recognizer(banded_recognizer)
         if (known, hidden.image_size) != (identities, full.image_size):
-            raise InputError(f"{paths[1]}: of other people or pictures than {paths[0]}")
-        band, thresholds = read_json(paths[2]), read_json(paths[3])
+            raise InputError(f"{banded_recognizer}: of other people or pictures than {recognizer}")
+        rectangle, confidences = read_json(band), read_json(thresholds)
         try:
             edges = EyeBand(
-                *(float(band[edge]) for edge in ("half_width", "top", "bottom", "shift"))
+                *(float(rectangle[edge]) for edge in ("half_width", "top", "bottom", "shift"))
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{paths[2]}: not a band of the eyes: {error}") from None
+            raise InputError(f"{band}: not a band of the eyes: {error}") from None
         try:
-            least = {name: float(thresholds[name]) for name in ("least_full", "least_banded")}
-            chosen: Mode = mode or thresholds["mode"]
+            least = {name: float(confidences[name]) for name in ("least_full", "least_banded")}
+            chosen: Mode = mode or confidences["mode"]
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{paths[3]}: not the guard's thresholds: {error}") from None
+            raise InputError(f"{thresholds}: not the guard's thresholds: {error}") from None
         if chosen not in ("accept_or_reject", "correct"):
             raise InputError(f"mode must be accept_or_reject or correct: {chosen!r}")
         return cls(full, hidden, tuple(identities), full.image_size, edges, least, chosen)
@@ -146,6 +156,10 @@ class Guard:
                 )
             )
         return found
+
+    def hide(self, image: NDArray[np.uint8], eyes: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """What the banded recognizer sees of one S x S x 3 uint8 picture with its 2 x 2 eyes."""
+        return banded(image[None], self.band.masks(eyes[None], self.size))[0]
 
     def detect(
         self, x: NDArray[np.floating], eyes: NDArray[np.floating]

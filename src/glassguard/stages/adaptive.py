@@ -1,10 +1,11 @@
-"""Gather the shards of informed attackers into one table."""
+"""Gather the shards of informed attackers into tables."""
 
 from pathlib import Path
 
 import numpy as np
 
-from glassguard.adaptive.evaluation import WORST, Outcome, informed_table
+from glassguard.adaptive.evaluation import WORST, Outcome, guard_table, informed_table
+from glassguard.adaptive.guarded import Bound
 from glassguard.configuration.sections import AdaptiveSection
 from glassguard.errors import InputError
 from glassguard.files.formats import read_arrays, write_csv
@@ -12,7 +13,7 @@ from glassguard.stages.paths import OutputPath
 
 
 def run(
-    config: AdaptiveSection, *, shards: list[Path], table: OutputPath
+    config: AdaptiveSection, *, shards: list[Path], table: OutputPath, guard: OutputPath
 ) -> dict[str, float | int | str]:
     """Write what every attacker reached against every defence.
 
@@ -44,9 +45,16 @@ def run(
     rates = dict(zip(first["defences"].tolist(), first["rates"].tolist(), strict=True))
     found = informed_table(outcomes, rates)
     write_csv(found, table)
+    banded_target, covered = (
+        np.concatenate([part[name] for part in parts])[order]
+        for name in ("banded_target", "covered")
+    )
+    confronted = guard_table(outcomes, Bound(banded_target, covered))
+    write_csv(confronted, guard)
     worst = found[found["attacker"] == WORST]
     return {
         "pictures": int(passed.shape[1]),
+        "beyond_bound_of_guard": int(confronted["beyond_bound"].max()),
         **{
             f"{row['defence']}_{row['wanted_fpr']:g}".removesuffix("_nan"): row["success"]
             for row in worst.to_dict("records")

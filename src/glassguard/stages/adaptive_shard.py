@@ -1,11 +1,14 @@
 """Attack the study's defences, knowing them, with one shard of the attacked test pictures."""
 
+import math
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from glassguard.adaptive.evaluation import Victims, attack_all
+from glassguard.adaptive.guarded import GUARD, Guarded
 from glassguard.adaptive.known_defences import known_defences, removal
 from glassguard.attack.robustness import first_of_pairs
 from glassguard.configuration.sections import AdaptiveSection
@@ -13,7 +16,9 @@ from glassguard.detection.detector_file import from_arrays
 from glassguard.detection.detectors import Detectors
 from glassguard.detection.feature_squeezing import FeatureSqueezing
 from glassguard.errors import InputError
+from glassguard.faces.manifest import EYES
 from glassguard.files.formats import read_json, read_safetensors
+from glassguard.guard.guard import Guard
 from glassguard.saliency.explanation import explainer
 from glassguard.stages.judged_masks import read_best
 from glassguard.stages.paths import OutputPath
@@ -32,6 +37,9 @@ def run(
     detectors: Path,
     description: Path,
     best: Path,
+    banded_recognizer: Path,
+    band: Path,
+    thresholds: Path,
     shard: int,
     shards: int,
     results: OutputPath,
@@ -74,29 +82,26 @@ def run(
         reduction=config.reduction,
         places=config.places,
     )
-    outcomes = attack_all(
-        study.network,
-        {name: one.defence for name, one in defences.items()},
-        Victims(
-            np.ascontiguousarray(faces.images[own]),
-            np.ascontiguousarray(attack.frames[rows]),
-            targets,
-            np.ascontiguousarray(attack.images[rows]),
-            rows.tolist(),
-        ),
-        settings,
-        seed=config.seed,
-    )
+    pictures = (faces.images[own], attack.frames[rows], targets, attack.images[rows])
+    shown, frames_worn, aims, blind = map(np.ascontiguousarray, pictures)
+    victims = Victims(shown, frames_worn, aims, blind, rows.tolist())
+    guard = Guard.open(recognizer, banded_recognizer, band, thresholds)
+    eyes = faces.table.iloc[own][list(EYES)].to_numpy(dtype=float).reshape(-1, 2, 2)
+    guarded = Guarded.worn(guard, eyes, victims.numbers)
+    known = {name: one.defence for name, one in defences.items()} | {GUARD: guarded}
+    rates = {name: one.rate for name, one in defences.items()} | {GUARD: math.nan}
+    outcomes = attack_all(study.network, known, victims, settings, seed=config.seed)
     np.savez(
         results,
         allow_pickle=False,
         order=rows,
         defences=np.array([one.defence for one in outcomes], dtype=np.str_),
         attackers=np.array([one.attacker for one in outcomes], dtype=np.str_),
-        rates=np.array([defences[one.defence].rate for one in outcomes], dtype=np.float64),
+        rates=np.array([rates[one.defence] for one in outcomes], dtype=np.float64),
         iterations=np.array([one.iterations for one in outcomes]),
         restarts=np.array([one.restarts for one in outcomes]),
         fooled=np.array([one.fooled for one in outcomes]),
         passed=np.array([one.passed for one in outcomes]),
+        **asdict(guarded.bound(victims.faces, victims.frames, targets)),
     )
-    return {"attacked": len(rows), "defences": len(defences), "attackers": len(outcomes)}
+    return {"attacked": len(rows), "defences": len(rates), "attackers": len(outcomes)}

@@ -78,16 +78,23 @@ def config() -> AdaptiveSection:
     return AdaptiveSection.model_validate(sections(study)["adaptive"])
 
 
+def order_passed(order: list[int]) -> list[bool]:
+    """Accepted as the target: where the certificate allows it, and where it says nothing."""
+    return [row in (0, 2) for row in order]
+
+
 def write_shard(path: Path, order: list[int], **changes: object) -> Path:
     shard = {
         "order": np.array(order),
-        "defences": np.array(["none", "squeezing@0.05"]),
-        "attackers": np.array(["blind", "blind"]),
-        "rates": np.array([np.nan, 0.05]),
-        "iterations": np.array([5, 5]),
-        "restarts": np.array([0, 0]),
-        "fooled": np.array([[True] * len(order)] * 2),
-        "passed": np.array([[True] * len(order), [False] * len(order)]),
+        "defences": np.array(["none", "squeezing@0.05", "guard"]),
+        "attackers": np.array(["blind"] * 3),
+        "rates": np.array([np.nan, 0.05, np.nan]),
+        "iterations": np.array([5] * 3),
+        "restarts": np.array([0] * 3),
+        "fooled": np.array([[True] * len(order)] * 3),
+        "passed": np.array([[True] * len(order), [False] * len(order), order_passed(order)]),
+        "banded_target": np.array([row == 0 for row in order]),
+        "covered": np.array([row < 2 for row in order]),
     }
     np.savez(path, **(shard | changes))
     return path
@@ -95,10 +102,20 @@ def write_shard(path: Path, order: list[int], **changes: object) -> Path:
 
 def test_shards_are_gathered(tmp_path: Path) -> None:
     parts = [write_shard(tmp_path / "1.npz", [0, 2]), write_shard(tmp_path / "2.npz", [1])]
-    metrics = adaptive.run(config(), shards=parts, table=tmp_path / "table.csv")
-    assert metrics == {"pictures": 3, "none": 1.0, "squeezing_0.05": 0.0}
+    files = {"table": tmp_path / "table.csv", "guard": tmp_path / "guard.csv"}
+    metrics = adaptive.run(config(), shards=parts, **files)
+    assert metrics == {
+        "pictures": 3,
+        "beyond_bound_of_guard": 0,
+        "none": 1.0,
+        "squeezing_0.05": 0.0,
+        "guard": 2 / 3,
+    }
     table = pd.read_csv(tmp_path / "table.csv")
-    assert table["n"].tolist() == [3] * 4
-    other = write_shard(tmp_path / "3.npz", [3], iterations=np.array([6, 5]))
+    assert table["n"].tolist() == [3] * 6
+    guard = pd.read_csv(files["guard"]).set_index("attacker")
+    assert guard.index.tolist() == ["blind", "worst"]
+    assert guard.loc["worst", ["n", "covered", "banded_target"]].tolist() == [3, 2, 1]
+    other = write_shard(tmp_path / "3.npz", [3], iterations=np.array([6, 5, 5]))
     with pytest.raises(InputError, match=r"3\.npz: made by other attackers"):
-        adaptive.run(config(), shards=[*parts, other], table=tmp_path / "table.csv")
+        adaptive.run(config(), shards=[*parts, other], **files)

@@ -151,7 +151,8 @@ def test_captions_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
 def test_informed_attackers_are_jobs_where_they_are_asked_for() -> None:
     informed = plan("smoke", "adaptive=informed", "adaptive.shards=2")
     assert {"adaptive_1-of-2", "adaptive_2-of-2", "adaptive"} <= set(informed.jobs)
-    assert "results/{study}/adaptive/table.csv" in informed.tables
+    for file in ("table.csv", "guard.csv"):
+        assert f"results/{{study}}/adaptive/{file}" in informed.tables
     assert not [job for job in plan().jobs if job.startswith("adaptive")]
     assert not [file for file in plan().tables if "/adaptive/" in file]
 

@@ -1,0 +1,1 @@
+"""What a folder of photographs becomes, before a study is made of it."""
