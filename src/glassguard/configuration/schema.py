@@ -74,6 +74,11 @@ class Study(Strict):
     tracking: Tracking
 
     @property
+    def has_embedding(self) -> bool:
+        """Whether the recognizer is a published embedding network."""
+        return self.backbone.network == "onnx"
+
+    @property
     def downloaded(self) -> set[Path]:
         """Where downloads are kept, whether the study asks for them or not."""
         return {self.downloads.folder / one.file for one in self.downloads.files.values()}

@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from glassguard.report.attack_tables import attack_table, recognizer_table, robustness_table
+from glassguard.report.attack_tables import (
+    attack_table,
+    open_set_table,
+    recognizer_table,
+    robustness_table,
+)
 from glassguard.report.detection_tables import (
     POPULATIONS,
     attacks_table,
@@ -96,6 +101,17 @@ def sections(
             _of(pictures, "guard"),
         ),
     )
+    if "open_set" in read:
+        found += (
+            Section(
+                "The embedding alone",
+                "Embedding networks are mostly used without a trained layer: a person is accepted "
+                "whose embedding is similar enough to an enrolled one. Attacks are those above, "
+                "which were made against the trained layers.",
+                (open_set_table(read["open_set"]),),
+                (),
+            ),
+        )
     if several:
         found += (
             Section(

@@ -46,7 +46,7 @@ def run(
     }
     read = {
         name: (read_json if path.endswith(".json") else read_table)(results / path)
-        for name, path in reported(attacks).items()
+        for name, path in reported(attacks, embedding=study.has_embedding).items()
     }
     jobs = [parse_record(path.stem, read_json(path)) for path in sorted(records)]
     here = this_machine()
