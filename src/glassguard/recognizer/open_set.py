@@ -169,22 +169,20 @@ class Embedded:
 
 
 def verification_table(
+    people: NDArray[np.floating],
     *,
-    enrolment: Embedded,
     validation: Embedded,
     test: Embedded,
     attacks: Mapping[str, Embedded],
-    people: int,
     rates: tuple[float, ...] = FALSE_ACCEPTS,
 ) -> pd.DataFrame:
     """What is accepted at thresholds that few impostors among validation pictures reach.
 
     Args:
-        enrolment: training pictures of everybody.
+        people: enrolled directions, people x D.
         validation: pictures that thresholds are set on.
         test: honest pictures.
         attacks: attacked test pictures by the attack's name.
-        people: how many there are.
         rates: shares of false accepts that thresholds are set at.
 
     Returns:
@@ -194,11 +192,11 @@ def verification_table(
         impostors to set a threshold, ``threshold`` and ``accepted`` are NaN and n is 0.
 
     Raises:
-        ValueError: somebody has no picture to enrol, or an embedding has no direction.
+        ValueError: an embedding has no direction.
     """
-    tries = len(validation.labels) * (people - 1)
+    tries = len(validation.labels) * (len(people) - 1)
     fitted = Verification.fitted(
-        enrolled(enrolment.embeddings, enrolment.labels, people),
+        people,
         validation.embeddings,
         validation.labels,
         tuple(rate for rate in rates if tries >= math.ceil(1 / rate)),

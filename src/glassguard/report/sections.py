@@ -106,8 +106,7 @@ def sections(
             Section(
                 "The embedding alone",
                 "Embedding networks are mostly used without a trained layer: a person is accepted "
-                "whose embedding is similar enough to an enrolled one. Attacks are those above, "
-                "which were made against the trained layers.",
+                "whose embedding is similar enough to an enrolled one. Attacks are those above.",
                 (open_set_table(read["open_set"]),),
                 (),
             ),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from glassguard.configuration.sections import OpenSetSection
 from glassguard.errors import InputError
@@ -12,6 +13,7 @@ from glassguard.recognizer.embedding_recognizer import EmbeddingRecognizer
 from glassguard.recognizer.embeddings import embeddings_of
 from glassguard.recognizer.open_set import Embedded, verification_table
 from glassguard.saliency.grid import NO_TARGET
+from glassguard.stages.enrolment import embedding_network, enrolled_people
 from glassguard.stages.paths import OutputPath
 from glassguard.stages.saliency_inputs import StudyPictures, open_pictures, use_threads
 
@@ -42,23 +44,21 @@ def run(
         for name, at in zip(config.attacks, range(0, len(attacks), 2), strict=True)
     }
     study = studies[config.attacks[0]]
-    network = study.network
-    if not isinstance(network, EmbeddingRecognizer):
-        raise InputError(f"{recognizer}: has no embedding; allowed is a network of an ONNX file")
-    enrolment = _honest(study, network, "train")
-    if missing := sorted(set(range(len(study.identities))) - set(enrolment.labels.tolist())):
-        name = study.identities[missing[0]]
-        raise InputError(f"{benign[0]}: {name!r} has no picture of split train to enrol")
+    network = embedding_network(recognizer, study.network)
+    people = study.benign
+    enrolled = enrolled_people(
+        recognizer, network, study.identities, people.table, people.images, people.files[0]
+    )
     try:
-        found = verification_table(
-            enrolment=enrolment,
-            validation=_honest(study, network, "val"),
-            test=_honest(study, network, "test"),
-            people=len(study.identities),
-            attacks={name: _attacked(of, network) for name, of in studies.items()},
-        )
+        honest = {split: _honest(study, network, split) for split in ("val", "test")}
+        attacked = {name: _attacked(of, network) for name, of in studies.items()}
+        # Sums in linear algebra depend on the number of threads: it is fixed, not the machine's.
+        with threadpool_limits(limits=config.recognizer.threads):
+            found = verification_table(
+                enrolled, validation=honest["val"], test=honest["test"], attacks=attacked
+            )
     except ValueError as error:
-        raise InputError(f"{benign[0]}, {recognizer}: {error}") from None
+        raise InputError(f"{recognizer}: {error}") from None
     write_csv(found, table)
     shown = found[found["set"].isin((BENIGN, config.attacks[0])) & found["threshold"].notna()]
     return {

@@ -87,7 +87,8 @@ def test_pretraining_asks_for_the_gpus_it_takes(overrides: list[str], gpus: int)
 def test_people_are_verified_where_there_is_an_embedding() -> None:
     table = "results/{study}/recognizer/open_set.csv"
     stamps = {"open_set": ["results/{study}/config/open_set.yaml"]}
-    vgg16, embedding = plan(), plan("faces_mobilefacenet")
+    vgg16 = plan()
+    embedding = plan("faces_mobilefacenet", "+attack@attacks.cosine=cosine")
     for study, expected in ((vgg16, False), (embedding, True)):
         assert ("open_set" in study.jobs) == expected
         assert all(
@@ -95,6 +96,7 @@ def test_people_are_verified_where_there_is_an_embedding() -> None:
         )
         assert bool(study.stamps_read(stamps)) == expected
     section = embedding.sections["faces_mobilefacenet"]["open_set"]
+    assert "cosine" in embedding.attacks
     assert (section["attacks"], section["recognizer"]) == (embedding.attacks, {"threads": 2})
 
 

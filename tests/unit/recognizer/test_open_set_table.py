@@ -15,7 +15,7 @@ from glassguard.recognizer.embedding_recognizer import EmbeddingRecognizer
 from glassguard.recognizer.embeddings import embeddings_of
 from glassguard.recognizer.network import FaceRecognizer
 from glassguard.recognizer.onnx_file import read_onnx
-from glassguard.recognizer.open_set import Embedded, verification_table
+from glassguard.recognizer.open_set import Embedded, enrolled, verification_table
 from glassguard.recognizer.weights import write_recognizer
 from glassguard.stages import open_set
 from glassguard.statistics import wilson_interval
@@ -41,11 +41,10 @@ def test_every_claim_is_counted_on_test_pictures() -> None:
     train, val, test, worn = embedded(50), embedded(300), embedded(60), embedded(40, targets=True)
     hidden = embedded(20, rate=3.0)
     table = verification_table(
-        enrolment=train,
+        enrolled(train.embeddings, train.labels, 5),
         validation=val,
         test=test,
         attacks={"glasses": worn, "scarf": hidden},
-        people=5,
     )
     units = train.embeddings / np.linalg.norm(train.embeddings, axis=1, keepdims=True)
     people = np.stack([units[train.labels == one].mean(0) for one in range(5)])
@@ -84,9 +83,7 @@ def test_every_claim_is_counted_on_test_pictures() -> None:
 
 
 def test_a_share_that_validation_cannot_tell_is_left_open() -> None:
-    table = verification_table(
-        enrolment=embedded(50), validation=embedded(30), test=embedded(10), attacks={}, people=5
-    )
+    table = verification_table(CENTRES, validation=embedded(30), test=embedded(10), attacks={})
     known = table["wanted_false_accepts"] == 0.01
     assert table.loc[known, "threshold"].notna().all()
     open_ = table[~known]
@@ -164,7 +161,10 @@ def test_the_stage_verifies_claims_of_a_study(tmp_path: Path) -> None:
     train, val, test = (Embedded(seen[rows], who[rows]) for rows in splits.values())
     attacked = Embedded(embeddings_of(network(tmp_path), worn), np.zeros(3, int), np.ones(3, int))
     expected = verification_table(
-        enrolment=train, validation=val, test=test, attacks={"glasses": attacked}, people=4
+        enrolled(train.embeddings, train.labels, 4),
+        validation=val,
+        test=test,
+        attacks={"glasses": attacked},
     )
     pd.testing.assert_frame_equal(table, expected, rtol=1e-5)
     assert row_of(table, "benign", "genuine", 0.01)["accepted_n"] == 16
