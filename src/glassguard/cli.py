@@ -37,6 +37,7 @@ STAGES = (
     "attack_shard",
     "attack",
     "robustness",
+    "open_set",
     "controls",
     "responses",
     "experts",

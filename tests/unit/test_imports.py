@@ -12,6 +12,7 @@ WITH_TORCH = {
     "attack_shard",
     "controls",
     "robustness",
+    "open_set",
     "responses",
     "experts",
     "banded_recognizer",

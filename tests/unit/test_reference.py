@@ -55,7 +55,7 @@ def test_every_result_file_is_described():
     ]
     left = {
         *layout.tables(ATTACKS, ATTACKS),
-        *layout.reported(ATTACKS).values(),
+        *layout.reported(ATTACKS, embedding=True).values(),
         *layout.tracked(layout.ARTIFACTS, ATTACKS, ["roc"], ATTACKS),
         *[file for name in layout.sets(ATTACKS) for file in [layout.images_of_set(name)]],
     }

@@ -89,6 +89,35 @@ rule robustness:
         "--record {output.record} > {log} 2>&1"
 
 
+# Only where the recognizer has an embedding.
+rule open_set:
+    input:
+        config=section_of("open_set"),
+        benign=layout.files_of_set("benign"),
+        attacks=[
+            file for attack in PLAN.attacks for file in layout.files_of_set(attack)
+        ],
+        recognizer=result("recognizer/recognizer.safetensors"),
+        code=PLAN.code_of("open_set"),
+    output:
+        table=result(layout.OPEN_SET),
+        record=record("open_set"),
+    log:
+        log_of("open_set"),
+    benchmark:
+        benchmark_of("open_set")
+    conda:
+        ENVIRONMENT
+    threads: STUDY.recognizer.threads
+    resources:
+        mem_mb=plan.attempted(1000 + 1000 * PLAN.pixels),
+        runtime=plan.attempted(5 * PLAN.passes),
+    shell:
+        "glassguard open_set --config {input.config} --benign {input.benign} "
+        "--attacks {input.attacks} --recognizer {input.recognizer} --table {output.table} "
+        "--record {output.record} > {log} 2>&1"
+
+
 rule controls:
     input:
         config=section_of("controls"),

@@ -2,7 +2,9 @@
 
 from importlib import import_module
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from glassguard.attack.directions import DIRECTIONS, Smooth
@@ -18,7 +20,11 @@ STARTS: dict[str, Start] = {"noise": Noise(), "face": Face()}
 
 
 def configured_attack(
-    settings: AccessoryAttack, network: nn.Module, *, seed: int = 0
+    settings: AccessoryAttack,
+    network: nn.Module,
+    *,
+    seed: int = 0,
+    enrolled: NDArray[np.floating] | None = None,
 ) -> MaskedPixelAttack:
     """Build the attack.
 
@@ -26,6 +32,7 @@ def configured_attack(
         settings: an attack's section of the configuration, on the 0-255 scale.
         network: maps pixels in [0, 1] to logits, in evaluation mode.
         seed: of random draws.
+        enrolled: directions of people, people x D, for ``cosine_similarity``; None for others.
 
     Returns:
         The attack that ``settings.algorithm`` names, on the scale from 0 to 1.
@@ -66,4 +73,5 @@ def configured_attack(
         dodging_confidence=settings.dodging_confidence,
         batch_size=settings.batch_size,
         **settings.algorithm.model_dump(exclude={"name"}),
+        **({} if enrolled is None else {"enrolled": enrolled}),
     )

@@ -71,7 +71,16 @@ class ExpectationOverTransformation(Strict):
     check_every: int = Field(ge=1, description="steps from one check to the next")
 
 
-Algorithm = Annotated[GradientSteps | ExpectationOverTransformation, Field(discriminator="name")]
+class CosineSimilarity(Strict):
+    """Gradient steps on the embedding's similarity to enrolled people; no parameters of its own."""
+
+    implementation: ClassVar = "glassguard.attack.cosine:CosineAttack"
+    name: Literal["cosine_similarity"]
+
+
+Algorithm = Annotated[
+    GradientSteps | ExpectationOverTransformation | CosineSimilarity, Field(discriminator="name")
+]
 """How pixels are optimised, by ``name``. All other keys are arguments of ``implementation``."""
 
 
@@ -120,9 +129,12 @@ class AccessoryAttack(Strict):
     step: float = Field(gt=0, le=255, description="step length on the 0-255 scale")
     momentum: float = Field(ge=0, lt=1, description="share of the last step that is kept")
     iterations: int = Field(ge=1, description="steps on a picture, at most")
-    confidence: PositiveFraction = Field(description="target confidence at which an image is done")
+    confidence: PositiveFraction = Field(
+        description="target confidence at which an image is done; of cosine_similarity, similarity"
+    )
     dodging_confidence: PositiveFraction = Field(
-        description="true-class confidence at which dodging is done"
+        description="true-class confidence at which dodging is done; of cosine_similarity, "
+        "similarity"
     )
     total_variation: float = Field(ge=0, description="weight of the frame's total variation")
     non_printability: float = Field(ge=0, description="weight of the non-printability score")

@@ -22,6 +22,7 @@ from glassguard.report.figures import figures_of
 
 RESULTS = Path("results")
 BACKBONE_JOBS = {"shipped_backbone", "import_backbone", "pool", "teacher", "pretrain"}
+OPEN_SET = "open_set"
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Plan:
             inputs: of all rules, by their names, as patterns with ``{study}`` and ``{attack}``;
                 functions of wildcards are left out.
         """
-        unused = BACKBONE_JOBS - {*self.backbone_jobs}
+        unused = (BACKBONE_JOBS | {OPEN_SET}) - {*self.jobs}
         patterns = {
             one
             for rule, files in inputs.items()
@@ -275,7 +276,8 @@ class Plan:
         """What a run leaves apart from its report and figures; a lost file is made again."""
         files = ["adaptive/table.csv", "adaptive/guard.csv"]
         informed = files if self.study.adaptive.pictures else []
-        names = [*layout.tables(self.attacks, self.tuned), *informed]
+        verified = [layout.OPEN_SET] if self.study.has_embedding else []
+        names = [*layout.tables(self.attacks, self.tuned), *informed, *verified]
         return [layout.result(name) for name in names]
 
     @property
@@ -292,7 +294,8 @@ class Plan:
     @property
     def reported(self) -> list[str]:
         """What the headline and the page are made from, apart from records and figures."""
-        tables = [layout.result(path) for path in layout.reported(self.attacks).values()]
+        found = layout.reported(self.attacks, embedding=self.study.has_embedding)
+        tables = [layout.result(path) for path in found.values()]
         return [*tables, *self.of_attacks("attacks/{attack}/examples.csv")]
 
     @property
@@ -314,6 +317,7 @@ class Plan:
             *[f"attack_{a}_{one}" for a in self.attacks for one in shards(self.attack_shards)],
             *[f"attack_{attack}" for attack in self.attacks],
             *[f"robustness_{attack}" for attack in self.attacks],
+            *([OPEN_SET] if self.study.has_embedding else []),
             *[f"controls_{control}" for control in layout.CONTROLS],
             *[f"responses_{name}" for name in sets],
             "experts",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from glassguard.adaptive.settings import Adaptive
-from glassguard.attack.settings import AccessoryAttack, Controls, Robustness
+from glassguard.attack.settings import AccessoryAttack, Controls, CosineSimilarity, Robustness
 from glassguard.configuration.picture_sources import Data
 from glassguard.datasets.settings import Downloads
 from glassguard.datasets.sources import embedded
@@ -72,6 +72,11 @@ class Study(Strict):
     guard: Guard
     adaptive: Adaptive
     tracking: Tracking
+
+    @property
+    def has_embedding(self) -> bool:
+        """Whether the recognizer is a published embedding network."""
+        return self.backbone.network == "onnx"
 
     @property
     def downloaded(self) -> set[Path]:
@@ -145,6 +150,16 @@ class Study(Strict):
                 raise ValueError(
                     f"attacks.{name}.attackers_per_target: {attack.attackers_per_target} must be "
                     f"below data.identities={self.data.identities}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _similarities_are_of_embeddings(self) -> "Study":
+        for name, attack in self.attacks.items():
+            if isinstance(attack.algorithm, CosineSimilarity) and not self.has_embedding:
+                raise ValueError(
+                    f"attacks.{name}.algorithm.name: {attack.algorithm.name} needs an embedding, "
+                    "i.e. backbone.network=onnx"
                 )
         return self
 

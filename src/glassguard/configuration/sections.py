@@ -150,6 +150,19 @@ class RobustnessSection(Computed):
     robustness: Robustness
 
 
+class OpenSetThreads(Strict):
+    """What ``open_set`` reads of the section ``recognizer``."""
+
+    threads: int
+
+
+class OpenSetSection(Computed):
+    """Read by ``open_set``."""
+
+    attacks: tuple[str, ...]
+    recognizer: OpenSetThreads
+
+
 class ControlsSection(Computed):
     """Read by ``controls``."""
 
@@ -356,6 +369,7 @@ def sections(study: Study, *, name: str | None = None) -> dict[str, dict]:
             f"robustness_{name}": {"seed": seed, "name": name, "robustness": plain["robustness"]}
             for name in plain["attacks"]
         },
+        "open_set": _part(OpenSetSection, plain | {"attacks": list(plain["attacks"])}),
         "experts": _part(
             ExpertsSection,
             plain | {key: influence[key] for key in ("slices", "experts")},

@@ -50,6 +50,9 @@ GUARD_TABLES = (
     "summary.json",
 )
 
+OPEN_SET = "recognizer/open_set.csv"
+"""Verification by embeddings, where the recognizer has them."""
+
 ARTIFACTS = {
     "data": ("data/manifest.csv", "data/rejected.csv"),
     "pool": ("backbone/pool_manifest.csv", "backbone/pool_rejected.csv"),
@@ -63,6 +66,7 @@ ARTIFACTS = {
     ),
     "attack": ("attacks/{attack}/examples.csv",),
     "robustness": ("attacks/{attack}/robustness.csv",),
+    "open_set": (OPEN_SET,),
     "fit_detectors": ("detection/detectors.json",),
     "detection": tuple(f"detection/{name}" for name in DETECTION_TABLES[2:]),
     "mask_grid": ("{searched}/grid.csv", "{searched}/best.json"),
@@ -206,8 +210,13 @@ def tables(attacks: Sequence[str], tuned: Sequence[str]) -> list[str]:
     ]
 
 
-def reported(attacks: Collection[str]) -> dict[str, str]:
-    """Tables, JSON and pictures that the headline and the page are made from, by name."""
+def reported(attacks: Collection[str], *, embedding: bool) -> dict[str, str]:
+    """Tables, JSON and pictures that the headline and the page are made from, by name.
+
+    Args:
+        attacks: names of the study's attacks.
+        embedding: whether the recognizer has an embedding.
+    """
     found = {
         "manifest": "data/manifest.csv",
         "images": "data/images.npy",
@@ -232,6 +241,8 @@ def reported(attacks: Collection[str]) -> dict[str, str]:
         "guard_thresholds": "guard/thresholds.json",
     }
     found |= {f"robustness_{name}": f"attacks/{name}/robustness.csv" for name in attacks}
+    if embedding:
+        found["open_set"] = OPEN_SET
     return found | ({"generality": "saliency/generality.csv"} if len(attacks) > 1 else {})
 
 

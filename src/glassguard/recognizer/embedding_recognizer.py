@@ -88,6 +88,14 @@ class EmbeddingRecognizer(Recognizer):
         if not self._layers:
             raise OnnxError("it has neither convolutions nor activations")
 
+    def embeddings(self, pixels: Tensor) -> Tensor:
+        """N x 3 x H x W float32 RGB in [0, 1] to N x D float32, as the file's network gives them.
+
+        The trained layers have no part in them.
+        """
+        embeddings: Tensor = self.features(self.normalisation(pixels))
+        return embeddings
+
     def slice_modules(
         self, positions: Sequence[Position] = ("post_relu",), chosen: SliceChoice = "by_rule"
     ) -> OrderedDict[str, nn.Module]:

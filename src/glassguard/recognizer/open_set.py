@@ -6,23 +6,33 @@ that few impostors reach (Deng et al. 2019, section 4; ISO/IEC 19795-1 for the r
 """
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from glassguard.files.layout import BENIGN
 from glassguard.statistics import Rate
 
 FALSE_ACCEPTS = (0.001, 0.01)
 """Shares of impostors' claims at which thresholds are set."""
 
+KINDS = ("genuine", "impostor", "impersonation", "dodging")
+"""Claims that are counted: honest pictures' to be the person shown and to be anybody else, and
+attacked pictures' to be the target and to be the attacker."""
 
-def enrolled(embeddings: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+
+def enrolled(
+    embeddings: NDArray[np.floating], labels: NDArray[np.integer], people: int
+) -> NDArray[np.float64]:
     """Mean directions of people.
 
     Args:
         embeddings: N x D, of any length but zero.
-        labels: N, from 0 on; everybody has at least one picture.
+        labels: N, from 0 to ``people`` - 1.
+        people: how many there are; everybody has at least one picture.
 
     Returns:
         People x D, each of length one.
@@ -30,10 +40,8 @@ def enrolled(embeddings: NDArray[np.floating], labels: NDArray[np.integer]) -> N
     Raises:
         ValueError: somebody has no picture, or an embedding or a mean has no direction.
     """
-    people = int(labels.max()) + 1 if len(labels) else 0
-    missing = sorted(set(range(people)) - set(labels.tolist()))
-    if missing or not people:
-        raise ValueError(f"person {missing[0] if missing else 0} has no picture to enrol")
+    if missing := sorted(set(range(people)) - set(labels.tolist())):
+        raise ValueError(f"person {missing[0]} has no picture to enrol")
     unit = directions(embeddings)
     return directions(np.stack([unit[labels == one].mean(axis=0) for one in range(people)]))
 
@@ -71,6 +79,16 @@ def threshold_at(impostors: NDArray[np.floating], rate: float) -> float:
     return float(np.sort(impostors)[::-1][allowed])
 
 
+def impostors(scores: NDArray[np.float64], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Of N pictures' similarities to people (N x people) those to others than the one shown.
+
+    Returns:
+        N x (people - 1).
+    """
+    others = labels[:, None] != np.arange(scores.shape[1])
+    return scores[others].reshape(len(scores), scores.shape[1] - 1)
+
+
 @dataclass(frozen=True)
 class Verification:
     """Thresholds that were set on validation pictures.
@@ -102,8 +120,7 @@ class Verification:
         Raises:
             ValueError: there are too few pictures for a rate.
         """
-        scores = similarities(embeddings, people)
-        others = scores[labels[:, None] != np.arange(len(people))]
+        others = impostors(similarities(embeddings, people), labels).ravel()
         return cls(directions(people), {rate: threshold_at(others, rate) for rate in rates})
 
     def accepted(
@@ -121,3 +138,92 @@ class Verification:
         """
         scores = similarities(embeddings, self.people)[np.arange(len(claims)), claims]
         return Rate.counted(int((scores > self.thresholds[rate]).sum()), len(claims))
+
+    def false_accepts(
+        self, embeddings: NDArray[np.floating], labels: NDArray[np.integer], rate: float
+    ) -> Rate:
+        """Share of claims to be somebody else that are accepted, with an interval over pictures.
+
+        Args:
+            embeddings: N x D.
+            labels: who they show, N. Each picture claims to be everybody else.
+            rate: one of the shares of false accepts.
+        """
+        others = impostors(similarities(embeddings, self.people), labels)
+        return Rate.mean((others > self.thresholds[rate]).mean(axis=1))
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Pictures as the network sees them, and whom they show.
+
+    Attributes:
+        embeddings: N x D.
+        labels: the person shown, N; of attacked pictures the attacker.
+        targets: the person to be taken for, N; None for honest pictures and for dodging.
+    """
+
+    embeddings: NDArray[np.floating]
+    labels: NDArray[np.integer]
+    targets: NDArray[np.integer] | None = None
+
+
+def verification_table(
+    people: NDArray[np.floating],
+    *,
+    validation: Embedded,
+    test: Embedded,
+    attacks: Mapping[str, Embedded],
+    rates: tuple[float, ...] = FALSE_ACCEPTS,
+) -> pd.DataFrame:
+    """What is accepted at thresholds that few impostors among validation pictures reach.
+
+    Args:
+        people: enrolled directions, people x D.
+        validation: pictures that thresholds are set on.
+        test: honest pictures.
+        attacks: attacked test pictures by the attack's name.
+        rates: shares of false accepts that thresholds are set at.
+
+    Returns:
+        A row for every rate, set (``benign`` or an attack) and kind of claim in :data:`KINDS`:
+        ``set``, ``kind``, ``wanted_false_accepts``, ``threshold``, and the rate ``accepted`` with
+        ``accepted_n`` pictures and a Wilson interval over them. Where validation has too few
+        impostors to set a threshold, ``threshold`` and ``accepted`` are NaN and n is 0.
+
+    Raises:
+        ValueError: an embedding has no direction.
+    """
+    tries = len(validation.labels) * (len(people) - 1)
+    fitted = Verification.fitted(
+        people,
+        validation.embeddings,
+        validation.labels,
+        tuple(rate for rate in rates if tries >= math.ceil(1 / rate)),
+    )
+    rows = []
+    for rate in rates:
+        for name, kind, shown, claims in _claims(test, attacks):
+            if rate not in fitted.thresholds:
+                accepted = Rate.counted(0, 0)
+            elif claims is None:
+                accepted = fitted.false_accepts(shown.embeddings, shown.labels, rate)
+            else:
+                accepted = fitted.accepted(shown.embeddings, claims, rate)
+            row: dict[str, object] = {"set": name, "kind": kind, "wanted_false_accepts": rate}
+            row["threshold"] = fitted.thresholds.get(rate, math.nan)
+            rows.append(row | accepted.columns("accepted"))
+    return pd.DataFrame(rows)
+
+
+def _claims(
+    test: Embedded, attacks: Mapping[str, Embedded]
+) -> Iterator[tuple[str, str, Embedded, NDArray[np.integer] | None]]:
+    """Set, kind, pictures, and whom each claims to be; None is everybody else."""
+    genuine, impostor, impersonation, dodging = KINDS
+    yield BENIGN, genuine, test, test.labels
+    yield BENIGN, impostor, test, None
+    for name, attacked in attacks.items():
+        if attacked.targets is not None:
+            yield name, impersonation, attacked, attacked.targets
+        yield name, dodging, attacked, attacked.labels

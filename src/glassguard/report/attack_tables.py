@@ -5,9 +5,18 @@ from typing import Any
 
 import pandas as pd
 
+from glassguard.files.layout import BENIGN
 from glassguard.report import sources_figures
-from glassguard.report.tables import Table, rate
+from glassguard.report.tables import Table, decimals, rate
 from glassguard.report.wording import NOTHING, percent, spelt
+
+CLAIMS = {
+    "genuine": "honest pictures as the person shown",
+    "impostor": "honest pictures as anybody else",
+    "impersonation": "attacked pictures as the target",
+    "dodging": "attacked pictures as the attacker",
+}
+"""Kinds of claim in ``recognizer/open_set.csv``, for readers."""
 
 
 def recognizer_table(summary: Mapping[str, Any]) -> Table:
@@ -45,6 +54,40 @@ def attack_table(summary: Mapping[str, Any]) -> Table:
         emphasised=frozenset({0}),
         from_source=frozenset({len(rows) - 1}),
         note="Success is counted after rounding to 8 bits.",
+    )
+
+
+def open_set_table(measured: pd.DataFrame) -> Table:
+    """What verification by embeddings accepts, before and under attack.
+
+    Args:
+        measured: ``recognizer/open_set.csv``.
+    """
+    by_rate = {
+        wanted: {
+            (str(row["set"]), str(row["kind"])): row
+            for row in measured[measured["wanted_false_accepts"] == wanted].to_dict("records")
+        }
+        for wanted in sorted(set(measured["wanted_false_accepts"]))
+    }
+    thresholds = [decimals(next(iter(of.values()))["threshold"]) for of in by_rate.values()]
+    rows = [
+        (
+            f"{spelt(name)}, {CLAIMS[kind]}" if name != BENIGN else CLAIMS[kind],
+            *(rate(of[name, kind], "accepted") for of in by_rate.values()),
+        )
+        for name, kind in next(iter(by_rate.values()))
+    ]
+    return Table(
+        "Open set: claims that are accepted",
+        ("claim", *(f"at {100 * wanted:g} % false accepts" for wanted in by_rate)),
+        (("threshold of cosine similarity", *thresholds), *rows),
+        note=(
+            "People are enrolled as the mean embedding of their training pictures. Thresholds are "
+            "set on validation pictures, each of which claims to be everybody else, and claims are "
+            "counted on test pictures. A dash means that the validation pictures are too few to "
+            "set the threshold."
+        ),
     )
 
 

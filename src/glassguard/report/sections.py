@@ -5,7 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from glassguard.files.layout import reported
-from glassguard.report.attack_tables import attack_table, recognizer_table, robustness_table
+from glassguard.report.attack_tables import (
+    attack_table,
+    open_set_table,
+    recognizer_table,
+    robustness_table,
+)
 from glassguard.report.detection_tables import (
     POPULATIONS,
     attacks_table,
@@ -78,7 +83,7 @@ def sections(
     """
     several = "generality" in read
     robustness = {name: f"robustness_{name}" for name in summary["attacks"]}
-    paths = reported(summary["attacks"]) | {"summary": "summary.json"}
+    paths = reported(summary["attacks"], embedding="open_set" in read) | {"summary": "summary.json"}
 
     def of(table: Table, *names: str) -> Table:
         return replace(table, files=tuple(paths[name] for name in names))
@@ -151,6 +156,16 @@ def sections(
             tuple(one for one in _of(pictures, "guard") if one.name != FIRST_SCREEN),
         ),
     )
+    if "open_set" in read:
+        found += (
+            Section(
+                "The embedding alone",
+                "Embedding networks are mostly used without a trained layer: a person is accepted "
+                "whose embedding is similar enough to an enrolled one. Attacks are those above.",
+                (of(open_set_table(read["open_set"]), "open_set"),),
+                (),
+            ),
+        )
     if several:
         found += (
             Section(

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from glassguard.detection.thresholds import BARE
+from glassguard.files.layout import BENIGN
 from glassguard.report.defences import DEFENCES
 from glassguard.report.wording import OVERLAPS, RATES, TABLE_1_RATES
 from glassguard.statistics import Rate
@@ -43,7 +44,8 @@ def summarise(
         read: ``recognizer`` (``recognizer/metrics.json``), ``detection``
             (``detection/summary.json``), ``pairs`` (``detection/table1.csv``), ``controls``
             (``detection/controls.csv``), ``best_masks`` (``saliency/best.json``), ``evaluation``
-            (``saliency/evaluation.csv``) and ``guard`` (``guard/summary.json``).
+            (``saliency/evaluation.csv``), ``guard`` (``guard/summary.json``) and, where the
+            recognizer has an embedding, ``open_set`` (``recognizer/open_set.csv``).
 
     Returns:
         JSON-able values; every rate has ``_n``, ``_low`` and ``_high``, and a rate of
@@ -71,6 +73,11 @@ def summarise(
             "test": evaluation_rates(read["evaluation"]),
         },
         "guard": read["guard"],
+        **(
+            {"open_set": verification_rates(read["open_set"], next(iter(attacks)))}
+            if "open_set" in read
+            else {}
+        ),
     }
 
 
@@ -106,6 +113,21 @@ def attack_rates(examples: pd.DataFrame) -> dict[str, Any]:
     test = _attack_rates(examples[examples["split"] == "test"])
     validation = _attack_rates(examples[examples["split"] == "val"])
     return {**test, "validation": validation}
+
+
+def verification_rates(open_set: pd.DataFrame, attack: str) -> dict[str, dict[str, float]]:
+    """Accepted shares of every kind of claim, by the wanted share of false accepts.
+
+    Args:
+        open_set: ``recognizer/open_set.csv``.
+        attack: the headline attack.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for row in open_set[open_set["set"].isin((BENIGN, attack))].to_dict("records"):
+        rates = found.setdefault(f"{row['wanted_false_accepts']:g}", {})
+        accepted = Rate.read(row, "accepted")
+        rates |= accepted.known(row["kind"]) if accepted.n else {}
+    return found
 
 
 def _attack_rates(rows: pd.DataFrame) -> dict[str, float]:

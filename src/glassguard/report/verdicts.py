@@ -121,6 +121,18 @@ FIGURES = {
         (*_TEST, f"after_threshold_{studies.CONFIDENCE_THRESHOLD:g}", "adversarial_correct"),
         studies.DEFENDED_WITH_THRESHOLD.adversarial_correct,
     ),
+    "open_set_genuine": Figure(
+        "open set, 1 % false accepts: own faces accepted", ("open_set", "0.01", "genuine")
+    ),
+    "open_set_impersonation": Figure(
+        "open set, 1 % false accepts: attacks accepted as the target",
+        ("open_set", "0.01", "impersonation"),
+    ),
+    "open_set_dodging": Figure(
+        "open set, 1 % false accepts: attackers accepted as themselves",
+        ("open_set", "0.01", "dodging"),
+        falls=True,
+    ),
     "seconds": Figure("seconds that at least one job ran", ("wall_s",), falls=True),
 }
 """By the name of the metric, at most 25: what a list of runs shows."""

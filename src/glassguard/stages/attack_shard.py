@@ -8,6 +8,7 @@ import torch
 from glassguard.attack.accessories import accessory_masks
 from glassguard.attack.algorithms import configured_attack
 from glassguard.attack.plan import Pair, choose_pairs, plan_attacks, shard_of
+from glassguard.attack.settings import CosineSimilarity
 from glassguard.attack.success import succeeded, through_jpeg
 from glassguard.configuration.sections import AttackSection
 from glassguard.errors import InputError
@@ -17,6 +18,7 @@ from glassguard.progress import Progress
 from glassguard.recognizer.confidences import probabilities_of
 from glassguard.recognizer.network import to_images, to_pixels
 from glassguard.recognizer.weights import read_recognizer
+from glassguard.stages.enrolment import enrolled_people
 from glassguard.stages.paths import OutputPath
 
 
@@ -58,7 +60,10 @@ def run(
     attacker = np.array([identities.index(name) for name in mine["attacker"]], dtype=np.int64)
     target = np.array([identities.index(name) for name in mine["target"]], dtype=np.int64)
 
-    attack = configured_attack(settings, network, seed=config.seed)
+    enrolled = None
+    if isinstance(settings.algorithm, CosineSimilarity):
+        enrolled = enrolled_people(recognizer, network, identities, rows, pictures, manifest)
+    attack = configured_attack(settings, network, seed=config.seed, enrolled=enrolled)
     with Progress(description="attacked pictures", total=len(mine)) as progress:
         found = attack(
             to_pixels(torch.from_numpy(originals)),

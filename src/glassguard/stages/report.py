@@ -48,7 +48,8 @@ def run(
     attacks = {
         name: read_examples(results / "attacks" / name / "examples.csv") for name in study.attacks
     }
-    read = {name: read_result(results / path) for name, path in reported(attacks).items()}
+    found = reported(attacks, embedding=study.has_embedding)
+    read = {name: read_result(results / path) for name, path in found.items()}
     jobs = [parse_record(path.stem, read_json(path)) for path in sorted(records)]
     here = this_machine()
     headline = summarise(

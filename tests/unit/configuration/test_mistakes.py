@@ -46,6 +46,10 @@ FOLDER = ["data.root=a", "backbone.pool=b"]
             ["attacks.glasses.algorithm.name", "gradient_steps", "newton"],
         ),
         (
+            {"overrides": ["+attack@attacks.cosine=cosine"]},
+            ["attacks.cosine.algorithm.name", "cosine_similarity", "backbone.network=onnx"],
+        ),
+        (
             {"overrides": ["attacks.glasses.shape.kind=hat"]},
             ["attacks.glasses.shape", "hat", "'sticker', 'patch', 'band'"],
         ),

@@ -84,6 +84,22 @@ def test_pretraining_asks_for_the_gpus_it_takes(overrides: list[str], gpus: int)
     assert plan("smoke", "backbone=pretrain", *overrides).gpus == gpus
 
 
+def test_people_are_verified_where_there_is_an_embedding() -> None:
+    table = "results/{study}/recognizer/open_set.csv"
+    stamps = {"open_set": ["results/{study}/config/open_set.yaml"]}
+    vgg16 = plan()
+    embedding = plan("faces_mobilefacenet", "+attack@attacks.cosine=cosine")
+    for study, expected in ((vgg16, False), (embedding, True)):
+        assert ("open_set" in study.jobs) == expected
+        assert all(
+            (table in files) == expected for files in (study.tables, study.reported, study.tracked)
+        )
+        assert bool(study.stamps_read(stamps)) == expected
+    section = embedding.sections["faces_mobilefacenet"]["open_set"]
+    assert "cosine" in embedding.attacks
+    assert (section["attacks"], section["recognizer"]) == (embedding.attacks, {"threads": 2})
+
+
 def test_a_backbone_is_made_by_one_job_and_stamps_are_of_jobs_that_there_are() -> None:
     shipped, trained = plan("smoke"), plan("smoke", "backbone=pretrain")
     read = plan("smoke", "backbone=vggface", "backbone.weights=vgg_face_dag")

@@ -13,12 +13,12 @@ EMBEDDINGS = CENTRES[LABELS] + 1.5 * DRAW.standard_normal((600, 16))
 
 
 def test_similarities_are_scikit_learns_and_lengths_do_not_count() -> None:
-    people = enrolled(EMBEDDINGS, LABELS)
+    people = enrolled(EMBEDDINGS, LABELS, 6)
     np.testing.assert_allclose(
         similarities(EMBEDDINGS, people), cosine_similarity(EMBEDDINGS, people)
     )
     longer = EMBEDDINGS * DRAW.uniform(0.1, 9, (600, 1))
-    np.testing.assert_allclose(enrolled(longer, LABELS), people)
+    np.testing.assert_allclose(enrolled(longer, LABELS, 6), people)
     np.testing.assert_allclose(np.linalg.norm(people, axis=1), 1)
 
 
@@ -33,7 +33,7 @@ def test_a_threshold_is_the_lowest_that_keeps_the_rate(rate: float) -> None:
 
 def test_rates_are_counted_on_the_pictures_given() -> None:
     train, val, test = (np.arange(600) // 6 % 3 == one for one in range(3))
-    people = enrolled(EMBEDDINGS[train], LABELS[train])
+    people = enrolled(EMBEDDINGS[train], LABELS[train], 6)
     fitted = Verification.fitted(people, EMBEDDINGS[val], LABELS[val], rates=(0.01,))
     scores = cosine_similarity(EMBEDDINGS[val], people)
     others = scores[LABELS[val][:, None] != np.arange(6)]
@@ -50,6 +50,8 @@ def test_what_tells_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match=r"at 0\.001 false accepts needs 1000 impostors: 999"):
         threshold_at(np.zeros(999), 0.001)
     with pytest.raises(ValueError, match="person 1 has no picture"):
-        enrolled(np.ones((2, 4)), np.array([0, 2]))
+        enrolled(np.ones((2, 4)), np.array([0, 2]), 3)
+    with pytest.raises(ValueError, match="person 2 has no picture"):
+        enrolled(np.ones((2, 4)), np.array([0, 1]), 3)
     with pytest.raises(ValueError, match="has no direction"):
         similarities(np.zeros((1, 4)), np.ones((2, 4)))

@@ -47,6 +47,48 @@ def test_page_is_self_contained_and_generated_from_numbers(results):
     assert "experiment: made_up" in page
 
 
+def test_verification_by_embeddings_is_shown_where_there_are_any(results, tmp_path):
+    assert "The embedding alone" not in (results / "report.html").read_text()
+    assert "open_set" not in json.loads((results / "summary.json").read_text())
+    root = tmp_path / "made_up"
+    shutil.copytree(results, root)
+    rows = []
+    for wanted, n, threshold in ((0.001, 0, None), (0.01, 12, 0.4321)):
+        for name, kind, hits in (
+            ("benign", "genuine", 11),
+            ("benign", "impostor", 1),
+            ("glasses", "impersonation", 6),
+            ("glasses", "dodging", 3),
+            ("sticker", "dodging", 4),
+        ):
+            row = {"set": name, "kind": kind, "wanted_false_accepts": wanted}
+            row["threshold"] = threshold
+            rows.append(with_interval(row, "accepted", hits if n else 0, n))
+    pd.DataFrame(rows).to_csv(root / "recognizer/open_set.csv", index=False)
+    config = configuration()
+    backbone = config.study.backbone.model_copy(update={"network": "onnx"})
+    study = config.study.model_copy(update={"backbone": backbone})
+    write_report(root, config.model_copy(update={"study": study}))
+    page = (root / "report.html").read_text()
+    table = page[page.index("Open set: claims that are accepted") :]
+    cells = re.findall(r"<t[hd](?: [^>]*)?>(.*?)</t[hd]>", table[: table.index("</table>")])
+    assert cells[:6] == [
+        *("claim", "at 0.1 % false accepts", "at 1 % false accepts"),
+        *("threshold of cosine similarity", "–", "0.432"),
+    ]
+    shown = dict(zip(cells[6::3], zip(cells[7::3], cells[8::3], strict=True), strict=True))
+    attacked = shown["glasses, attacked pictures as the target"]
+    assert attacked == ("–", "50.0 % [25.4–74.6], n = 12")
+    assert shown["honest pictures as the person shown"][1].startswith("91.7 %")
+    assert "sticker, attacked pictures as the attacker" in shown
+    found = json.loads((root / "summary.json").read_text())["open_set"]
+    assert found["0.001"] == {}
+    assert (found["0.01"]["dodging"], found["0.01"]["dodging_n"]) == (0.25, 12)
+    assert {name for name in found["0.01"] if "_" not in name} == {
+        *("genuine", "impostor", "impersonation", "dodging")
+    }
+
+
 def test_several_attacks_are_shown_under_each_others_masks(results, tmp_path):
     root = tmp_path / "made_up"
     shutil.copytree(results, root)

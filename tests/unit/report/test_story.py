@@ -13,7 +13,10 @@ from glassguard.report.story import Step, story
 
 @pytest.fixture
 def read(results):
-    return {name: read_result(results / path) for name, path in reported(["glasses"]).items()}
+    return {
+        name: read_result(results / path)
+        for name, path in reported(["glasses"], embedding=False).items()
+    }
 
 
 @pytest.fixture

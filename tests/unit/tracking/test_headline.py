@@ -21,6 +21,7 @@ SUMMARY = {
         "tpr_at_fpr_high": {"0.0991": 0.82},
         "auc": float("nan"),
     },
+    "open_set": {"0.001": {}, "0.01": rate("genuine", 0.9, 0.8, 0.95)},
     "saliency": {
         "best": {"goodness": 0.7768},
         "test": {"after": rate("adversarial_success", 0.1, 0.05, 0.2)},
@@ -38,6 +39,7 @@ def test_the_headline_is_short_and_its_names_do_not_depend_on_the_study():
         "influence_at_10_percent": 0.8,
         "mask_goodness": 0.7768,
         "masked_attack_success": 0.1,
+        "open_set_genuine": 0.9,
         "seconds": 60.5,
     }
     assert metrics({}) == {}
