@@ -207,6 +207,7 @@ COMMANDS: dict[str, Run | str] = {
     "glassguard inspect photo.jpg holiday/ --study results/faces": (
         "needs photographs that may not be passed on"
     ),
+    "python benchmarks/digests.py results/smoke": options_exist,  # test_digests runs it
     "python benchmarks/eye_band.py": options_exist,
     "make lint": INSTALLS,
     "make format": INSTALLS,
