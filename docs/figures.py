@@ -10,13 +10,14 @@ import argparse
 import sys
 from pathlib import Path
 
+import adaptive_tables
 import detection_tables
 import guard_tables
 import published
 import real_faces_tables
 import saliency_tables
 
-PAGES = ("detection", "guard", "influence", "real-faces", "saliency", "../README")
+PAGES = ("adaptive", "detection", "guard", "influence", "real-faces", "saliency", "../README")
 
 
 def main() -> None:
@@ -39,6 +40,8 @@ def write_tables(results: Path) -> None:
     saliency_tables.write(results)
     if results.name != saliency_tables.ALL_FILLS:
         detection_tables.write(results)
+    if (results / "adaptive" / "table.csv").is_file():
+        adaptive_tables.write(results)
     if (results / "guard").is_dir():
         guard_tables.write(results)
     if results.name == "faces":
@@ -55,6 +58,8 @@ def render(place: str) -> str:
         return published.rendered("costs", "cost", rows=rows)
     if place == "headline":
         return headline()
+    if place.startswith("attackers of "):
+        return adaptive_tables.render(place.removeprefix("attackers of "))
     if place.startswith("guard of "):
         return guard_tables.render(place.removeprefix("guard of "))
     if place in ("figures", "backbones"):

@@ -57,7 +57,7 @@ class Outcome:
 
     Attributes:
         defence, attacker: their names.
-        iterations: of each of his attempts.
+        iterations: of each of his attempts; 0 where none is made beyond the study's own attack.
         restarts: attempts beyond the first.
         fooled: N bool, whether the recognizer alone is fooled.
         passed: N bool, whether a picture of his gets through.
@@ -126,7 +126,7 @@ def attack_all(
                 )
             )
 
-    tried("blind", settings.iterations, lambda: [to_pixels(torch.from_numpy(victims.blind))])
+    tried("blind", 0, lambda: [to_pixels(torch.from_numpy(victims.blind))])
     if settings.random_textures:
         tried("random", 0, lambda: _random_textures(victims, settings.random_textures, seed))
     tried("best_of_k", settings.iterations, lambda: _best_of_k(network, victims, settings, seed))
