@@ -13,11 +13,21 @@ from pathlib import Path
 import adaptive_tables
 import detection_tables
 import guard_tables
+import open_set_tables
 import published
 import real_faces_tables
 import saliency_tables
 
-PAGES = ("adaptive", "detection", "guard", "influence", "real-faces", "saliency", "../README")
+PAGES = (
+    "adaptive",
+    "detection",
+    "guard",
+    "influence",
+    "real-faces",
+    "saliency",
+    "your-own-recognizer",
+    "../README",
+)
 
 
 def main() -> None:
@@ -42,6 +52,8 @@ def write_tables(results: Path) -> None:
         detection_tables.write(results)
     if (results / "adaptive" / "table.csv").is_file():
         adaptive_tables.write(results)
+    if (results / "recognizer" / "open_set.csv").is_file():
+        open_set_tables.write(results)
     if (results / "guard").is_dir():
         guard_tables.write(results)
     if results.name == "faces":
@@ -60,6 +72,8 @@ def render(place: str) -> str:
         return headline()
     if place.startswith("attackers of "):
         return adaptive_tables.render(place.removeprefix("attackers of "))
+    if place.startswith("open set of "):
+        return open_set_tables.render(place.removeprefix("open set of "))
     if place.startswith("guard of "):
         return guard_tables.render(place.removeprefix("guard of "))
     if place in ("figures", "backbones"):
