@@ -142,6 +142,12 @@ def _inspected(paths: Sequence[Path], given: argparse.Namespace) -> Iterator[dic
             raise InputError(f"{file}: {error.strerror}; give --detector") from None
         except ValueError as error:
             raise InputError(f"{file}: {error}") from None
+    else:
+        print(
+            "note: without a detector of faces (--detector), every picture counts as a tight crop "
+            "and the eyes as being where they usually are: a frame elsewhere may leave the band",
+            file=sys.stderr,
+        )
     pixels = getattr(data, "maximum_pixels", MAXIMUM_PIXELS)
     pose: Pose = getattr(data, "pose", "close")
 

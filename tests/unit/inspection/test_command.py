@@ -121,6 +121,7 @@ def test_a_folder_is_inspected_and_all_is_well(study, pictures, capsys):
         assert (line["decision"], line["answer"], line["seen"]) == ("accept", "bob", "bob")
         assert line["banded_confidence"] > 0.99
         assert line["aligned_by"] == "crop"
+    assert said.err.startswith("note: without a detector of faces (--detector), every picture")
 
 
 def test_a_rejected_picture_has_its_own_exit_status(study, pictures, capsys):
