@@ -15,7 +15,8 @@ from glassguard.recognizer.onnx_network import OnnxNetwork
 from glassguard.recognizer.onnx_operators import OPERATORS
 
 SIDE = 32
-MOBILEFACENET = Path("/work/shared/weights/mobilefacenet/MobileFaceNet.onnx")
+SHARED = Path(__file__).resolve().parents[4] / "shared"
+MOBILEFACENET = SHARED / "weights" / "mobilefacenet" / "MobileFaceNet.onnx"
 
 
 def drawn(*shape: int, seed: int = 0) -> np.ndarray:
