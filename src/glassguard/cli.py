@@ -19,7 +19,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import yaml
 from pydantic import BaseModel
 
-from glassguard import kernels
+from glassguard import kernels, memory
 from glassguard.configuration.problems import refuse_renamed
 from glassguard.errors import InputError
 from glassguard.stages.paths import WRITTEN
@@ -93,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.stage in COMMANDS:
             return int(importlib.import_module(COMMANDS[chosen.stage]).main(chosen.options))
         kernels.choose(_kernels_asked_for(chosen.options))
+        memory.keep_freed()
         stage = importlib.import_module(f"glassguard.stages.{chosen.stage}")
         options = vars(_stage_parser(chosen.stage, stage).parse_args(chosen.options))
         _run(chosen.stage, stage, options, started=started)
