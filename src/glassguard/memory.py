@@ -6,7 +6,7 @@ import sys
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
 LARGEST_KEPT = 1 << 30
-"""Blocks up to this size, in bytes, are kept: activations of a batch are a few hundred MB at most."""
+"""In bytes; activations of a batch are a few hundred MB at most."""
 
 
 def keep_freed() -> bool:
@@ -25,4 +25,6 @@ def keep_freed() -> bool:
     if set_option is None:
         return False
     options = {M_MMAP_THRESHOLD: LARGEST_KEPT, M_TRIM_THRESHOLD: 2**31 - 1}
-    return all([set_option(option, value) == 1 for option, value in options.items()])
+    # Both are set, whatever the first one answers.
+    answers = [set_option(option, value) == 1 for option, value in options.items()]
+    return all(answers)
