@@ -13,7 +13,7 @@ PACKAGE = Path(glassguard.__file__).parent
 
 ORDER = (
     ("errors", "settings", "statistics", "progress", "locks"),
-    ("kernels",),
+    ("kernels", "memory"),
     ("faces",),
     ("files",),
     ("datasets", "recognizer"),

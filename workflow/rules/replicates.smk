@@ -1,6 +1,7 @@
 # Several studies of one experiment, over seeds and variants: one table of all headline figures.
 
 REPLICATES_TABLE = f"results/{STUDY.experiment}/replicates.csv"
+REPLICATES_PAGE = f"results/{STUDY.experiment}/replicates.html"
 
 
 rule replicates:
@@ -9,7 +10,8 @@ rule replicates:
         summaries=expand(result("summary.json"), study=PLAN.studies),
         code=PLAN.code_of("replicates"),
     output:
-        REPLICATES_TABLE,
+        table=REPLICATES_TABLE,
+        page=REPLICATES_PAGE,
     log:
         f"results/{STUDY.experiment}/logs/replicates.log",
     conda:
@@ -20,4 +22,4 @@ rule replicates:
         runtime=plan.attempted(5),
     shell:
         "glassguard replicates --config {input.config} --summaries {input.summaries} "
-        "--table {output} > {log} 2>&1"
+        "--table {output.table} --page {output.page} > {log} 2>&1"

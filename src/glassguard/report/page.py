@@ -25,6 +25,14 @@ KINDS = {
 """What is counted as flagged, in words."""
 
 
+TEMPLATES = Environment(
+    loader=PackageLoader("glassguard.report", "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
 SAFE = " !$()*+,-./:;=?@[]^_`{|}~"
 """Characters of an SVG that stand for themselves in an address in a quoted attribute of HTML."""
 
@@ -90,21 +98,33 @@ def render(**parts: Any) -> str:
     Raises:
         jinja2.UndefinedError: a part is missing.
     """
-    environment = Environment(
-        loader=PackageLoader("glassguard.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style, script = (environment.get_template(name).render() for name in ("page.css", "page.js"))
-    return environment.get_template("page.html.jinja").render(
+    script = TEMPLATES.get_template("page.js").render()
+    return TEMPLATES.get_template("page.html.jinja").render(
         sources=(sources_figures.STUDY_I, sources_figures.STUDY_S),
-        style=style,
+        style=TEMPLATES.get_template("page.css").render(),
         script=script,
         script_digest=base64.b64encode(sha256(script.encode()).digest()).decode("ascii"),
         **parts,
     )
+
+
+def render_over_seeds(**parts: Any) -> str:
+    """Write the page on several studies of one experiment.
+
+    Args:
+        parts: ``experiment``, its name; ``faces``, ``embedded`` for drawn ones; ``groups``, by
+            variant (empty for the experiment itself) a sequence of
+            :class:`glassguard.report.over_seeds.Row`, the addresses of the reports by seed, and a
+            sentence on the worst seed.
+
+    Returns:
+        HTML that links to the reports beside it and loads nothing.
+
+    Raises:
+        jinja2.UndefinedError: a part is missing.
+    """
+    style = TEMPLATES.get_template("page.css").render()
+    return TEMPLATES.get_template("over_seeds.html.jinja").render(style=style, **parts)
 
 
 MASKING = ("masking", "squeezing_and_masking")

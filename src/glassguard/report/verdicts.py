@@ -156,11 +156,26 @@ def verdict(summary: Mapping[str, Any], figure: Figure) -> str:
     if here is None or figure.study is None:
         return ""
     low, high = bounds(summary, figure.path)
+    return compared(here, low, high, study=figure.study, falls=figure.falls)
+
+
+def compared(
+    here: float, low: float | None, high: float | None, *, study: float, falls: bool
+) -> str:
+    """The words of :func:`verdict` for a value and its interval, if it has one.
+
+    Args:
+        here: what was measured.
+        low: the interval's lower end, or None.
+        high: its upper end, or None.
+        study: what the study prints.
+        falls: whether less is better.
+    """
     if low is None or high is None:
         low, high = here - 5e-4, here + 5e-4
-    if low <= figure.study <= high:
+    if low <= study <= high:
         return "reproduced"
-    return "exceeded" if (here < figure.study) == figure.falls else "not reached"
+    return "exceeded" if (here < study) == falls else "not reached"
 
 
 def at(values: Any, path: tuple[str, ...]) -> float | None:

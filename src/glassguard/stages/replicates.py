@@ -1,20 +1,24 @@
-"""Put the headlines of several studies of one experiment into one table."""
+"""Put the headlines of several studies of one experiment into one table and on one page."""
 
+import os
 from pathlib import Path
 
 from glassguard.configuration.sections import ReplicatesSection
 from glassguard.errors import InputError
 from glassguard.files.formats import read_json, write_csv
+from glassguard.report.over_seeds import over_seeds, worst_seed
+from glassguard.report.page import render_over_seeds
 from glassguard.report.replicates import replicate_table
 from glassguard.stages.paths import OutputPath
 
 
 def run(
-    config: ReplicatesSection, *, summaries: list[Path], table: OutputPath
+    config: ReplicatesSection, *, summaries: list[Path], table: OutputPath, page: OutputPath
 ) -> dict[str, float | int | str]:
     """Mean and interval over seeds of every headline figure, for each variant.
 
-    ``summaries`` are the ``summary.json`` of the studies in ``config``, in the same order.
+    ``summaries`` are the ``summary.json`` of the studies in ``config``, in the same order. The page
+    links to the report beside each of them.
 
     Raises:
         InputError: a summary is missing, is none, or belongs to another seed.
@@ -32,4 +36,18 @@ def run(
         read.append(summary)
     found = replicate_table(read, [study.variant for study in config.studies])
     write_csv(found, table)
+    groups = {}
+    for variant in dict.fromkeys(study.variant for study in config.studies):
+        places = [place for place, one in enumerate(config.studies) if one.variant == variant]
+        reports = {
+            config.studies[place].seed: os.path.relpath(
+                summaries[place].with_name("report.html"), page.parent
+            )
+            for place in places
+        }
+        rows = over_seeds([read[place] for place in places])
+        groups[variant] = rows, reports, worst_seed(rows)
+    experiment, faces = (read[0].get(name, "") for name in ("experiment", "faces"))
+    written = render_over_seeds(experiment=experiment, faces=faces, groups=groups)
+    page.write_text(written, encoding="utf-8")
     return {"studies": len(read), "figures": int(found["figure"].nunique())}

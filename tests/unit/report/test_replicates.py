@@ -100,11 +100,16 @@ def test_the_stage_writes_the_table_and_refuses_a_wrong_seed(tmp_path: Path) -> 
         path.write_text(json.dumps(summary(seed, 0.1 * seed)))
         paths.append(path)
     config = ReplicatesSection(studies=[Replicate(variant="", seed=seed) for seed in (3, 4)])
-    table = tmp_path / "replicates.csv"
-    assert replicates.run(config, summaries=paths, table=table) == {"studies": 2, "figures": 5}
+    table, page = tmp_path / "replicates.csv", tmp_path / "replicates.html"
+    found = replicates.run(config, summaries=paths, table=table, page=page)
+    assert found == {"studies": 2, "figures": 5}
+    html = page.read_text()
+    assert 'href="report.html">seed 3</a>' in html
+    assert "35.0 %" in html
+    assert "seed 4: 0." in html
     found = pd.read_csv(table).set_index("figure")
     assert found.loc["attacks.glasses.success", "mean"] == pytest.approx(0.35)
     with pytest.raises(InputError, match=r"4\.json: is not the summary of a study with seed 3"):
-        replicates.run(config, summaries=paths[::-1], table=table)
+        replicates.run(config, summaries=paths[::-1], table=table, page=page)
     with pytest.raises(InputError, match="1 files are given"):
-        replicates.run(config, summaries=paths[:1], table=table)
+        replicates.run(config, summaries=paths[:1], table=table, page=page)
